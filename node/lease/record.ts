@@ -1,0 +1,184 @@
+/**
+ * A binding as bytes: what lies on the disk under the address, and what travels between the nodes.
+ * It is read in place, field by field, so that the packet's path makes no objects.
+ *
+ * Layout, big-endian (the address is the key and not part of it):
+ *
+ *     0  u8   layout version, 1
+ *     1  u8   state (RFC 6926 §6.2.7 dhcp-state numbers)
+ *     2  u8   flags: bit 0 the client sent option 61; bit 1 the address is a reservation's
+ *     3  u8   htype
+ *     4  u8   hlen, 0 to 16
+ *     5  3    zero
+ *     8  u32  epoch       \
+ *    12  u48  incarnation  } the stamp: which change wrote this record
+ *    18  u48  seq         /
+ *    24  u32  start of this state, UTC seconds
+ *    28  u32  last transaction with the client, UTC seconds
+ *    32  u32  end of the lease, UTC seconds; 0xffffffff never
+ *    36  u32  lease time granted, seconds; 0xffffffff for ever
+ *    40  u32  xid of the last transaction
+ *    44  16   chaddr
+ *    60       sections: u8 kind, u16 length, bytes; a reader skips kinds that it does not know
+ *
+ * Layout versions and section kinds are append-only.
+ */
+import assert from 'node:assert/strict';
+
+export const RECORD_VERSION = 1;
+export const RECORD_HEADER_BYTES = 60;
+
+/** RFC 6926 §6.2.7. A binding that is FREE has no record at all. */
+export const BindingState = {
+  FREE: 1,
+  ACTIVE: 2,
+  EXPIRED: 3,
+  RELEASED: 4,
+  ABANDONED: 5,
+} as const;
+export type BindingState = (typeof BindingState)[keyof typeof BindingState];
+export type BindingStateName = keyof typeof BindingState;
+
+export const BINDING_STATE_NAMES: Readonly<Record<BindingState, BindingStateName>> = {
+  1: 'FREE',
+  2: 'ACTIVE',
+  3: 'EXPIRED',
+  4: 'RELEASED',
+  5: 'ABANDONED',
+};
+
+export const SectionKind = { clientKey: 1, relayAgentInformation: 2, hostname: 3 } as const;
+type SectionKind = (typeof SectionKind)[keyof typeof SectionKind];
+
+const FLAG_CLIENT_IDENTIFIER = 1;
+const FLAG_RESERVED = 2;
+
+/** Which change wrote a record: order is (epoch, seq); the log is named by the incarnation. */
+export interface Stamp {
+  readonly epoch: number;
+  /** 48 random bits, unique over all nodes and starts. */
+  readonly incarnation: number;
+  readonly seq: number;
+}
+
+export interface BindingFields {
+  readonly state: BindingState;
+  /** Whether `clientKey` is option 61 as sent; otherwise it is htype followed by chaddr. */
+  readonly hasClientIdentifier: boolean;
+  readonly reserved: boolean;
+  readonly htype: number;
+  readonly chaddr: Uint8Array;
+  readonly clientKey: Uint8Array;
+  readonly stateSince: number;
+  readonly lastTransaction: number;
+  readonly expires: number;
+  readonly leaseSeconds: number;
+  readonly xid: number;
+  /** Option 82's value as received; empty where there was none. */
+  readonly relayAgentInformation: Uint8Array;
+  readonly hostname: Uint8Array;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Writes a record whose stamp is zero; `stamp` fills it in when the change gets its number. */
+export function encodeRecord(fields: BindingFields): Buffer {
+  assert(fields.chaddr.length <= 16, 'chaddr has at most 16 bytes');
+  const { clientKey, relayAgentInformation, hostname } = fields;
+  const length =
+    RECORD_HEADER_BYTES + 3 + clientKey.length +
+    (relayAgentInformation.length > 0 ? 3 + relayAgentInformation.length : 0) +
+    (hostname.length > 0 ? 3 + hostname.length : 0);
+  const record = Buffer.allocUnsafeSlow(length);
+  record.fill(0, 0, RECORD_HEADER_BYTES);
+  record[0] = RECORD_VERSION;
+  record[1] = fields.state;
+  record[2] = (fields.hasClientIdentifier ? FLAG_CLIENT_IDENTIFIER : 0) | (fields.reserved ? FLAG_RESERVED : 0);
+  record[3] = fields.htype;
+  record[4] = fields.chaddr.length;
+  record.writeUInt32BE(fields.stateSince, 24);
+  record.writeUInt32BE(fields.lastTransaction, 28);
+  record.writeUInt32BE(fields.expires, 32);
+  record.writeUInt32BE(fields.leaseSeconds, 36);
+  record.writeUInt32BE(fields.xid, 40);
+  record.set(fields.chaddr, 44);
+  let at = writeSection(record, RECORD_HEADER_BYTES, SectionKind.clientKey, clientKey);
+  if (relayAgentInformation.length > 0) {
+    at = writeSection(record, at, SectionKind.relayAgentInformation, relayAgentInformation);
+  }
+  if (hostname.length > 0) writeSection(record, at, SectionKind.hostname, hostname);
+  return record;
+}
+
+function writeSection(record: Buffer, at: number, kind: SectionKind, bytes: Uint8Array): number {
+  record[at] = kind;
+  record.writeUInt16BE(bytes.length, at + 1);
+  record.set(bytes, at + 3);
+  return at + 3 + bytes.length;
+}
+
+/** A copy with another state, for an expiry, a release or a decline: the client and times stay known. */
+export function withState(record: Buffer, state: BindingState, since: number, xid?: number): Buffer {
+  const copy = Buffer.from(record);
+  copy[1] = state;
+  copy.writeUInt32BE(since, 24);
+  if (xid !== undefined) copy.writeUInt32BE(xid, 40);
+  return copy;
+}
+
+/** Fills in the stamp; the only place where a record is changed after it was made. */
+export function writeStamp(record: Buffer, stamp: Stamp): void {
+  record.writeUInt32BE(stamp.epoch, 8);
+  record.writeUIntBE(stamp.incarnation, 12, 6);
+  record.writeUIntBE(stamp.seq, 18, 6);
+}
+
+export const recordState = (r: Buffer): BindingState => r[1] as BindingState;
+export const recordHasClientIdentifier = (r: Buffer): boolean => (r[2]! & FLAG_CLIENT_IDENTIFIER) !== 0;
+export const recordReserved = (r: Buffer): boolean => (r[2]! & FLAG_RESERVED) !== 0;
+export const recordHtype = (r: Buffer): number => r[3]!;
+export const recordChaddr = (r: Buffer): Buffer => r.subarray(44, 44 + r[4]!);
+export const recordEpoch = (r: Buffer): number => r.readUInt32BE(8);
+export const recordIncarnation = (r: Buffer): number => r.readUIntBE(12, 6);
+export const recordSeq = (r: Buffer): number => r.readUIntBE(18, 6);
+export const recordStateSince = (r: Buffer): number => r.readUInt32BE(24);
+export const recordLastTransaction = (r: Buffer): number => r.readUInt32BE(28);
+export const recordExpires = (r: Buffer): number => r.readUInt32BE(32);
+export const recordLeaseSeconds = (r: Buffer): number => r.readUInt32BE(36);
+export const recordXid = (r: Buffer): number => r.readUInt32BE(40);
+
+export function recordStamp(r: Buffer): Stamp {
+  return { epoch: recordEpoch(r), incarnation: recordIncarnation(r), seq: recordSeq(r) };
+}
+
+/** The bytes of a section, in place; empty where the record has none. */
+export function recordSection(r: Buffer, kind: SectionKind): Buffer {
+  let at = RECORD_HEADER_BYTES;
+  while (at + 3 <= r.length) {
+    const length = r.readUInt16BE(at + 1);
+    if (r[at] === kind) return r.subarray(at + 3, at + 3 + length);
+    at += 3 + length;
+  }
+  return EMPTY;
+}
+
+export const recordClientKey = (r: Buffer): Buffer => recordSection(r, SectionKind.clientKey);
+
+/** Whether bytes from a disk or a peer are a record at all; a bad one must not get further than here. */
+export function isRecord(r: Buffer): boolean {
+  if (r.length < RECORD_HEADER_BYTES + 3 || r[0] !== RECORD_VERSION) return false;
+  if (r[1]! < BindingState.ACTIVE || r[1]! > BindingState.ABANDONED || r[4]! > 16) return false;
+  let at = RECORD_HEADER_BYTES;
+  while (at < r.length) {
+    if (at + 3 > r.length) return false;
+    at += 3 + r.readUInt16BE(at + 1);
+  }
+  return at === r.length;
+}
+
+/** (epoch, seq) order: whether `record` replaces `existing` (links have no common order). */
+export function supersedes(record: Buffer, existing: Buffer): boolean {
+  const epoch = recordEpoch(record);
+  const other = recordEpoch(existing);
+  return epoch > other || (epoch === other && recordSeq(record) > recordSeq(existing));
+}

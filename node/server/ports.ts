@@ -1,0 +1,111 @@
+/**
+ * What the DHCP server is given and what it gives back. It decides; others carry out.
+ *
+ * The types hold one promise: a DHCPACK that grants or renews a lease is a `GrantReply` and has no
+ * way to be sent at once, only after the change that it tells of is committed.
+ */
+import type { MonotonicMs } from '../time.ts';
+import type { Occurrence } from '../telemetry/events.ts';
+
+/** A network interface of this host, as it was when the packet arrived. */
+export interface InterfaceInfo {
+  readonly name: string;
+  readonly index: number;
+  readonly mtu: number;
+  /** Its IPv4 addresses with their prefix lengths; the first one is the server identifier. */
+  readonly addresses: readonly { readonly address: number; readonly prefixLength: number }[];
+}
+
+export interface ReceivedPacket {
+  /** Only valid during the step: the buffer is used again for the next packet. */
+  readonly bytes: Buffer;
+  readonly iface: InterfaceInfo;
+  readonly sourceAddress: number;
+  readonly sourcePort: number;
+  /** Sent to an address of this host, not to a broadcast address. */
+  readonly unicast: boolean;
+  readonly receivedAt: MonotonicMs;
+}
+
+/** A packet to send, with where RFC 2131 §4.1 says it goes. */
+export interface OutgoingPacket {
+  readonly bytes: Buffer;
+  readonly iface: InterfaceInfo;
+  readonly address: number;
+  readonly port: number;
+  /**
+   * Set where the client has no address yet and is reached by unicast: its hardware address is put
+   * into the ARP table before the packet leaves.
+   */
+  readonly hardware?: { readonly htype: number; readonly chaddr: Buffer };
+  /** When the packet that this answers was read: no reply leaves more than 5 s after it. */
+  readonly receivedAt: MonotonicMs;
+}
+
+declare const replyKind: unique symbol;
+/** An answer that promises nothing yet: DHCPOFFER, DHCPACK to a DHCPINFORM. May leave at once. */
+export type ProvisionalReply = OutgoingPacket & { readonly [replyKind]: 'provisional' };
+/** A DHCPACK that grants or renews a lease. Leaves once the binding that it tells of is committed. */
+export type GrantReply = OutgoingPacket & { readonly [replyKind]: 'grant' };
+/** An answer that rests on what this node knows: DHCPNAK. Leaves once that is confirmed. */
+export type ConfirmedReply = OutgoingPacket & { readonly [replyKind]: 'confirmed' };
+
+/** A change of a binding whose address this node owns. The log stamps the record and stores it. */
+export interface OwnChange {
+  readonly address: number;
+  /** From `encodeRecord` or `withState`; its stamp is filled in by the log. */
+  readonly record: Buffer;
+}
+
+/** A change of a binding that another node owns: it is asked to make it, if nothing has changed. */
+export interface ForwardedChange extends OwnChange {
+  readonly owner: string;
+}
+
+/** Another owner is asked to hold a free address for the client; the answer comes as an input. */
+export interface AllocationRequest {
+  readonly id: number;
+  readonly owner: string;
+  readonly subnetIndex: number;
+  readonly clientKey: Buffer;
+}
+
+/**
+ * What one step decided. Lists are usually empty or of one entry; `NOTHING` is shared.
+ * If `changes` or `forwarded` are set, the replies in `sendOnCommit` wait for exactly those.
+ * A `sendOnCommit` without either belongs to a change made earlier: it names the address, and waits
+ * for the record which that address has now. One that comes with `confirm: true` waits for a
+ * confirmation as well (the change was made in an earlier step and may be long committed).
+ */
+export interface Decision {
+  readonly changes: readonly OwnChange[];
+  readonly forwarded: readonly ForwardedChange[];
+  readonly allocations: readonly AllocationRequest[];
+  readonly sendNow: readonly ProvisionalReply[];
+  readonly sendOnCommit: readonly { readonly address: number; readonly reply: GrantReply; readonly confirm: boolean }[];
+  readonly sendOnConfirm: readonly ConfirmedReply[];
+  readonly events: readonly Occurrence[];
+}
+
+export const NOTHING: Decision = Object.freeze({
+  changes: [], forwarded: [], allocations: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], events: [],
+});
+
+/** What the server may know of the cluster. A node without a cluster is a view of one. */
+export interface ClusterView {
+  /** This node's id. */
+  readonly self: string;
+  /** May answer clients at all: a member, in sync, not isolated, not draining, wall clock trusted. */
+  serving(): boolean;
+  /** This node owns the slot now (0 to 255) and may change its bindings. */
+  owns(slot: number): boolean;
+  /** The member that the view gives the slot to. */
+  ownerOf(slot: number): string | undefined;
+  /** The node that the slot goes back to when all nodes are in the view. */
+  homeOf(slot: number): string;
+  isMember(node: string): boolean;
+  /** Its link is up (for this node itself: true). */
+  isReachable(node: string): boolean;
+  /** The configured node whose server identifier this is, whether or not it is in the view. */
+  nodeOfServerId(address: number): string | undefined;
+}
