@@ -121,6 +121,8 @@ export interface PeerMessage {
 export interface Cursor {
   incarnation: number;
   seq: number;
+  /** CRC-32 chained over the records of the log up to seq: two logs that differ can be told apart. */
+  checksum: number;
 }
 
 export interface Hello {
@@ -134,18 +136,17 @@ export interface Hello {
   /** Highest epoch this node knows of, and whether that view names this incarnation. */
   epoch: number;
   member: boolean;
-  /** What this node has stored of the receiver's log; the sender goes on from seq + 1. */
-  cursor:
-    | Cursor
-    | undefined;
-  /** CRC-32 of the record at the cursor; zero when the cursor is zero. */
-  cursorChecksum: number;
+  /** The sender is a learner whose records are fetched, or a member: send it your log. */
+  follows: boolean;
+  /** The sender, restarted, may go on with its disk where no member is left. */
+  fit: boolean;
   wallMs: number;
   /** Earlier incarnations whose data this node's disk holds whole (fit to go on after a power cut). */
   heldIncarnations: number[];
   /**
-   * All cursors on this node's disk, and the acknowledgements that it has on disk from others
-   * of its own logs: what a restarted node needs to judge whether it is fit.
+   * How far each log is stored here (the receiver goes on from the one of its own log), and the
+   * acknowledgements of its own logs that the sender has on disk: what a restarted node needs to
+   * judge whether it is fit.
    */
   cursors: Cursor[];
   acksSeen: AckSeen[];
@@ -214,8 +215,8 @@ export interface Tail {
   epoch: number;
   incarnation: number;
   changes: Change[];
-  /** The sender has the log up to this number; meaningful in the last message, done. */
-  through: number;
+  /** The sender has the log up to here; in the last message, done. */
+  through: Cursor | undefined;
   done: boolean;
 }
 
@@ -263,25 +264,29 @@ export interface AllocateResult {
 }
 
 /**
- * A learner asks for what changed since these cursors; `suspects` are addresses of records that
- * the sender of the cursors does not have, to be replaced or removed.
+ * A learner asks for every record that these cursors do not cover (none: all records), or, in a
+ * second round, for the records at these addresses whatever their stamps.
  */
 export interface Fetch {
   id: number;
-  full: boolean;
   cursors: Cursor[];
+  byAddress: boolean;
+  addresses: number[];
 }
 
+/** An empty record: the binding is FREE. */
 export interface FetchRecords {
   id: number;
   changes: Change[];
   done: boolean;
+  /** The member has not finished its view, or left it meanwhile: ask again. */
   refused: boolean;
-  /** In the last message: what these records stand for. */
+  /**
+   * In every message: the epoch that these records are given under, and the cursors that stand for
+   * them, read before the first record.
+   */
   epoch: number;
-  generation: number;
   cursors: Cursor[];
-  view: string;
 }
 
 export interface JoinReady {
@@ -320,12 +325,13 @@ export interface Status {
   committed: number;
   draining: boolean;
   wallMs: number;
-  /** Answers a Status of the other side; a Status that is no answer asks for one. */
-  answer: boolean;
+  fit: boolean;
 }
 
 export interface InboxItem {
   messages: PeerMessage[];
+  /** The incarnation of the reader that it was written for: requests to an earlier one are void. */
+  toIncarnation: number;
 }
 
 function createBasePeerMessage(): PeerMessage {
@@ -822,7 +828,7 @@ export const PeerMessage: MessageFns<PeerMessage> = {
 };
 
 function createBaseCursor(): Cursor {
-  return { incarnation: 0, seq: 0 };
+  return { incarnation: 0, seq: 0, checksum: 0 };
 }
 
 export const Cursor: MessageFns<Cursor> = {
@@ -832,6 +838,9 @@ export const Cursor: MessageFns<Cursor> = {
     }
     if (message.seq !== 0) {
       writer.uint32(16).uint64(message.seq);
+    }
+    if (message.checksum !== 0) {
+      writer.uint32(29).fixed32(message.checksum);
     }
     return writer;
   },
@@ -865,6 +874,14 @@ export const Cursor: MessageFns<Cursor> = {
             message.seq = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.checksum = reader.fixed32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -881,6 +898,7 @@ export const Cursor: MessageFns<Cursor> = {
     return {
       incarnation: isSet(object.incarnation) ? globalThis.Number(object.incarnation) : 0,
       seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+      checksum: isSet(object.checksum) ? globalThis.Number(object.checksum) : 0,
     };
   },
 
@@ -892,6 +910,9 @@ export const Cursor: MessageFns<Cursor> = {
     if (message.seq !== 0) {
       obj.seq = Math.round(message.seq);
     }
+    if (message.checksum !== 0) {
+      obj.checksum = Math.round(message.checksum);
+    }
     return obj;
   },
 
@@ -902,6 +923,7 @@ export const Cursor: MessageFns<Cursor> = {
     const message = createBaseCursor();
     message.incarnation = object.incarnation ?? 0;
     message.seq = object.seq ?? 0;
+    message.checksum = object.checksum ?? 0;
     return message;
   },
 };
@@ -917,8 +939,8 @@ function createBaseHello(): Hello {
     generation: 0,
     epoch: 0,
     member: false,
-    cursor: undefined,
-    cursorChecksum: 0,
+    follows: false,
+    fit: false,
     wallMs: 0,
     heldIncarnations: [],
     cursors: [],
@@ -956,11 +978,11 @@ export const Hello: MessageFns<Hello> = {
     if (message.member !== false) {
       writer.uint32(72).bool(message.member);
     }
-    if (message.cursor !== undefined) {
-      Cursor.encode(message.cursor, writer.uint32(82).fork()).join();
+    if (message.follows !== false) {
+      writer.uint32(80).bool(message.follows);
     }
-    if (message.cursorChecksum !== 0) {
-      writer.uint32(93).fixed32(message.cursorChecksum);
+    if (message.fit !== false) {
+      writer.uint32(88).bool(message.fit);
     }
     if (message.wallMs !== 0) {
       writer.uint32(96).uint64(message.wallMs);
@@ -1070,19 +1092,19 @@ export const Hello: MessageFns<Hello> = {
             continue;
           }
           case 10: {
-            if (tag !== 82) {
+            if (tag !== 80) {
               break;
             }
 
-            message.cursor = Cursor.decode(reader, reader.uint32());
+            message.follows = reader.bool();
             continue;
           }
           case 11: {
-            if (tag !== 93) {
+            if (tag !== 88) {
               break;
             }
 
-            message.cursorChecksum = reader.fixed32();
+            message.fit = reader.bool();
             continue;
           }
           case 12: {
@@ -1166,12 +1188,8 @@ export const Hello: MessageFns<Hello> = {
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       member: isSet(object.member) ? globalThis.Boolean(object.member) : false,
-      cursor: isSet(object.cursor) ? Cursor.fromJSON(object.cursor) : undefined,
-      cursorChecksum: isSet(object.cursorChecksum)
-        ? globalThis.Number(object.cursorChecksum)
-        : isSet(object.cursor_checksum)
-        ? globalThis.Number(object.cursor_checksum)
-        : 0,
+      follows: isSet(object.follows) ? globalThis.Boolean(object.follows) : false,
+      fit: isSet(object.fit) ? globalThis.Boolean(object.fit) : false,
       wallMs: isSet(object.wallMs)
         ? globalThis.Number(object.wallMs)
         : isSet(object.wall_ms)
@@ -1225,11 +1243,11 @@ export const Hello: MessageFns<Hello> = {
     if (message.member !== false) {
       obj.member = message.member;
     }
-    if (message.cursor !== undefined) {
-      obj.cursor = Cursor.toJSON(message.cursor);
+    if (message.follows !== false) {
+      obj.follows = message.follows;
     }
-    if (message.cursorChecksum !== 0) {
-      obj.cursorChecksum = Math.round(message.cursorChecksum);
+    if (message.fit !== false) {
+      obj.fit = message.fit;
     }
     if (message.wallMs !== 0) {
       obj.wallMs = Math.round(message.wallMs);
@@ -1263,10 +1281,8 @@ export const Hello: MessageFns<Hello> = {
     message.generation = object.generation ?? 0;
     message.epoch = object.epoch ?? 0;
     message.member = object.member ?? false;
-    message.cursor = (object.cursor !== undefined && object.cursor !== null)
-      ? Cursor.fromPartial(object.cursor)
-      : undefined;
-    message.cursorChecksum = object.cursorChecksum ?? 0;
+    message.follows = object.follows ?? false;
+    message.fit = object.fit ?? false;
     message.wallMs = object.wallMs ?? 0;
     message.heldIncarnations = object.heldIncarnations?.map((e) => e) || [];
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
@@ -2024,7 +2040,7 @@ export const TailRequest: MessageFns<TailRequest> = {
 };
 
 function createBaseTail(): Tail {
-  return { epoch: 0, incarnation: 0, changes: [], through: 0, done: false };
+  return { epoch: 0, incarnation: 0, changes: [], through: undefined, done: false };
 }
 
 export const Tail: MessageFns<Tail> = {
@@ -2038,8 +2054,8 @@ export const Tail: MessageFns<Tail> = {
     for (const v of message.changes) {
       Change.encode(v!, writer.uint32(26).fork()).join();
     }
-    if (message.through !== 0) {
-      writer.uint32(32).uint64(message.through);
+    if (message.through !== undefined) {
+      Cursor.encode(message.through, writer.uint32(34).fork()).join();
     }
     if (message.done !== false) {
       writer.uint32(40).bool(message.done);
@@ -2085,11 +2101,11 @@ export const Tail: MessageFns<Tail> = {
             continue;
           }
           case 4: {
-            if (tag !== 32) {
+            if (tag !== 34) {
               break;
             }
 
-            message.through = longToNumber(reader.uint64());
+            message.through = Cursor.decode(reader, reader.uint32());
             continue;
           }
           case 5: {
@@ -2117,7 +2133,7 @@ export const Tail: MessageFns<Tail> = {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       incarnation: isSet(object.incarnation) ? globalThis.Number(object.incarnation) : 0,
       changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => Change.fromJSON(e)) : [],
-      through: isSet(object.through) ? globalThis.Number(object.through) : 0,
+      through: isSet(object.through) ? Cursor.fromJSON(object.through) : undefined,
       done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
     };
   },
@@ -2133,8 +2149,8 @@ export const Tail: MessageFns<Tail> = {
     if (message.changes?.length) {
       obj.changes = message.changes.map((e) => Change.toJSON(e));
     }
-    if (message.through !== 0) {
-      obj.through = Math.round(message.through);
+    if (message.through !== undefined) {
+      obj.through = Cursor.toJSON(message.through);
     }
     if (message.done !== false) {
       obj.done = message.done;
@@ -2150,7 +2166,9 @@ export const Tail: MessageFns<Tail> = {
     message.epoch = object.epoch ?? 0;
     message.incarnation = object.incarnation ?? 0;
     message.changes = object.changes?.map((e) => Change.fromPartial(e)) || [];
-    message.through = object.through ?? 0;
+    message.through = (object.through !== undefined && object.through !== null)
+      ? Cursor.fromPartial(object.through)
+      : undefined;
     message.done = object.done ?? false;
     return message;
   },
@@ -2811,7 +2829,7 @@ export const AllocateResult: MessageFns<AllocateResult> = {
 };
 
 function createBaseFetch(): Fetch {
-  return { id: 0, full: false, cursors: [] };
+  return { id: 0, cursors: [], byAddress: false, addresses: [] };
 }
 
 export const Fetch: MessageFns<Fetch> = {
@@ -2819,11 +2837,18 @@ export const Fetch: MessageFns<Fetch> = {
     if (message.id !== 0) {
       writer.uint32(8).uint64(message.id);
     }
-    if (message.full !== false) {
-      writer.uint32(16).bool(message.full);
-    }
     for (const v of message.cursors) {
-      Cursor.encode(v!, writer.uint32(26).fork()).join();
+      Cursor.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.byAddress !== false) {
+      writer.uint32(24).bool(message.byAddress);
+    }
+    if (message.addresses.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.addresses) {
+        writer.fixed32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -2850,20 +2875,38 @@ export const Fetch: MessageFns<Fetch> = {
             continue;
           }
           case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.full = reader.bool();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
+            if (tag !== 18) {
               break;
             }
 
             message.cursors.push(Cursor.decode(reader, reader.uint32()));
             continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.byAddress = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag === 37) {
+              message.addresses.push(reader.fixed32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.addresses.push(reader.fixed32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
@@ -2880,8 +2923,15 @@ export const Fetch: MessageFns<Fetch> = {
   fromJSON(object: any): Fetch {
     return {
       id: isSet(object.id) ? globalThis.Number(object.id) : 0,
-      full: isSet(object.full) ? globalThis.Boolean(object.full) : false,
       cursors: globalThis.Array.isArray(object?.cursors) ? object.cursors.map((e: any) => Cursor.fromJSON(e)) : [],
+      byAddress: isSet(object.byAddress)
+        ? globalThis.Boolean(object.byAddress)
+        : isSet(object.by_address)
+        ? globalThis.Boolean(object.by_address)
+        : false,
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -2890,11 +2940,14 @@ export const Fetch: MessageFns<Fetch> = {
     if (message.id !== 0) {
       obj.id = Math.round(message.id);
     }
-    if (message.full !== false) {
-      obj.full = message.full;
-    }
     if (message.cursors?.length) {
       obj.cursors = message.cursors.map((e) => Cursor.toJSON(e));
+    }
+    if (message.byAddress !== false) {
+      obj.byAddress = message.byAddress;
+    }
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -2905,14 +2958,15 @@ export const Fetch: MessageFns<Fetch> = {
   fromPartial(object: DeepPartial<Fetch>): Fetch {
     const message = createBaseFetch();
     message.id = object.id ?? 0;
-    message.full = object.full ?? false;
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
+    message.byAddress = object.byAddress ?? false;
+    message.addresses = object.addresses?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseFetchRecords(): FetchRecords {
-  return { id: 0, changes: [], done: false, refused: false, epoch: 0, generation: 0, cursors: [], view: "" };
+  return { id: 0, changes: [], done: false, refused: false, epoch: 0, cursors: [] };
 }
 
 export const FetchRecords: MessageFns<FetchRecords> = {
@@ -2932,14 +2986,8 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     if (message.epoch !== 0) {
       writer.uint32(40).uint64(message.epoch);
     }
-    if (message.generation !== 0) {
-      writer.uint32(48).uint64(message.generation);
-    }
     for (const v of message.cursors) {
-      Cursor.encode(v!, writer.uint32(58).fork()).join();
-    }
-    if (message.view !== "") {
-      writer.uint32(66).string(message.view);
+      Cursor.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2998,27 +3046,11 @@ export const FetchRecords: MessageFns<FetchRecords> = {
             continue;
           }
           case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.generation = longToNumber(reader.uint64());
-            continue;
-          }
-          case 7: {
-            if (tag !== 58) {
+            if (tag !== 50) {
               break;
             }
 
             message.cursors.push(Cursor.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 8: {
-            if (tag !== 66) {
-              break;
-            }
-
-            message.view = reader.string();
             continue;
           }
         }
@@ -3040,9 +3072,7 @@ export const FetchRecords: MessageFns<FetchRecords> = {
       done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
       refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
-      generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       cursors: globalThis.Array.isArray(object?.cursors) ? object.cursors.map((e: any) => Cursor.fromJSON(e)) : [],
-      view: isSet(object.view) ? globalThis.String(object.view) : "",
     };
   },
 
@@ -3063,14 +3093,8 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     if (message.epoch !== 0) {
       obj.epoch = Math.round(message.epoch);
     }
-    if (message.generation !== 0) {
-      obj.generation = Math.round(message.generation);
-    }
     if (message.cursors?.length) {
       obj.cursors = message.cursors.map((e) => Cursor.toJSON(e));
-    }
-    if (message.view !== "") {
-      obj.view = message.view;
     }
     return obj;
   },
@@ -3085,9 +3109,7 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     message.done = object.done ?? false;
     message.refused = object.refused ?? false;
     message.epoch = object.epoch ?? 0;
-    message.generation = object.generation ?? 0;
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
-    message.view = object.view ?? "";
     return message;
   },
 };
@@ -3507,7 +3529,7 @@ function createBaseStatus(): Status {
     committed: 0,
     draining: false,
     wallMs: 0,
-    answer: false,
+    fit: false,
   };
 }
 
@@ -3544,8 +3566,8 @@ export const Status: MessageFns<Status> = {
     if (message.wallMs !== 0) {
       writer.uint32(72).uint64(message.wallMs);
     }
-    if (message.answer !== false) {
-      writer.uint32(80).bool(message.answer);
+    if (message.fit !== false) {
+      writer.uint32(80).bool(message.fit);
     }
     return writer;
   },
@@ -3650,7 +3672,7 @@ export const Status: MessageFns<Status> = {
               break;
             }
 
-            message.answer = reader.bool();
+            message.fit = reader.bool();
             continue;
           }
         }
@@ -3688,7 +3710,7 @@ export const Status: MessageFns<Status> = {
         : isSet(object.wall_ms)
         ? globalThis.Number(object.wall_ms)
         : 0,
-      answer: isSet(object.answer) ? globalThis.Boolean(object.answer) : false,
+      fit: isSet(object.fit) ? globalThis.Boolean(object.fit) : false,
     };
   },
 
@@ -3721,8 +3743,8 @@ export const Status: MessageFns<Status> = {
     if (message.wallMs !== 0) {
       obj.wallMs = Math.round(message.wallMs);
     }
-    if (message.answer !== false) {
-      obj.answer = message.answer;
+    if (message.fit !== false) {
+      obj.fit = message.fit;
     }
     return obj;
   },
@@ -3741,19 +3763,22 @@ export const Status: MessageFns<Status> = {
     message.committed = object.committed ?? 0;
     message.draining = object.draining ?? false;
     message.wallMs = object.wallMs ?? 0;
-    message.answer = object.answer ?? false;
+    message.fit = object.fit ?? false;
     return message;
   },
 };
 
 function createBaseInboxItem(): InboxItem {
-  return { messages: [] };
+  return { messages: [], toIncarnation: 0 };
 }
 
 export const InboxItem: MessageFns<InboxItem> = {
   encode(message: InboxItem, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.messages) {
       PeerMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.toIncarnation !== 0) {
+      writer.uint32(17).fixed64(message.toIncarnation);
     }
     return writer;
   },
@@ -3779,6 +3804,14 @@ export const InboxItem: MessageFns<InboxItem> = {
             message.messages.push(PeerMessage.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.toIncarnation = longToNumber(reader.fixed64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3796,6 +3829,11 @@ export const InboxItem: MessageFns<InboxItem> = {
       messages: globalThis.Array.isArray(object?.messages)
         ? object.messages.map((e: any) => PeerMessage.fromJSON(e))
         : [],
+      toIncarnation: isSet(object.toIncarnation)
+        ? globalThis.Number(object.toIncarnation)
+        : isSet(object.to_incarnation)
+        ? globalThis.Number(object.to_incarnation)
+        : 0,
     };
   },
 
@@ -3803,6 +3841,9 @@ export const InboxItem: MessageFns<InboxItem> = {
     const obj: any = {};
     if (message.messages?.length) {
       obj.messages = message.messages.map((e) => PeerMessage.toJSON(e));
+    }
+    if (message.toIncarnation !== 0) {
+      obj.toIncarnation = Math.round(message.toIncarnation);
     }
     return obj;
   },
@@ -3813,6 +3854,7 @@ export const InboxItem: MessageFns<InboxItem> = {
   fromPartial(object: DeepPartial<InboxItem>): InboxItem {
     const message = createBaseInboxItem();
     message.messages = object.messages?.map((e) => PeerMessage.fromPartial(e)) || [];
+    message.toIncarnation = object.toIncarnation ?? 0;
     return message;
   },
 };

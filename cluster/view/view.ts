@@ -1,0 +1,73 @@
+/**
+ * The view: which nodes are in sync, and which of them owns each of the 256 slots. Its epoch is the
+ * fencing token: a node that was evicted while it was paused finds its epoch refused everywhere.
+ *
+ * In etcd it is JSON, so that an operator can read it; slots are one character each, the index of
+ * the member in base 36.
+ */
+import * as z from 'zod';
+
+export const SLOTS = 256;
+
+export interface Member {
+  readonly node: string;
+  readonly incarnation: number;
+}
+
+export interface View {
+  readonly epoch: number;
+  /** Grows when an operator forces a recovery; nodes of an older one can only recover. */
+  readonly generation: number;
+  /** In order of node id. */
+  readonly members: readonly Member[];
+  /** 256 indexes into `members`. */
+  readonly slots: readonly number[];
+  /** The replication protocol in force: the highest that all members speak. */
+  readonly protocol: number;
+  readonly configRevision: number;
+}
+
+const schema = z.object({
+  epoch: z.int().min(1),
+  generation: z.int().min(1),
+  members: z.array(z.object({ node: z.string().min(1), incarnation: z.int().min(1) })).min(1).max(36),
+  slots: z.string().length(SLOTS),
+  protocol: z.int().min(1),
+  configRevision: z.int().min(0),
+});
+
+export function encodeView(view: View): Buffer {
+  const slots = view.slots.map((index) => index.toString(36)).join('');
+  return Buffer.from(JSON.stringify({ ...view, slots }));
+}
+
+/** Undefined where the bytes are no view: another program's, or a newer format. */
+export function decodeView(bytes: Uint8Array): View | undefined {
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString());
+  } catch {
+    return undefined;
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) return undefined;
+  const slots = [...parsed.data.slots].map((digit) => Number.parseInt(digit, 36));
+  if (slots.some((index) => !(index < parsed.data.members.length))) return undefined;
+  return { ...parsed.data, slots };
+}
+
+export function memberOf(view: View, node: string): Member | undefined {
+  return view.members.find((member) => member.node === node);
+}
+
+export function names(view: View, node: string, incarnation: number): boolean {
+  return memberOf(view, node)?.incarnation === incarnation;
+}
+
+export function ownerOf(view: View, slot: number): string {
+  return view.members[view.slots[slot]!]!.node;
+}
+
+export function slotsOf(view: View, node: string): number {
+  return view.slots.reduce((count, index) => count + (view.members[index]!.node === node ? 1 : 0), 0);
+}
