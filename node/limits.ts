@@ -20,3 +20,66 @@ export const ETCD_REQUESTS_MAX = 1024;
 
 /** One answer of etcd; a larger one makes the outcome `unknown`: read in pages. */
 export const ETCD_ANSWER_BYTES_MAX = 64 * 1024 * 1024;
+
+// ── the DHCP server ─────────────────────────────────────────────────────────────────────────────
+
+/** Relay hops of a request (RFC 1542 §4.1.1 lets a relay give up there); past it the packet is dropped. */
+export const RELAY_HOPS_MAX = 16;
+
+/** Clients remembered as asking without an answer; past it the one in the same place is forgotten. */
+export const FIRST_SEEN_ENTRIES = 8192;
+
+/** A client that was silent for longer begins to wait anew (retransmissions follow after 4, 8, 16 s). */
+export const FIRST_SEEN_GAP_MS = 20_000;
+
+/** Parameter request lists whose option lists are kept ready; past it they are made again. */
+export const OPTION_LISTS_CACHED = 512;
+
+/** The longest parameter request list that is kept ready; a longer one costs what it costs. */
+export const PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX = 64;
+
+/** A copy of a request is the same transaction for this long; later it is a new one. */
+export const SAME_TRANSACTION_SECONDS = 5;
+
+/** How long a forwarded change is taken to be under way; as long as a commit may take. */
+export const FORWARDED_UNDER_WAY_MS = 3000;
+
+/** Forwarded changes remembered as under way; past it the oldest is forgotten, its copies ask again. */
+export const FORWARDED_UNDER_WAY_MAX = 4096;
+
+/** DHCPDISCOVERs that wait for another owner to allocate; past it the oldest is dropped and counted. */
+export const ALLOCATIONS_PENDING_MAX = 1024;
+
+/** Leases that one turn ends; the others follow in the next turns. */
+export const LEASES_ENDED_PER_TICK_MAX = 256;
+
+/** A subnet that is out of addresses is reported this often at most. */
+export const POOL_EXHAUSTED_EVENT_MS = 60_000;
+
+// ── DHCP sockets ────────────────────────────────────────────────────────────────────────────────
+
+/** Port of the servers and relays (RFC 2131 §4.1). */
+export const DHCP_SERVER_PORT = 67;
+
+/** A packet from or to the network; a longer one is dropped as `too-long` or `send-failed`. */
+export const DHCP_PACKET_BYTES_MAX = 4096;
+
+/** What waits in one socket, in the kernel's count, which charges about 1 KiB a packet; past it the kernel drops. */
+export const DHCP_SOCKET_RECEIVE_BYTES = 4 * 1024 * 1024;
+export const DHCP_SOCKET_SEND_BYTES = 1024 * 1024;
+
+/** Packets of one system call. */
+export const DHCP_RECEIVE_BATCH_PACKETS = 64;
+export const DHCP_SEND_BATCH_PACKETS = 64;
+
+/** Read from one socket in a turn of the event loop; the rest waits for the next turn. */
+export const DHCP_TURN_PACKETS_MAX = 512;
+
+/** Discarded from one socket at once; only a flood that comes in faster than it is discarded gets past it. */
+export const DHCP_DISCARDED_PACKETS_MAX = 262_144;
+
+/** From a packet's reading to its answer's sending; an older answer is dropped as `stale`. */
+export const REPLY_AGE_MS_MAX = 5000;
+
+/** Between two looks at the interfaces. */
+export const INTERFACE_POLL_MS = 1000;
