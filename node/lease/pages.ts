@@ -1,0 +1,126 @@
+/**
+ * What is kept in memory of each address: 24 bytes in typed arrays, in pages of the 256 addresses that
+ * share their upper 24 bits, made when the first of them is used. A /9 pool costs nothing until then.
+ *
+ * Invariant: an address is in at most one list. The links lie in the pages, so an address leaves its
+ * list in constant time and a list costs nothing but its two ends.
+ */
+
+export const NO_SUBNET = 0xffff;
+
+/** Something is kept of this address: the never-used cursor passes it by. */
+export const TOUCHED = 1;
+/** A client has had it. */
+export const USED = 2;
+/** Held for a client after a DHCPOFFER. */
+export const HELD = 4;
+/** Inside a pool and nobody's reservation: may be given to anybody. */
+export const SHARED = 8;
+
+export class Page {
+  readonly state = new Uint8Array(256);
+  readonly flags = new Uint8Array(256);
+  /** Index of the subnet, or NO_SUBNET. */
+  readonly subnet = new Uint16Array(256);
+  /** UTC seconds: ACTIVE the lease's end, EXPIRED and RELEASED its reuse time, ABANDONED and FREE since when. */
+  readonly due = new Uint32Array(256);
+  /** Fingerprint of the record's client key; 0 where it is not in the client index. */
+  readonly print = new Uint32Array(256);
+  readonly list = new Uint32Array(256);
+  readonly next = new Uint32Array(256);
+  readonly previous = new Uint32Array(256);
+}
+
+export class Pages {
+  readonly #pages = new Map<number, Page>();
+  readonly #prepare: (page: Page, base: number) => void;
+
+  /** `prepare` fills in what the configuration says of a new page's addresses. */
+  constructor(prepare: (page: Page, base: number) => void) {
+    this.#prepare = prepare;
+  }
+
+  /** The address's page, if any address of it was ever used. */
+  peek(address: number): Page | undefined {
+    return this.#pages.get(address >>> 8);
+  }
+
+  of(address: number): Page {
+    const key = address >>> 8;
+    let page = this.#pages.get(key);
+    if (page === undefined) {
+      page = new Page();
+      this.#prepare(page, (key << 8) >>> 0);
+      this.#pages.set(key, page);
+    }
+    return page;
+  }
+
+  clear(): void {
+    this.#pages.clear();
+  }
+}
+
+/** Doubly linked lists of addresses, by number; list 0 means "in none". */
+export class AddressLists {
+  readonly #pages: Pages;
+  readonly #heads: Uint32Array;
+  readonly #tails: Uint32Array;
+
+  constructor(pages: Pages, count: number) {
+    this.#pages = pages;
+    this.#heads = new Uint32Array(count);
+    this.#tails = new Uint32Array(count);
+  }
+
+  clear(): void {
+    this.#heads.fill(0);
+    this.#tails.fill(0);
+  }
+
+  /** 0 where the list is empty. */
+  first(list: number): number {
+    return this.#heads[list]!;
+  }
+
+  last(list: number): number {
+    return this.#tails[list]!;
+  }
+
+  append(list: number, page: Page, address: number): void {
+    const s = address & 255;
+    const tail = this.#tails[list]!;
+    page.list[s] = list;
+    page.previous[s] = tail;
+    page.next[s] = 0;
+    if (tail === 0) this.#heads[list] = address;
+    else this.#pages.of(tail).next[tail & 255] = address;
+    this.#tails[list] = address;
+  }
+
+  prepend(list: number, page: Page, address: number): void {
+    const s = address & 255;
+    const head = this.#heads[list]!;
+    page.list[s] = list;
+    page.previous[s] = 0;
+    page.next[s] = head;
+    if (head === 0) this.#tails[list] = address;
+    else this.#pages.of(head).previous[head & 255] = address;
+    this.#heads[list] = address;
+  }
+
+  /** Takes the address out of whatever list it is in; returns that list, 0 when there was none. */
+  remove(page: Page, address: number): number {
+    const s = address & 255;
+    const list = page.list[s]!;
+    if (list === 0) return 0;
+    const next = page.next[s]!;
+    const previous = page.previous[s]!;
+    if (previous === 0) this.#heads[list] = next;
+    else this.#pages.of(previous).next[previous & 255] = next;
+    if (next === 0) this.#tails[list] = previous;
+    else this.#pages.of(next).previous[next & 255] = previous;
+    page.list[s] = 0;
+    return list;
+  }
+}

@@ -1,0 +1,33 @@
+/** What can go wrong with the lease store: failures of the environment, with what an operator should do. */
+
+/**
+ * - `full`: the disk or the map has no room; nothing was applied, and a later commit may succeed.
+ * - `io`: the disk refused to read or write; nothing was applied.
+ * - `corrupt`: the file, or a record in it, fails its check.
+ * - `newer-format`: a newer version of Lessor wrote the store.
+ * - `unavailable`: the file cannot be opened (permissions, a missing folder).
+ * - `closed`: used after `close`.
+ */
+export type StoreErrorCode = 'full' | 'io' | 'corrupt' | 'newer-format' | 'unavailable' | 'closed';
+
+export class StoreError extends Error {
+  readonly code: StoreErrorCode;
+  /** What the operator can do. */
+  readonly action: string;
+
+  constructor(code: StoreErrorCode, message: string, action: string, cause?: unknown) {
+    super(`${message}. ${action}`, cause === undefined ? undefined : { cause });
+    this.name = 'StoreError';
+    this.code = code;
+    this.action = action;
+  }
+
+  static corruptRecord(address: number): StoreError {
+    const dotted = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
+    return new StoreError('corrupt', `The stored record of ${dotted} fails its check`, CORRUPT_ACTION);
+  }
+}
+
+/** A cluster member fetches everything from its peers again; a single node has only its backup. */
+export const CORRUPT_ACTION =
+  'Move the data folder away: a node of a cluster then fetches every binding from the others; a single node needs its backup';
