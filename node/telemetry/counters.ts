@@ -28,6 +28,9 @@ export const DROP_REASONS = {
   'not-authoritative': 'An answer that only an authoritative server gives',
   'pool-exhausted': 'No address is free for this client',
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',
+  'no-address': 'A request that names no address, or an inform from a client without one',
+  'taking-over': 'The address belongs to slots that this node has gained and does not own yet',
+  'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
   'duplicate': 'The same request is being answered already',
   'commit-timeout': 'The change could not be committed within 3 s',
   'forward-refused': 'The owner of the address refused the change',
@@ -71,6 +74,8 @@ export class Counters {
   /** From a change's making to its commit. */
   readonly commitTime = new DurationHistogram();
   readonly flushTime = new DurationHistogram();
+  /** Replies without relay agent information, since it did not fit (RFC 3046 §2.2). */
+  relayAgentInformationOmitted = 0;
   takeovers = 0;
   conflicts = 0;
 
