@@ -31,11 +31,12 @@ export interface SubnetConfig {
   readonly name: string;
   readonly network: number;
   readonly prefixLength: number;
+  /** In order of `first`; none overlaps another. */
   readonly pools: readonly AddressRange[];
   readonly leaseSeconds: number;
   readonly identity: Identity;
   readonly authoritative: boolean;
-  /** Subnet options merged over the global ones, by code. */
+  /** Subnet options merged over the global ones, each code once, in order of code; none that the server itself decides. */
   readonly options: readonly OptionValue[];
   readonly reservations: readonly Reservation[];
 }
@@ -47,7 +48,7 @@ export interface NodeWeight {
 
 /** cluster.yaml: the same for all nodes, kept in etcd by revision. */
 export interface ClusterConfig {
-  /** In order of id. */
+  /** In order of id. Empty for a single node whose file names none: then the list is the one node itself. */
   readonly nodes: readonly NodeWeight[];
   readonly subnets: readonly SubnetConfig[];
   readonly authoritative: boolean;
