@@ -1,0 +1,107 @@
+/**
+ * DHCPREQUEST (RFC 2131 §4.3.2) in the four states that RFC 2131 §4.3.6, Table 4 tells apart. A grant
+ * is a change of the binding and its DHCPACK waits for the commit; a DHCPNAK waits for a confirmation.
+ */
+import type { Reservation } from '../config/types.ts';
+import { BindingState, recordState } from '../lease/record.ts';
+import type { DropReason } from '../telemetry/counters.ts';
+import { exchangeEvent } from './describe.ts';
+import { drop, isClients, reservationOf } from './exchange.ts';
+import type { Exchange, ServerContext } from './exchange.ts';
+import { answerAgain, grant } from './grant.ts';
+import { NOTHING } from './ports.ts';
+import type { Decision } from './ports.ts';
+import { isSameTransaction } from './transactions.ts';
+
+const REQUESTED_ADDRESS = 50;
+const SERVER_IDENTIFIER = 54;
+
+export type ClientState = 'SELECTING' | 'INIT-REBOOT' | 'RENEWING' | 'REBINDING';
+
+/** RFC 2131 §4.3.6, Table 4. Undefined: the request names no address. */
+export function clientState(x: Exchange): ClientState | undefined {
+  const { message, packet } = x;
+  if (message.has(SERVER_IDENTIFIER)) return message.has(REQUESTED_ADDRESS) || message.ciaddr !== 0 ? 'SELECTING' : undefined;
+  if (message.ciaddr === 0) return message.has(REQUESTED_ADDRESS) ? 'INIT-REBOOT' : undefined;
+  // A relayed one may be either, and every node has seen it: it is answered like REBINDING.
+  return packet.unicast && message.giaddr === 0 ? 'RENEWING' : 'REBINDING';
+}
+
+export function onRequest(context: ServerContext, x: Exchange): Decision {
+  const state = clientState(x);
+  if (state === undefined) return drop(context, 'no-address');
+  const silence = whySilent(context, x, state);
+  if (silence !== undefined) return drop(context, silence);
+
+  const { message } = x;
+  const requested = state === 'SELECTING' || state === 'INIT-REBOOT' ? message.optionU32(REQUESTED_ADDRESS) : undefined;
+  const address = requested ?? message.ciaddr;
+  if (context.table.subnetOf(address) !== x.subnetIndex) return onWrongNetwork(context, x, state, address);
+
+  const record = context.table.read(address);
+  const own = record !== undefined && isClients(record, x.clientKey);
+  if (own && isSameTransaction(record, message.xid, x.now)) return answerAgain(context, x, address, record);
+  if (context.transactions.isUnderWay(address, message.xid, x.now)) return drop(context, 'duplicate');
+
+  const reservation = reservationOf(context, x);
+  if (mayGrant(context, x, state, address, reservation, own)) return grant(context, x, address, own ? record : undefined, state);
+  return refuse(context, x, state, address);
+}
+
+function whySilent(context: ServerContext, x: Exchange, state: ClientState): DropReason | undefined {
+  if (state === 'RENEWING') return undefined;
+  if (state !== 'SELECTING') return context.responsibility.balanced(x);
+  const silence = context.responsibility.selecting(x, x.message.optionU32(SERVER_IDENTIFIER)!);
+  if (silence === 'other-server' || (silence === 'not-responsible' && choseAnotherMember(context, x))) {
+    // RFC 2131 §3.1: servers not selected take the DHCPREQUEST as notification that the client declined.
+    const held = context.offers.find(x.clientKey, x.subnetIndex);
+    if (held !== 0) context.offers.release(held);
+  }
+  return silence;
+}
+
+function choseAnotherMember(context: ServerContext, x: Exchange): boolean {
+  const node = context.cluster.nodeOfServerId(x.message.optionU32(SERVER_IDENTIFIER)!);
+  return node !== undefined && node !== context.cluster.self && context.cluster.isMember(node);
+}
+
+/**
+ * A client that answers an offer may have any address that may be given to it, also when the offer was
+ * forgotten at a restart. Without an offer it must be one that the client is known to have had.
+ */
+function mayGrant(
+  context: ServerContext, x: Exchange, state: ClientState, address: number, reservation: Reservation | undefined, own: boolean,
+): boolean {
+  const { table, offers } = context;
+  if (state !== 'SELECTING' && !own && reservation?.address !== address) return false;
+  if (table.mayGive(address, x.clientKey, x.subnetIndex, x.now, reservation)) {
+    // A client whose reservation is another address moves when it starts anew.
+    if (state !== 'INIT-REBOOT' || reservation === undefined || reservation.address === address) return true;
+    return !table.mayGive(reservation.address, x.clientKey, x.subnetIndex, x.now, reservation);
+  }
+  if (state !== 'SELECTING' || !offers.isHeldBy(address, x.clientKey)) return false;
+  // Offered since nothing else was free.
+  const record = table.read(address);
+  return record !== undefined && recordState(record) === BindingState.ABANDONED;
+}
+
+/** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */
+function refuse(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
+  if (state === 'SELECTING') return nak(context, x, state, address, 'address not available');
+  const known = context.table.findByClient(x.clientKey, x.subnetIndex) !== 0 || reservationOf(context, x) !== undefined;
+  if (known || x.subnet.authoritative) return nak(context, x, state, address, 'address not leased to this client');
+  // RFC 2131 §4.3.2: no record of this client, it MUST remain silent.
+  return drop(context, 'unknown-client');
+}
+
+function onWrongNetwork(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
+  // RFC 2131 §4.3.2 asks for a DHCPNAK in INIT-REBOOT; for REBINDING it leaves it to the server, which
+  // may not be the one whose lease this is.
+  if (state === 'REBINDING' && !x.subnet.authoritative) return drop(context, 'unknown-client');
+  return nak(context, x, state, address, 'wrong network');
+}
+
+function nak(context: ServerContext, x: Exchange, state: ClientState, address: number, reason: string): Decision {
+  const event = exchangeEvent('dhcp.nak', x, address, { reason, clientState: state, node: context.cluster.self });
+  return { ...NOTHING, sendOnConfirm: [context.replies.nak(x, reason)], events: [event] };
+}

@@ -1,0 +1,180 @@
+/**
+ * The DHCP server's decisions: packets, answers of other owners and the passing of time in, decisions
+ * out. Synchronous, without I/O; it writes nothing, holds offers in memory, and reads the table.
+ *
+ * Invariants
+ * - Nothing in the table changes here. Whoever carries a decision out stores its `changes` before the
+ *   next call: that is what keeps one address from two clients whose packets come together.
+ * - Every packet ends in an answer, a change, a question to another owner, or exactly one drop reason.
+ * - No input throws.
+ */
+import { DhcpMessage, MessageType } from '../codec/message.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import {
+  BindingState, isRecord, recordChaddr, recordClientKey, recordHasClientIdentifier, recordHtype, recordState, recordXid,
+} from '../lease/record.ts';
+import type { LeaseTable } from '../lease/table.ts';
+import { LEASES_ENDED_PER_TICK_MAX, RELAY_HOPS_MAX } from '../limits.ts';
+import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
+import type { Counters, DropReason } from '../telemetry/counters.ts';
+import type { Now } from '../time.ts';
+import { Allocations } from './allocations.ts';
+import { onDecline } from './decline.ts';
+import { allocateFor, onBorrowed, onDiscover } from './discover.ts';
+import { drop, isClients } from './exchange.ts';
+import type { Exchange, ServerContext } from './exchange.ts';
+import { endLeases } from './expiry.ts';
+import { onInform } from './inform.ts';
+import { NOTHING } from './ports.ts';
+import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
+import { onRelease } from './release.ts';
+import { Replies } from './replies.ts';
+import { onRequest } from './request.ts';
+import { Responsibility } from './responsibility.ts';
+import { NO_SUBNET, selectSubnet } from './subnet.ts';
+import { Transactions } from './transactions.ts';
+
+const REQUESTED_ADDRESS = 50;
+/** What an interface with an ordinary MTU can bring. */
+const PACKET_BYTES_MIN_LIMIT = 1500;
+
+export interface DhcpServerParts {
+  readonly config: ClusterConfig;
+  readonly table: LeaseTable;
+  readonly cluster: ClusterView;
+  readonly counters: Counters;
+  /** Grants, renewals and ends of leases become events as well. */
+  readonly logLeases: boolean;
+}
+
+export class DhcpServer {
+  readonly #context: ServerContext;
+  readonly #message = new DhcpMessage();
+
+  constructor(parts: DhcpServerParts) {
+    const { config, table, cluster, counters, logLeases } = parts;
+    this.#context = {
+      config, table, cluster, counters, logLeases,
+      offers: table.offers,
+      replies: new Replies(config, counters),
+      responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
+      transactions: new Transactions(),
+      allocations: new Allocations(),
+    };
+  }
+
+  /** One packet. What gets no answer and changes nothing is counted by exactly one drop reason. */
+  onPacket(packet: ReceivedPacket, now: Now): Decision {
+    const context = this.#context;
+    const { counters } = context;
+    const malformed = this.#parse(packet);
+    counters.received[malformed === undefined && this.#message.type < MESSAGE_TYPE_NAMES.length ? this.#message.type : 0]!++;
+    if (!context.cluster.serving()) return drop(context, 'not-serving');
+    if (malformed !== undefined) return drop(context, malformed);
+    const x = this.#exchange(packet, now);
+    if (typeof x === 'string') return drop(context, x);
+    switch (this.#message.type) {
+      case MessageType.DISCOVER: return onDiscover(context, x);
+      case MessageType.REQUEST: return onRequest(context, x);
+      case MessageType.DECLINE: return onDecline(context, x);
+      case MessageType.RELEASE: return onRelease(context, x);
+      case MessageType.INFORM: return onInform(context, x);
+      default: return drop(context, 'bad-message-type');
+    }
+  }
+
+  /** The answer to an AllocationRequest (address 0: none free there). Late or unknown ones do nothing. */
+  onAllocated(id: number, address: number, now: Now): Decision {
+    const context = this.#context;
+    context.counters.drops['allocation-timeout'] += context.allocations.expire(now);
+    const pending = context.allocations.take(id);
+    if (pending === undefined) return NOTHING;
+    if (!context.cluster.serving()) return drop(context, 'not-serving');
+    const malformed = this.#parse(pending.packet);
+    if (malformed !== undefined) return drop(context, malformed);
+    const x = this.#exchange(pending.packet, now);
+    if (typeof x === 'string') return drop(context, x);
+    return onBorrowed(context, x, address, pending.asked);
+  }
+
+  /**
+   * As an owner, asked by another node: holds a free address of an owned slot for the client; 0 when
+   * there is none.
+   */
+  allocateFor(subnetIndex: number, clientKey: Buffer, now: Now): number {
+    return allocateFor(this.#context, subnetIndex, clientKey, now);
+  }
+
+  /**
+   * As an owner, asked to make another node's change: whether it may be made now. The caller has checked
+   * that the binding is still what the other node saw; this checks what that cannot show.
+   */
+  mayApply(address: number, record: Buffer, now: Now): boolean {
+    const { cluster, table, offers } = this.#context;
+    if (!cluster.serving() || !cluster.owns(address & 255) || !isRecord(record)) return false;
+    const subnetIndex = table.subnetOf(address);
+    if (subnetIndex < 0) return false;
+    const clientKey = recordClientKey(record);
+    const current = table.read(address);
+    const active = current !== undefined && recordState(current) === BindingState.ACTIVE;
+    const own = current !== undefined && isClients(current, clientKey);
+    switch (recordState(record)) {
+      case BindingState.ACTIVE: {
+        const clientId = recordHasClientIdentifier(record) ? clientKey : undefined;
+        const reservation = table.reservedFor(subnetIndex, recordHtype(record), recordChaddr(record), clientId);
+        return table.mayGive(address, clientKey, subnetIndex, now, reservation);
+      }
+      case BindingState.RELEASED:
+        return active && own && recordXid(current) !== recordXid(record);
+      case BindingState.ABANDONED: {
+        if (active) return own;
+        const offer = offers.holder(address);
+        if (offer !== undefined) return offers.isHeldBy(address, clientKey);
+        return current === undefined || recordState(current) !== BindingState.ABANDONED;
+      }
+      default:
+        return false;
+    }
+  }
+
+  /** Every turn: ends leases of owned slots, and what was held or waited for too long. */
+  tick(now: Now): Decision {
+    const context = this.#context;
+    context.table.advance(now, LEASES_ENDED_PER_TICK_MAX);
+    context.transactions.expire(now);
+    context.counters.drops['allocation-timeout'] += context.allocations.expire(now);
+    return context.cluster.serving() ? endLeases(context, now) : NOTHING;
+  }
+
+  #parse(packet: ReceivedPacket): DropReason | undefined {
+    if (packet.sourcePort === 0) return 'bad-source-port';
+    if (packet.bytes.length > Math.max(packet.iface.mtu, PACKET_BYTES_MIN_LIMIT)) return 'too-long';
+    return this.#message.parse(packet.bytes);
+  }
+
+  /** What the parsed message is about; why it is dropped where that cannot be said. */
+  #exchange(packet: ReceivedPacket, now: Now): Exchange | DropReason {
+    const message = this.#message;
+    const { config } = this.#context;
+    if (message.hops > RELAY_HOPS_MAX) return 'hops-exceeded';
+    // Without an address on the interface there is no server identifier to answer with.
+    if (packet.iface.addresses.length === 0) return 'no-subnet';
+    const subnetIndex = this.#subnetOf(packet);
+    if (subnetIndex === NO_SUBNET) return 'no-subnet';
+    const subnet = config.subnets[subnetIndex]!;
+    const byClientIdentifier = subnet.identity === 'client-id' && message.hasClientIdentifier;
+    if (!byClientIdentifier && message.hlen === 0) return 'no-client';
+    return { packet, message, subnet, subnetIndex, clientKey: message.clientKey(subnet.identity), byClientIdentifier, now };
+  }
+
+  #subnetOf(packet: ReceivedPacket): number {
+    const message = this.#message;
+    const { table } = this.#context;
+    const { ciaddr, giaddr, type } = message;
+    // A release is about the address that it names, wherever it comes from.
+    if (type === MessageType.RELEASE && ciaddr !== 0) return table.subnetOf(ciaddr);
+    const wanted = message.optionU32(REQUESTED_ADDRESS) ?? ciaddr;
+    // RFC 2131 §4.4.1: 'ciaddr' of a DHCPDISCOVER is zero, so it says nothing.
+    return selectSubnet(table, packet, giaddr, type === MessageType.DISCOVER ? 0 : ciaddr, wanted);
+  }
+}
