@@ -1,0 +1,83 @@
+/**
+ * What one node knows about itself and the cluster, as a plain snapshot: the answer of `/v1/status`,
+ * the source of the metrics, and what `lessor status` and the live view show. Fields are only added.
+ */
+import type { WallMs } from '../time.ts';
+
+/** Every node state; the metric `lessor_node_state` has a series for each. */
+export const NODE_STATES = [
+  'STARTUP', 'RECOVER', 'NORMAL', 'COMMUNICATIONS-INTERRUPTED', 'PARTNER-DOWN', 'ISOLATED', 'DRAINING', 'SHUTDOWN',
+] as const;
+
+export interface PeerStatus {
+  readonly node: string;
+  readonly link: 'up' | 'down';
+  readonly inView: boolean;
+  /** As the peer last announced it; "" when nothing is known. */
+  readonly state: string;
+  /** Changes of this node's log that the peer has not acknowledged. */
+  readonly lagChanges: number;
+  /** Age of the oldest of them, 0 when there is none. */
+  readonly lagSeconds: number;
+  /** Changes that wait for the peer in etcd's inbox. */
+  readonly inboxChanges: number;
+}
+
+/** Bindings of one subnet by state; `size` counts the addresses of its pools. */
+export interface SubnetLeases {
+  readonly subnet: string;
+  readonly active: number;
+  readonly expired: number;
+  readonly released: number;
+  readonly abandoned: number;
+  readonly free: number;
+  readonly size: number;
+  readonly freeByOwner: Readonly<Record<string, number>>;
+}
+
+export interface RecentEvent {
+  readonly time: WallMs;
+  readonly id: string;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface NodeStatus {
+  readonly node: string;
+  readonly version: string;
+  /** One of NODE_STATES. */
+  readonly state: string;
+  readonly role: 'leader' | 'member' | 'learner' | 'outside';
+  /** 12 hex digits. */
+  readonly incarnation: string;
+  readonly startedAt: WallMs;
+  readonly uptimeSeconds: number;
+  readonly view: {
+    readonly epoch: number;
+    readonly generation: number;
+    readonly members: readonly { readonly node: string; readonly slots: number }[];
+    readonly leader?: string;
+  } | null;
+  readonly slotsOwned: number;
+  /** Slots whose home is this node. */
+  readonly homeSlots: number;
+  readonly peers: readonly PeerStatus[];
+  /** Numbers of this incarnation's own log. */
+  readonly log: { readonly last: number; readonly committed: number; readonly flushed: number };
+  readonly etcd: {
+    readonly configured: boolean;
+    readonly reachable: boolean;
+    readonly lastSuccessSecondsAgo: number | null;
+  };
+  readonly leases: readonly SubnetLeases[];
+  /** DHCPACKs over the last seconds. */
+  readonly exchangesPerSecond: number;
+  readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  /** The last 50, oldest first. */
+  readonly recentEvents: readonly RecentEvent[];
+  readonly backlog: {
+    readonly offers: number;
+    readonly waitingForCommit: number;
+    readonly waitingForConfirm: number;
+  };
+}

@@ -1,0 +1,253 @@
+/**
+ * Every metric of Lessor, declared once: name, type, help, labels, and how its samples are read when
+ * somebody scrapes. Nothing here is touched while packets are served.
+ *
+ * Names are `lessor_…` in base units; counters end in `_total`; labels are few and bounded by the
+ * configuration (nodes, subnets) or by a table in the code (message types, reasons, states, events).
+ */
+import { NODE_STATES, type NodeStatus } from '../admin/status.ts';
+import { MESSAGE_TYPE_NAMES, type Counters, type DurationHistogram } from './counters.ts';
+import type { Telemetry } from './log.ts';
+
+/** What a scrape reads; `status` is one snapshot for the whole scrape. */
+export interface Scrape {
+  readonly counters: Counters;
+  readonly status: NodeStatus;
+  readonly telemetry: Telemetry;
+}
+
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface HistogramSample {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly histogram: DurationHistogram;
+}
+
+interface MetricBase {
+  readonly name: `lessor_${string}`;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+export type MetricDefinition =
+  | (MetricBase & { readonly type: 'counter' | 'gauge'; readonly read: (scrape: Scrape) => Sample[] })
+  | (MetricBase & { readonly type: 'histogram'; readonly read: (scrape: Scrape) => HistogramSample[] });
+
+const flag = (value: boolean): number => (value ? 1 : 0);
+const one = (value: number): Sample[] => [{ value }];
+
+function byMessageType(values: Float64Array): Sample[] {
+  return MESSAGE_TYPE_NAMES.map((type, index) => ({ labels: { type }, value: values[index] ?? 0 }));
+}
+
+function byPeer(status: NodeStatus, value: (peer: NodeStatus['peers'][number]) => number): Sample[] {
+  return status.peers.map((peer) => ({ labels: { peer: peer.node }, value: value(peer) }));
+}
+
+/** Answers of every node, and other types once there was one. */
+const ALWAYS_TIMED: ReadonlySet<string> = new Set(['offer', 'ack', 'nak']);
+
+const DHCP: readonly MetricDefinition[] = [
+  {
+    name: 'lessor_dhcp_received_total', type: 'counter', labels: ['type'],
+    help: 'DHCP messages received, by message type',
+    read: ({ counters }) => byMessageType(counters.received),
+  },
+  {
+    name: 'lessor_dhcp_sent_total', type: 'counter', labels: ['type'],
+    help: 'DHCP messages sent, by message type',
+    read: ({ counters }) => byMessageType(counters.sent),
+  },
+  {
+    name: 'lessor_dhcp_dropped_total', type: 'counter', labels: ['reason'],
+    help: 'DHCP messages received that got no answer, by reason',
+    read: ({ counters }) =>
+      Object.entries(counters.drops).map(([reason, value]) => ({ labels: { reason }, value })),
+  },
+  {
+    name: 'lessor_dhcp_reply_seconds', type: 'histogram', labels: ['type'],
+    help: 'Time from the reading of a packet to the sending of its answer, by the type of the answer',
+    read: ({ counters }) =>
+      MESSAGE_TYPE_NAMES.flatMap((type, index) => {
+        const histogram = counters.replyTime[index]!;
+        return ALWAYS_TIMED.has(type) || histogram.counts.some((count) => count > 0)
+          ? [{ labels: { type }, histogram }]
+          : [];
+      }),
+  },
+  {
+    name: 'lessor_exchanges_per_second', type: 'gauge', labels: [],
+    help: 'DHCPACKs sent a second, over the last seconds',
+    read: ({ status }) => one(status.exchangesPerSecond),
+  },
+  {
+    name: 'lessor_offers', type: 'gauge', labels: [],
+    help: 'Offered addresses held in memory',
+    read: ({ status }) => one(status.backlog.offers),
+  },
+  {
+    name: 'lessor_replies_waiting', type: 'gauge', labels: ['for'],
+    help: 'Replies that wait for a commit or for a confirmation',
+    read: ({ status }) => [
+      { labels: { for: 'commit' }, value: status.backlog.waitingForCommit },
+      { labels: { for: 'confirm' }, value: status.backlog.waitingForConfirm },
+    ],
+  },
+];
+
+const LEASES: readonly MetricDefinition[] = [
+  {
+    name: 'lessor_leases', type: 'gauge', labels: ['subnet', 'state'],
+    help: 'Bindings by subnet and state; every node counts all of them',
+    read: ({ status }) =>
+      status.leases.flatMap(({ subnet, active, expired, released, abandoned }) => [
+        { labels: { subnet, state: 'active' }, value: active },
+        { labels: { subnet, state: 'expired' }, value: expired },
+        { labels: { subnet, state: 'released' }, value: released },
+        { labels: { subnet, state: 'abandoned' }, value: abandoned },
+      ]),
+  },
+  {
+    name: 'lessor_pool_free_addresses', type: 'gauge', labels: ['subnet', 'owner'],
+    help: 'Free addresses of the pools of a subnet, by the node that owns their slots',
+    read: ({ status }) =>
+      status.leases.flatMap(({ subnet, freeByOwner }) =>
+        Object.entries(freeByOwner).map(([owner, value]) => ({ labels: { subnet, owner }, value })),
+      ),
+  },
+  {
+    name: 'lessor_pool_addresses', type: 'gauge', labels: ['subnet'],
+    help: 'Addresses in the pools of a subnet',
+    read: ({ status }) => status.leases.map(({ subnet, size }) => ({ labels: { subnet }, value: size })),
+  },
+  {
+    name: 'lessor_commit_seconds', type: 'histogram', labels: [],
+    help: 'Time from the making of a change to its commit',
+    read: ({ counters }) => [{ histogram: counters.commitTime }],
+  },
+  {
+    name: 'lessor_flush_seconds', type: 'histogram', labels: [],
+    help: 'Time that a flush of the lease store to the disk took',
+    read: ({ counters }) => [{ histogram: counters.flushTime }],
+  },
+  {
+    name: 'lessor_conflicts_total', type: 'counter', labels: [],
+    help: 'Addresses found in use by somebody without a lease',
+    read: ({ counters }) => one(counters.conflicts),
+  },
+];
+
+const CLUSTER: readonly MetricDefinition[] = [
+  {
+    name: 'lessor_node_state', type: 'gauge', labels: ['state'],
+    help: '1 for the state that the node is in, 0 for the others',
+    read: ({ status }) => NODE_STATES.map((state) => ({ labels: { state }, value: flag(status.state === state) })),
+  },
+  {
+    name: 'lessor_leader', type: 'gauge', labels: [],
+    help: '1 while the node leads the cluster',
+    read: ({ status }) => one(flag(status.role === 'leader')),
+  },
+  {
+    name: 'lessor_view_epoch', type: 'gauge', labels: [],
+    help: 'Epoch of the view that the node has adopted, 0 without one',
+    read: ({ status }) => one(status.view?.epoch ?? 0),
+  },
+  {
+    name: 'lessor_view_members', type: 'gauge', labels: [],
+    help: 'Nodes in the view',
+    read: ({ status }) => one(status.view?.members.length ?? 0),
+  },
+  {
+    name: 'lessor_slots_owned', type: 'gauge', labels: [],
+    help: 'Of 256 slots, those that the node owns',
+    read: ({ status }) => one(status.slotsOwned),
+  },
+  {
+    name: 'lessor_slots_home', type: 'gauge', labels: [],
+    help: 'Of 256 slots, those that are the node\'s when all nodes are in the view',
+    read: ({ status }) => one(status.homeSlots),
+  },
+  {
+    name: 'lessor_takeovers_total', type: 'counter', labels: [],
+    help: 'View changes in which the node gained slots of a node that left',
+    read: ({ counters }) => one(counters.takeovers),
+  },
+  {
+    name: 'lessor_link_up', type: 'gauge', labels: ['peer'],
+    help: '1 while the link to the peer is up',
+    read: ({ status }) => byPeer(status, (peer) => flag(peer.link === 'up')),
+  },
+  {
+    name: 'lessor_peer_in_view', type: 'gauge', labels: ['peer'],
+    help: '1 while the peer is in the view',
+    read: ({ status }) => byPeer(status, (peer) => flag(peer.inView)),
+  },
+  {
+    name: 'lessor_replication_lag_changes', type: 'gauge', labels: ['peer'],
+    help: 'Changes of this node that the peer has not acknowledged',
+    read: ({ status }) => byPeer(status, (peer) => peer.lagChanges),
+  },
+  {
+    name: 'lessor_replication_lag_seconds', type: 'gauge', labels: ['peer'],
+    help: 'Age of the oldest change that the peer has not acknowledged',
+    read: ({ status }) => byPeer(status, (peer) => peer.lagSeconds),
+  },
+  {
+    name: 'lessor_inbox_changes', type: 'gauge', labels: ['peer'],
+    help: 'Changes that wait in etcd for the peer',
+    read: ({ status }) => byPeer(status, (peer) => peer.inboxChanges),
+  },
+  {
+    name: 'lessor_log_changes', type: 'gauge', labels: ['reached'],
+    help: 'Last number of the node\'s own log, and how far it is flushed and committed; starts anew with the process',
+    read: ({ status }) => [
+      { labels: { reached: 'made' }, value: status.log.last },
+      { labels: { reached: 'flushed' }, value: status.log.flushed },
+      { labels: { reached: 'committed' }, value: status.log.committed },
+    ],
+  },
+  {
+    name: 'lessor_etcd_configured', type: 'gauge', labels: [],
+    help: '1 where the node belongs to a cluster, 0 for a single node without etcd',
+    read: ({ status }) => one(flag(status.etcd.configured)),
+  },
+  {
+    name: 'lessor_etcd_reachable', type: 'gauge', labels: [],
+    help: '1 while etcd answers; absent without etcd',
+    read: ({ status }) => (status.etcd.configured ? one(flag(status.etcd.reachable)) : []),
+  },
+  {
+    name: 'lessor_etcd_last_success_age_seconds', type: 'gauge', labels: [],
+    help: 'Seconds since etcd last answered; absent before it ever did',
+    read: ({ status }) => (status.etcd.lastSuccessSecondsAgo === null ? [] : one(status.etcd.lastSuccessSecondsAgo)),
+  },
+];
+
+const PROCESS: readonly MetricDefinition[] = [
+  {
+    name: 'lessor_build_info', type: 'gauge', labels: ['version', 'nodejs'],
+    help: 'Always 1; the versions are the labels',
+    read: ({ status }) => [{ labels: { version: status.version, nodejs: process.version }, value: 1 }],
+  },
+  {
+    name: 'lessor_start_time_seconds', type: 'gauge', labels: [],
+    help: 'When the node started, seconds since 1970-01-01 UTC',
+    read: ({ status }) => one(status.startedAt / 1000),
+  },
+  {
+    name: 'lessor_events_total', type: 'counter', labels: ['event'],
+    help: 'Events by id; the ids are those of the log lines',
+    read: ({ telemetry }) => [...telemetry.counts()].map(([event, value]) => ({ labels: { event }, value })),
+  },
+  {
+    name: 'lessor_log_lines_dropped_total', type: 'counter', labels: [],
+    help: 'Log lines lost because standard output was closed or too slow',
+    read: ({ telemetry }) => one(telemetry.linesDropped),
+  },
+];
+
+export const METRICS: readonly MetricDefinition[] = [...DHCP, ...LEASES, ...CLUSTER, ...PROCESS];

@@ -1,0 +1,43 @@
+/** A node status in which every field is set, and what the telemetry tests share. */
+import type { NodeStatus } from '../../node/admin/status.ts';
+import type { LineOutput } from '../../node/telemetry/log.ts';
+import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
+
+export const NOW: Now = { mono: 5_000 as MonotonicMs, wall: 1_700_000_000_123 as WallMs };
+
+export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
+  return {
+    node: 'a', version: '0.1.0', state: 'NORMAL', role: 'leader', incarnation: '0123456789ab',
+    startedAt: 1_700_000_000_000 as WallMs, uptimeSeconds: 3_725,
+    view: {
+      epoch: 7, generation: 1, leader: 'a',
+      members: [{ node: 'a', slots: 128 }, { node: 'b', slots: 128 }],
+    },
+    slotsOwned: 128, homeSlots: 128,
+    peers: [{
+      node: 'b', link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,
+    }],
+    log: { last: 1_042, committed: 1_039, flushed: 1_040 },
+    etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5 },
+    leases: [{
+      subnet: '10.0.0.0/8', active: 812, expired: 4, released: 3, abandoned: 2, free: 179, size: 1_000,
+      freeByOwner: { a: 90, b: 89 },
+    }],
+    exchangesPerSecond: 503.4,
+    interfaces: [{ name: 'eth0', addresses: ['10.0.0.11/8'] }],
+    recentEvents: [{
+      time: 1_700_000_003_000 as WallMs, id: 'lease.granted', message: 'lease granted', fields: { address: '10.1.0.1' },
+    }],
+    backlog: { offers: 12, waitingForCommit: 5, waitingForConfirm: 1 },
+    ...changes,
+  };
+}
+
+export class CollectingOutput implements LineOutput {
+  readonly lines: string[] = [];
+  dropped = 0;
+
+  write(line: string): void {
+    this.lines.push(line);
+  }
+}
