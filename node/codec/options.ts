@@ -73,7 +73,7 @@ const TYPES: Readonly<Record<OptionType, TypeRules>> = {
   },
   'ip-pairs': {
     write: (value, option) => concatAll(value, option, (pair) => writePair(pair, option)),
-    read: (bytes, option) => readAll(bytes, 8, option, (at) => [formatIpv4(bytes.readUInt32BE(at)), formatIpv4(bytes.readUInt32BE(at + 4))]),
+    read: (bytes, option) => readAll(bytes, 8, option, (at) => readPair(bytes, at, option)),
     describe: ({ firstNotZero }) =>
       `a list of pairs of IPv4 addresses such as [[10.1.0.0, 10.0.0.1]]${firstNotZero ? ', 0.0.0.0 not being a destination' : ''}`,
   },
@@ -160,6 +160,12 @@ function writePair(value: unknown, option: OptionDefinition): Buffer | undefined
   if (first === undefined || second === undefined) return undefined;
   if (option.firstNotZero && first.readUInt32BE(0) === 0) return undefined;
   return Buffer.concat([first, second]);
+}
+
+function readPair(bytes: Buffer, at: number, option: OptionDefinition): OptionJson | undefined {
+  const first = bytes.readUInt32BE(at);
+  if (option.firstNotZero && first === 0) return undefined;
+  return [formatIpv4(first), formatIpv4(bytes.readUInt32BE(at + 4))];
 }
 
 function concatAll(value: unknown, option: OptionDefinition, write: (entry: unknown) => Buffer | undefined): Buffer | undefined {
