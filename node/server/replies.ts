@@ -119,7 +119,7 @@ export class Replies {
       if (hostname !== undefined) bytes += putHostname(options, hostname, list.requested);
     }
     // RFC 6842 §3: returned unaltered, also by a server that knows clients by their hardware address.
-    const identifier = message.option(OptionCode.CLIENT_IDENTIFIER);
+    const identifier = x.byClientIdentifier ? x.clientKey : message.option(OptionCode.CLIENT_IDENTIFIER);
     if (identifier !== undefined) {
       this.#clientIdentifier.value = identifier;
       // Where room is short what comes last may be left out, and that must not be this one.
