@@ -264,12 +264,14 @@ export interface AllocateResult {
 }
 
 /**
- * A learner asks for every record that these cursors do not cover (none: all records), or, in a
- * second round, for the records at these addresses whatever their stamps.
+ * A learner asks for a page of the records that these cursors do not cover (none: all records), in
+ * order of address from `from` on; or, in a second round, for the records at these addresses
+ * whatever their stamps.
  */
 export interface Fetch {
   id: number;
   cursors: Cursor[];
+  from: number;
   byAddress: boolean;
   addresses: number[];
 }
@@ -282,11 +284,13 @@ export interface FetchRecords {
   /** The member has not finished its view, or left it meanwhile: ask again. */
   refused: boolean;
   /**
-   * In every message: the epoch that these records are given under, and the cursors that stand for
-   * them, read before the first record.
+   * The epoch that these records are given under, and the cursors before they were read: those of
+   * the first page stand for the whole.
    */
   epoch: number;
   cursors: Cursor[];
+  /** Where the next page begins, unless done. */
+  next: number;
 }
 
 export interface JoinReady {
@@ -2829,7 +2833,7 @@ export const AllocateResult: MessageFns<AllocateResult> = {
 };
 
 function createBaseFetch(): Fetch {
-  return { id: 0, cursors: [], byAddress: false, addresses: [] };
+  return { id: 0, cursors: [], from: 0, byAddress: false, addresses: [] };
 }
 
 export const Fetch: MessageFns<Fetch> = {
@@ -2840,11 +2844,14 @@ export const Fetch: MessageFns<Fetch> = {
     for (const v of message.cursors) {
       Cursor.encode(v!, writer.uint32(18).fork()).join();
     }
+    if (message.from !== 0) {
+      writer.uint32(29).fixed32(message.from);
+    }
     if (message.byAddress !== false) {
-      writer.uint32(24).bool(message.byAddress);
+      writer.uint32(32).bool(message.byAddress);
     }
     if (message.addresses.length !== 0) {
-      writer.uint32(34).fork();
+      writer.uint32(42).fork();
       for (const v of message.addresses) {
         writer.fixed32(v);
       }
@@ -2883,21 +2890,29 @@ export const Fetch: MessageFns<Fetch> = {
             continue;
           }
           case 3: {
-            if (tag !== 24) {
+            if (tag !== 29) {
+              break;
+            }
+
+            message.from = reader.fixed32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
               break;
             }
 
             message.byAddress = reader.bool();
             continue;
           }
-          case 4: {
-            if (tag === 37) {
+          case 5: {
+            if (tag === 45) {
               message.addresses.push(reader.fixed32());
 
               continue;
             }
 
-            if (tag === 34) {
+            if (tag === 42) {
               const end2 = reader.uint32() + reader.pos;
               while (reader.pos < end2) {
                 message.addresses.push(reader.fixed32());
@@ -2924,6 +2939,7 @@ export const Fetch: MessageFns<Fetch> = {
     return {
       id: isSet(object.id) ? globalThis.Number(object.id) : 0,
       cursors: globalThis.Array.isArray(object?.cursors) ? object.cursors.map((e: any) => Cursor.fromJSON(e)) : [],
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
       byAddress: isSet(object.byAddress)
         ? globalThis.Boolean(object.byAddress)
         : isSet(object.by_address)
@@ -2943,6 +2959,9 @@ export const Fetch: MessageFns<Fetch> = {
     if (message.cursors?.length) {
       obj.cursors = message.cursors.map((e) => Cursor.toJSON(e));
     }
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
     if (message.byAddress !== false) {
       obj.byAddress = message.byAddress;
     }
@@ -2959,6 +2978,7 @@ export const Fetch: MessageFns<Fetch> = {
     const message = createBaseFetch();
     message.id = object.id ?? 0;
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
+    message.from = object.from ?? 0;
     message.byAddress = object.byAddress ?? false;
     message.addresses = object.addresses?.map((e) => e) || [];
     return message;
@@ -2966,7 +2986,7 @@ export const Fetch: MessageFns<Fetch> = {
 };
 
 function createBaseFetchRecords(): FetchRecords {
-  return { id: 0, changes: [], done: false, refused: false, epoch: 0, cursors: [] };
+  return { id: 0, changes: [], done: false, refused: false, epoch: 0, cursors: [], next: 0 };
 }
 
 export const FetchRecords: MessageFns<FetchRecords> = {
@@ -2988,6 +3008,9 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     }
     for (const v of message.cursors) {
       Cursor.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.next !== 0) {
+      writer.uint32(61).fixed32(message.next);
     }
     return writer;
   },
@@ -3053,6 +3076,14 @@ export const FetchRecords: MessageFns<FetchRecords> = {
             message.cursors.push(Cursor.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 61) {
+              break;
+            }
+
+            message.next = reader.fixed32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3073,6 +3104,7 @@ export const FetchRecords: MessageFns<FetchRecords> = {
       refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       cursors: globalThis.Array.isArray(object?.cursors) ? object.cursors.map((e: any) => Cursor.fromJSON(e)) : [],
+      next: isSet(object.next) ? globalThis.Number(object.next) : 0,
     };
   },
 
@@ -3096,6 +3128,9 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     if (message.cursors?.length) {
       obj.cursors = message.cursors.map((e) => Cursor.toJSON(e));
     }
+    if (message.next !== 0) {
+      obj.next = Math.round(message.next);
+    }
     return obj;
   },
 
@@ -3110,6 +3145,7 @@ export const FetchRecords: MessageFns<FetchRecords> = {
     message.refused = object.refused ?? false;
     message.epoch = object.epoch ?? 0;
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
+    message.next = object.next ?? 0;
     return message;
   },
 };

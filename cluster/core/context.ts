@@ -1,0 +1,123 @@
+/**
+ * What every part of the failover core shares: who this node is, where records lie, where effects go.
+ * Parts change nothing of the world themselves; they put what is to happen into the outbox, and the
+ * driver carries it out after the step.
+ */
+import type { NodeWeight } from '../../node/config/types.ts';
+import type { BindingStore } from '../../node/lease/store.ts';
+import type { Occurrence } from '../../node/telemetry/events.ts';
+import type { Now } from '../../node/time.ts';
+import type { EtcdCompare, EtcdOp, EtcdRequest, EtcdResult, PeerMessage } from './ports.ts';
+
+export interface ClusterOptions {
+  readonly self: string;
+  /** False: a node without `cluster:`, its own view of one, no etcd and no links. */
+  readonly clustered: boolean;
+  readonly clusterName: string;
+  readonly nodes: readonly NodeWeight[];
+  readonly sessionTtlSeconds: number;
+  readonly ackTimeoutMs: number;
+  readonly evictAfterMs: number;
+  readonly coldStartWaitMs: number;
+  readonly maxClockSkewMs: number;
+  readonly software: string;
+}
+
+/** The replication protocol versions that this build speaks. */
+export const PROTOCOL = { min: 1, max: 1 } as const;
+
+/** The bindings, as far as the core needs them. */
+export interface BindingTable {
+  read(address: number): Buffer | undefined;
+  put(address: number, record: Buffer, now: Now): number;
+  remove(address: number, now: Now): number;
+  records(after: number, limit: number): { address: number; record: Buffer }[];
+}
+
+type MessageBody = NonNullable<PeerMessage['body']>;
+
+/** Effects of one or more steps, in the order in which they were decided. */
+export class Outbox {
+  messages: { peer: string; message: PeerMessage }[] = [];
+  resets: string[] = [];
+  etcd: EtcdRequest[] = [];
+  events: Occurrence[] = [];
+  /** What waits in the DHCP sockets is from before this node was in the view: discard it. */
+  discardPackets = false;
+  /** The node has nothing left to do here; the process ends. */
+  exit: { readonly code: number; readonly reason: string } | undefined;
+
+  send(peer: string, body: MessageBody): void {
+    this.messages.push({ peer, message: { body } });
+  }
+
+  event(id: Occurrence['id'], fields: Occurrence['fields'] = {}): void {
+    this.events.push({ id, fields });
+  }
+}
+
+type TxnResult = Extract<EtcdResult, { outcome: 'txn' }>;
+
+/** Gives requests their numbers and their answers back to whoever asked. */
+export class EtcdCalls {
+  readonly #out: Outbox;
+  readonly #waiting = new Map<number, (result: EtcdResult) => void>();
+  #nextId = 1;
+
+  constructor(out: Outbox) {
+    this.#out = out;
+  }
+
+  get inFlight(): number {
+    return this.#waiting.size;
+  }
+
+  /** `done` gets undefined when nobody knows what became of it. */
+  txn(
+    request: { compares?: readonly EtcdCompare[]; then: readonly EtcdOp[]; otherwise?: readonly EtcdOp[]; deadlineMs?: number },
+    done: (result: TxnResult | undefined) => void,
+  ): void {
+    const id = this.#nextId++;
+    this.#waiting.set(id, (result) => done(result.outcome === 'txn' ? result : undefined));
+    this.#out.etcd.push({
+      kind: 'txn', id, compares: request.compares ?? [], then: request.then,
+      otherwise: request.otherwise ?? [], deadlineMs: request.deadlineMs ?? ETCD_DEADLINE_MS,
+    });
+  }
+
+  lease(
+    request: { kind: 'grant'; ttlSeconds: number } | { kind: 'keepalive' | 'revoke'; lease: string },
+    done: (result: EtcdResult) => void,
+  ): void {
+    const id = this.#nextId++;
+    this.#waiting.set(id, done);
+    this.#out.etcd.push({ ...request, id, deadlineMs: ETCD_DEADLINE_MS });
+  }
+
+  settle(result: EtcdResult): void {
+    const done = this.#waiting.get(result.id);
+    this.#waiting.delete(result.id);
+    done?.(result);
+  }
+}
+
+/** Longer than an etcd election takes notice of a lost follower, shorter than the session TTL. */
+export const ETCD_DEADLINE_MS = 1500;
+
+export interface Context {
+  readonly options: ClusterOptions;
+  readonly store: BindingStore;
+  readonly table: BindingTable;
+  readonly out: Outbox;
+  readonly etcd: EtcdCalls;
+  /** Uniform in [0, 1): from the world in production, from the seed in the simulator. */
+  readonly random: () => number;
+  /** The clocks at this step. */
+  now: Now;
+  /** This start's name; a new one also begins with each fetch of a learner. */
+  incarnation: number;
+}
+
+export function newIncarnation(random: () => number): number {
+  return 1 + Math.floor(random() * 0xff_ffff) + Math.floor(random() * 0xff_ffff) * 0x100_0000;
+}

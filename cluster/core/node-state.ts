@@ -1,0 +1,51 @@
+/**
+ * The node states' one table: which state may follow which, and when. What a node shows is derived
+ * from what it knows; a step that is not in the table is a bug and stops the node. Tests and the
+ * simulator visit every cell.
+ */
+
+export const NODE_STATES = [
+  'STARTUP', 'RECOVER', 'NORMAL', 'COMMUNICATIONS-INTERRUPTED', 'PARTNER-DOWN', 'ISOLATED', 'DRAINING', 'SHUTDOWN',
+] as const;
+export type NodeState = (typeof NODE_STATES)[number];
+
+const FROM_SERVICE = {
+  NORMAL: 'all configured nodes are in the view and linked',
+  'COMMUNICATIONS-INTERRUPTED': 'the link to a member is down',
+  'PARTNER-DOWN': 'a configured node is not in the view',
+  ISOLATED: 'a member is reachable neither over its link nor through etcd',
+  RECOVER: 'evicted from the view',
+  DRAINING: 'asked to stop',
+} as const;
+
+export const NODE_TRANSITIONS = {
+  STARTUP: {
+    RECOVER: 'others serve: fetch what changed',
+    NORMAL: 'named by a view with all configured nodes',
+    'COMMUNICATIONS-INTERRUPTED': 'named by a view, a link still down',
+    'PARTNER-DOWN': 'named by a view without all configured nodes',
+    DRAINING: 'asked to stop',
+  },
+  RECOVER: {
+    NORMAL: 'joined the view',
+    'COMMUNICATIONS-INTERRUPTED': 'joined the view, a link down',
+    'PARTNER-DOWN': 'joined a view that lacks a third node',
+    STARTUP: 'no member is left to fetch from',
+    DRAINING: 'asked to stop',
+  },
+  NORMAL: without(FROM_SERVICE, 'NORMAL'),
+  'COMMUNICATIONS-INTERRUPTED': without(FROM_SERVICE, 'COMMUNICATIONS-INTERRUPTED'),
+  'PARTNER-DOWN': without(FROM_SERVICE, 'PARTNER-DOWN'),
+  ISOLATED: without(FROM_SERVICE, 'ISOLATED'),
+  DRAINING: { SHUTDOWN: 'committed and evicted, or alone' },
+  SHUTDOWN: {},
+} as const satisfies Record<NodeState, Partial<Record<NodeState, string>>>;
+
+function without<T extends object, K extends keyof T>(table: T, key: K): Omit<T, K> {
+  const { [key]: _, ...rest } = table;
+  return rest;
+}
+
+export function nodeTransitionAllowed(from: NodeState, to: NodeState): boolean {
+  return to in NODE_TRANSITIONS[from];
+}

@@ -1,0 +1,64 @@
+/**
+ * What this node knows of one other configured node: the stream to it, what it said of itself, and
+ * how far it has this node's log. A peer is forgotten with its incarnation, not with its stream.
+ */
+import type { Adopted, Hello, PeerMessage, Status } from '../../proto/gen/replication.ts';
+
+export class Peer {
+  readonly id: string;
+  /** A gRPC stream exists; says nothing of who is at its end until `hello` has come. */
+  streamOpen = false;
+  hello: Hello | undefined;
+  status: Status | undefined;
+  /** Of its last hello; outlives the stream. */
+  lastIncarnation = 0;
+  /** Nothing listens at its address: the process is dead. */
+  refused = false;
+  lastHeardAt = -Infinity;
+  lastStatusSentAt = -Infinity;
+  /** Its wall clock less ours, milliseconds, when it last said. */
+  wallDifferenceMs = 0;
+  wallComparedAt = -Infinity;
+
+  /**
+   * The link counts for the commit rule: the stream is open and the other side has caught up with
+   * our log. Down as soon as acknowledgements stay out; changes then go to the inbox as well.
+   */
+  up = false;
+  /** It asked for our log and gets every change as it is made. */
+  follows = false;
+  /** The next number to send on this stream. */
+  nextSeq = 1;
+  /** Up again once it has acknowledged this far. */
+  catchUpTarget = 0;
+  /** When it last acknowledged something new, or when sending began after all was acknowledged. */
+  progressAt = 0;
+  /** It said our clocks differ too much: its refusal is not to be gone round through the inbox. */
+  refusesClock = false;
+
+  /** The latest `Adopted` from its present incarnation. */
+  adopted: Adopted | undefined;
+  /** Messages of an epoch that is not read yet. */
+  deferred: PeerMessage[] = [];
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Zero until it has said hello on this or an earlier stream. */
+  get incarnation(): number {
+    return this.hello?.incarnation ?? 0;
+  }
+
+  get connected(): boolean {
+    return this.streamOpen && this.hello !== undefined;
+  }
+
+  streamClosed(): void {
+    this.streamOpen = false;
+    this.hello = undefined;
+    this.up = false;
+    this.follows = false;
+    this.deferred = [];
+  }
+}

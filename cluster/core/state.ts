@@ -1,0 +1,117 @@
+/**
+ * The state that the parts of the failover core share, and the questions that all of them ask.
+ * Each part changes only what its own file says; `view/adoption.ts` alone changes the view.
+ */
+import type { Context } from './context.ts';
+import type { Peer } from './peer.ts';
+import type { Cursors } from '../replication/cursors.ts';
+import type { RecentLog } from '../replication/log.ts';
+import { memberOf, names, ownerOf, SLOTS } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
+
+/**
+ * `starting`: the incarnation is not on the disk yet. `outside`: no view names it. `learner`: it
+ * fetches or follows. `member`: the adopted view names it. `stopped`: it has left for good.
+ */
+export type Phase = 'starting' | 'outside' | 'learner' | 'member' | 'stopped';
+
+export interface ClusterState {
+  readonly context: Context;
+  readonly peers: ReadonlyMap<string, Peer>;
+  readonly cursors: Cursors;
+  phase: Phase;
+  draining: boolean;
+
+  /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
+  view: View | undefined;
+  /** etcd's revision of `view`'s last change: what transactions compare. */
+  viewRevision: number;
+  finished: boolean;
+  lastFinished: View | undefined;
+  /** Evicted (node, incarnation)s whose inbox and log tail are still to be seen to. */
+  duties: Member[];
+  /** Slots owned in every view since the last finished one: 1 where so. */
+  readonly continuous: Uint8Array;
+
+  /** This incarnation's own log. */
+  log: RecentLog;
+  /** Recent changes of others' logs by incarnation. */
+  readonly received: Map<number, RecentLog>;
+  /** Numbers of the own log that are flushed here, and that are committed. */
+  flushedSeq: number;
+  committedSeq: number;
+  /** How far each other incarnation has the own log: acknowledged, and stored in its inbox. */
+  readonly acknowledged: Map<number, number>;
+  readonly inboxed: Map<number, number>;
+  /** What others said is committed of their logs. */
+  readonly committedOf: Map<number, number>;
+  /** The learner whose acknowledgement every commit needs as well. */
+  required: Member | undefined;
+
+  /** Monotonic time of the last answer from etcd. */
+  etcdAnsweredAt: number;
+  /** The wall clock stepped and has not been compared with every member since. */
+  clockSteppedAt: number | undefined;
+  dhcpReady: boolean;
+  serverIds: readonly number[];
+}
+
+export function isMember(state: ClusterState): boolean {
+  return state.phase === 'member';
+}
+
+/** The other members of the adopted view. */
+export function otherMembers(state: ClusterState): Member[] {
+  if (state.view === undefined) return [];
+  return state.view.members.filter((member) => member.node !== state.context.options.self);
+}
+
+/** Whose acknowledgement a commit needs besides the own flush. */
+export function commitPeers(state: ClusterState): Member[] {
+  const others = otherMembers(state);
+  return state.required === undefined ? others : [...others, state.required];
+}
+
+/** The peer is that very incarnation, on an open stream, and counts for the commit rule. */
+export function linkUp(state: ClusterState, member: Member): boolean {
+  const peer = state.peers.get(member.node);
+  return peer !== undefined && peer.up && peer.incarnation === member.incarnation;
+}
+
+export function owns(state: ClusterState, slot: number): boolean {
+  if (!isMember(state) || state.view === undefined) return false;
+  return state.continuous[slot] === 1;
+}
+
+/** Called on adoption (slots lost are lost at once) and on finishing (slots gained are owned). */
+export function updateContinuous(state: ClusterState, view: View, gained: boolean): number {
+  let gainedSlots = 0;
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const mine = ownerOf(view, slot) === state.context.options.self && names(view, state.context.options.self, state.context.incarnation);
+    if (!mine) state.continuous[slot] = 0;
+    else if (gained && state.continuous[slot] === 0) {
+      state.continuous[slot] = 1;
+      gainedSlots++;
+    }
+  }
+  return gainedSlots;
+}
+
+export function selfMember(state: ClusterState): Member {
+  return { node: state.context.options.self, incarnation: state.context.incarnation };
+}
+
+export function isNamed(state: ClusterState, view: View): boolean {
+  return names(view, state.context.options.self, state.context.incarnation);
+}
+
+export function memberNamed(view: View | undefined, node: string): Member | undefined {
+  return view === undefined ? undefined : memberOf(view, node);
+}
+
+/** etcd answered lately enough to be counted on. */
+export function etcdReachable(state: ClusterState): boolean {
+  return state.context.now.mono - state.etcdAnsweredAt <= ETCD_REACHABLE_MS;
+}
+
+export const ETCD_REACHABLE_MS = 2500;

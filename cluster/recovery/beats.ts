@@ -1,0 +1,180 @@
+/**
+ * What a node's disk can say for itself after a restart (DESIGN: fit): which incarnations' data it
+ * holds whole, how often it has beaten, and which acknowledgements it has received.
+ *
+ * Invariants: an incarnation is flushed before it is announced; a beat is flushed before it goes to
+ * etcd, and never goes down, so that a restored disk is behind.
+ */
+import type { BindingStore } from '../../node/lease/store.ts';
+import type { AckSeen } from '../../proto/gen/replication.ts';
+import type { Context } from '../core/context.ts';
+
+const META_INCARNATIONS = 'incarnations';
+const META_BEAT = 'beat';
+const META_ACKS = 'acks-seen';
+const META_FETCHING = 'fetching';
+export const BEAT_EVERY_MS = 5000;
+const HELD_MAX = 64;
+/** Acknowledgements go to the disk with the next change, or at the latest after this. */
+const ACKS_EVERY_MS = 1000;
+
+interface BeatValue {
+  incarnation: number;
+  beat: number;
+}
+
+export class Beats {
+  readonly #context: Context;
+  readonly #store: BindingStore;
+  #held: number[];
+  #beat: number;
+  #acks: AckSeen[];
+  /** Acknowledgements of this incarnation's log, by whom. */
+  #acksNow = new Map<number, number>();
+  #acksDirtyAt: number | undefined;
+  readonly #hadData: boolean;
+  /** A beat queued to the disk: goes to etcd once flushed. */
+  #pending: { beat: number; position: number } | undefined;
+  #lastBeatAt = -Infinity;
+  /** The last beat that etcd is known to have, of this incarnation. */
+  #published = 0;
+  #incarnationPosition = 0;
+
+  constructor(context: Context, hadData: boolean) {
+    this.#context = context;
+    this.#store = context.store;
+    this.#held = readJson<number[]>(context.store, META_INCARNATIONS) ?? [];
+    this.#beat = readJson<number>(context.store, META_BEAT) ?? 0;
+    this.diskBeat = this.#beat;
+    this.#acks = readJson<AckSeen[]>(context.store, META_ACKS) ?? [];
+    this.#hadData = hadData;
+  }
+
+  /** Names this start on the disk; announced once that is flushed. */
+  begin(): void {
+    this.#held = [...this.#held.filter((held) => held !== this.#context.incarnation), this.#context.incarnation].slice(-HELD_MAX);
+    this.#incarnationPosition = this.#putJson(META_INCARNATIONS, this.#held);
+  }
+
+  announced(): boolean {
+    return this.#store.flushedPosition >= this.#incarnationPosition;
+  }
+
+  /** Earlier incarnations whose data is whole here, and the present one. */
+  held(): number[] {
+    return this.#held;
+  }
+
+  holds(incarnation: number): boolean {
+    return this.#held.includes(incarnation);
+  }
+
+  /** Another past than the others know: this disk vouches for nothing that came before. */
+  disown(): void {
+    this.#held = [];
+  }
+
+  /** A learner's first record replaces one: the disk holds no earlier incarnation whole any more. */
+  strike(): void {
+    this.#held = [this.#context.incarnation];
+    this.#putJson(META_INCARNATIONS, this.#held);
+    this.#putJson(META_FETCHING, true);
+    this.#acks = [];
+    this.#acksNow.clear();
+    this.#putJson(META_ACKS, []);
+  }
+
+  /** A fetch began and did not end: the records and the cursors do not belong together. */
+  fetchIncomplete(): boolean {
+    return this.#store.readMeta(META_FETCHING) !== undefined;
+  }
+
+  fetchComplete(): void {
+    this.#store.putMeta(META_FETCHING, null);
+  }
+
+  /** The disk had a view or a binding when the node started, or has one now. */
+  hasData(): boolean {
+    return this.#hadData;
+  }
+
+  // ── beats ────────────────────────────────────────────────────────────────────────────────────
+
+  /** What the disk had when this start began: behind etcd's, the disk is an older copy. */
+  readonly diskBeat: number;
+
+  get beatOnEtcd(): boolean {
+    return this.#published > 0;
+  }
+
+  /** etcd has a beat of ours: start above it, whatever the disk says. */
+  startAbove(beatInEtcd: number): void {
+    if (beatInEtcd > this.#beat) this.#beat = beatInEtcd;
+  }
+
+  /** While a member, or a learner whose records are stored. */
+  tick(): void {
+    if (this.#pending === undefined && this.#context.now.mono - this.#lastBeatAt >= BEAT_EVERY_MS) {
+      this.#lastBeatAt = this.#context.now.mono;
+      this.#beat++;
+      this.#pending = { beat: this.#beat, position: this.#putJson(META_BEAT, this.#beat) };
+    }
+    this.#publish();
+  }
+
+  #publish(): void {
+    const pending = this.#pending;
+    if (pending === undefined || pending.position > this.#store.flushedPosition) return;
+    this.#pending = undefined;
+    const { incarnation } = this.#context;
+    const value = Buffer.from(JSON.stringify({ incarnation, beat: pending.beat } satisfies BeatValue));
+    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }] }, (result) => {
+      if (result !== undefined && incarnation === this.#context.incarnation) this.#published = pending.beat;
+    });
+  }
+
+  /** A learner is a new incarnation with each fetch and beats once more before it asks to be let in. */
+  newIncarnation(): void {
+    this.#published = 0;
+    this.#pending = undefined;
+    this.#lastBeatAt = -Infinity;
+  }
+
+  // ── acknowledgements ─────────────────────────────────────────────────────────────────────────
+
+  acksSeen(): AckSeen[] {
+    const { incarnation } = this.#context;
+    return [...this.#acks, ...[...this.#acksNow].map(([by, seq]) => ({ by, origin: incarnation, seq }))];
+  }
+
+  noteAck(by: number, seq: number): void {
+    this.#acksNow.set(by, seq);
+    this.#acksDirtyAt ??= this.#context.now.mono;
+  }
+
+  /** Before the driver takes the writes: no flush of their own unless they are a second old. */
+  save(othersWrite: boolean): void {
+    if (this.#acksDirtyAt === undefined) return;
+    if (!othersWrite && this.#context.now.mono - this.#acksDirtyAt < ACKS_EVERY_MS) return;
+    this.#acksDirtyAt = undefined;
+    this.#putJson(META_ACKS, this.acksSeen().slice(-HELD_MAX));
+  }
+
+  #putJson(key: string, value: unknown): number {
+    return this.#store.putMeta(key, Buffer.from(JSON.stringify(value)));
+  }
+}
+
+export function decodeBeat(value: Buffer): BeatValue | undefined {
+  try {
+    const { incarnation, beat } = JSON.parse(value.toString()) as Partial<BeatValue>;
+    return typeof incarnation === 'number' && typeof beat === 'number' ? { incarnation, beat } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readJson<T>(store: BindingStore, key: string): T | undefined {
+  const bytes = store.readMeta(key);
+  return bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as T);
+}

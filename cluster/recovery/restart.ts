@@ -1,0 +1,149 @@
+/**
+ * A node that starts (DESIGN: The first view, A node restarts): where others serve it joins them;
+ * where etcd has no view and no store has data it makes the first one; only where no member is left
+ * do fit restarted nodes go on by themselves.
+ */
+import type { Peer } from '../core/peer.ts';
+import type { ClusterState } from '../core/state.ts';
+import { selfMember } from '../core/state.ts';
+import { PROTOCOL } from '../core/context.ts';
+import type { ClusterRead } from '../view/coordination.ts';
+import type { Leader } from '../view/leader.ts';
+import type { Session } from '../view/session.ts';
+import { assignSlots } from '../view/slots.ts';
+import { memberOf, names } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
+import type { Beats } from './beats.ts';
+
+/** How long configured nodes have to answer before the first view is made without asking them. */
+const ASK_FIRST_MS = 1000;
+const REPORT_EVERY_MS = 30_000;
+
+export class Restart {
+  readonly #state: ClusterState;
+  readonly #beats: Beats;
+  readonly #leader: Leader;
+  readonly #session: Session;
+  #since: number | undefined;
+  #reportedAt = -Infinity;
+  #creating = false;
+
+  constructor(state: ClusterState, beats: Beats, leader: Leader, session: Session) {
+    this.#state = state;
+    this.#beats = beats;
+    this.#leader = leader;
+    this.#session = session;
+  }
+
+  reset(): void {
+    this.#since = undefined;
+  }
+
+  /** Once a turn while no view names this incarnation. True: others serve, so RECOVER. */
+  step(read: ClusterRead): boolean {
+    const { context, view: known } = this.#state;
+    this.#since ??= context.now.mono;
+    if (read.view === undefined) {
+      if (read.viewRevision === 0) this.#firstView();
+      else this.#report('cluster.view-unreadable', {});
+      return false;
+    }
+    if (known !== undefined && (read.view.epoch < known.epoch || read.view.generation < known.generation)) {
+      this.#report('etcd.went-back', { epoch: read.view.epoch, knownEpoch: known.epoch });
+      return false;
+    }
+    const own = memberOf(read.view, context.options.self);
+    const live = this.#liveMembers(read.view);
+    if (live.length > 0 || own === undefined) {
+      if (this.#leader.leads && live.length > 0) this.#leader.depose(read.leader?.createRevision ?? 0);
+      return true;
+    }
+    this.#goOnAlone(read, read.view, own);
+    return false;
+  }
+
+  #liveMembers(view: View): Peer[] {
+    return [...this.#state.peers.values()].filter((peer) => peer.connected && peer.hello!.member && names(view, peer.id, peer.incarnation));
+  }
+
+  #report(id: 'cluster.view-unreadable' | 'etcd.went-back' | 'cluster.no-view-but-data' | 'cluster.unfit', fields: Record<string, string | number>): void {
+    if (this.#state.context.now.mono - this.#reportedAt < REPORT_EVERY_MS) return;
+    this.#reportedAt = this.#state.context.now.mono;
+    this.#state.context.out.event(id, fields);
+  }
+
+  // ── the first view ───────────────────────────────────────────────────────────────────────────
+
+  #firstView(): void {
+    const { context, peers } = this.#state;
+    const withData = [...peers.values()].find((peer) => peer.connected && peer.hello!.hasData);
+    if (this.#beats.hasData() || withData !== undefined) {
+      this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
+      return;
+    }
+    const asked = [...peers.values()].every((peer) => peer.connected || peer.refused);
+    if (!asked && context.now.mono - this.#since! < ASK_FIRST_MS) return;
+    if (this.#creating || this.#session.lease === undefined) return;
+    this.#creating = true;
+    const view = this.#viewOf([selfMember(this.#state)], { epoch: 0, generation: 1, configRevision: 0 });
+    this.#leader.create(view, () => {
+      this.#creating = false;
+    });
+  }
+
+  #viewOf(members: readonly Member[], before: Pick<View, 'epoch' | 'generation' | 'configRevision'>): View {
+    const { context } = this.#state;
+    const slots = assignSlots(context.options.nodes, members, () => true);
+    return { ...before, epoch: before.epoch + 1, members, slots, protocol: PROTOCOL.max };
+  }
+
+  // ── after a power cut ────────────────────────────────────────────────────────────────────────
+
+  /** DESIGN, Fit: the disk holds what the view names, is not an older copy, and has lost nothing. */
+  isFit(read: ClusterRead | undefined): boolean {
+    const { context, peers, cursors } = this.#state;
+    const own = read?.view === undefined ? undefined : memberOf(read.view, context.options.self);
+    if (own === undefined || !this.#beats.holds(own.incarnation) || this.#beats.fetchIncomplete()) return false;
+    if ((read!.beats.get(context.options.self)?.beat ?? 0) > this.#beats.diskBeat) return false;
+    return [...peers.values()].every((peer) => (peer.hello?.acksSeen ?? []).every(
+      (ack) => !this.#beats.holds(ack.by) || ack.seq <= cursors.seq(ack.origin)));
+  }
+
+  #goOnAlone(read: ClusterRead, view: View, own: Member): void {
+    const { context, peers } = this.#state;
+    if (!this.isFit(read)) {
+      this.#report('cluster.unfit', { incarnation: own.incarnation.toString(16) });
+      return;
+    }
+    const others = view.members.filter((member) => member.node !== context.options.self);
+    const answered = others.every((member) => {
+      const peer = peers.get(member.node);
+      return peer?.connected === true && peer.incarnation !== member.incarnation;
+    });
+    const sessionStands = others.some((member) => read.sessions.get(member.node) === member.incarnation);
+    const waited = context.now.mono - this.#since! >= this.#session.ttlMs + context.options.coldStartWaitMs;
+    if (!answered && (sessionStands || !waited)) return;
+    if (this.#leader.busy) return;
+    if (this.#leader.leads) this.#writeFirst(read, view);
+    else if (read.leader === undefined) this.#leader.campaign(read.viewRevision);
+    else if (this.#isGone(read.leader.node, read.leader.incarnation)) this.#leader.depose(read.leader.createRevision);
+  }
+
+  #isGone(node: string, incarnation: number): boolean {
+    const { context, peers } = this.#state;
+    if (node === context.options.self) return incarnation !== context.incarnation;
+    const peer = peers.get(node);
+    return peer !== undefined && (peer.refused || (peer.connected && peer.incarnation !== incarnation));
+  }
+
+  #writeFirst(read: ClusterRead, view: View): void {
+    const { peers, context } = this.#state;
+    const fit = view.members.filter((member) => {
+      const peer = peers.get(member.node);
+      return peer?.connected === true && peer.status?.fit === true && peer.hello!.heldIncarnations.includes(member.incarnation);
+    }).map((member) => ({ node: member.node, incarnation: peers.get(member.node)!.incarnation }));
+    const members = [selfMember(this.#state), ...fit].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    context.out.event('cluster.cold-start', { members: members.map((member) => member.node).join(' '), epoch: view.epoch + 1 });
+    this.#leader.writeFirst(this.#viewOf(members, view), read.viewRevision);
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The commit rule's second half: while a link is down, etcd holds the changes on behalf of the
+ * member that cannot be reached, `inbox/<to>/<from>/<incarnation>/<number>`.
+ *
+ * Invariants: an item is written in a transaction that succeeds only while etcd's view is the one
+ * that the writer has adopted; it counts only when that success is known; the reader deletes it only
+ * after it has flushed what it took from it. Writing an item twice is harmless: same key, same bytes.
+ */
+import { InboxItem } from '../../proto/gen/replication.ts';
+import type { PeerMessage } from '../../proto/gen/replication.ts';
+import { memberNamed, isMember, commitPeers, linkUp } from '../core/state.ts';
+import type { ClusterState } from '../core/state.ts';
+import type { EtcdKeyValue } from '../core/ports.ts';
+import { decodeView } from '../view/view.ts';
+import type { Replication } from './replication.ts';
+
+/** Items of one read; more are read once these are stored and deleted. */
+const READ_ITEMS_MAX = 64;
+/** Requests waiting for an item; beyond it they are lost, as they would be on a dying link. */
+const REQUESTS_MAX = 1024;
+const RETRY_MS = 100;
+/** Without a hint from etcd's watch the own inbox is still looked into this often. */
+const POLL_MS = 250;
+
+interface Writer {
+  requests: PeerMessage[];
+  /** An item whose fate is not known yet; written again until it is. */
+  pending: { readonly key: string; readonly value: Buffer; readonly through: number; readonly to: number; revision: number } | undefined;
+  inFlight: boolean;
+  retryAt: number;
+  nextNumber: number;
+}
+
+export interface InboxHooks {
+  /** A message other than changes, from that incarnation of a configured node. */
+  readonly onMessage: (from: string, incarnation: number, message: PeerMessage) => void;
+  readonly onViewChanged: () => void;
+}
+
+/** What a complete read showed; undefined where etcd did not answer. */
+export type InboxRead = { readonly epoch: number; readonly viewRevision: number } | undefined;
+
+export class Inbox {
+  readonly #state: ClusterState;
+  readonly #replication: Replication;
+  readonly #hooks: InboxHooks;
+  readonly #writers = new Map<string, Writer>();
+
+  #reading = false;
+  #readAgain = false;
+  #readers: ((read: InboxRead) => void)[] = [];
+  #nextReaders: ((read: InboxRead) => void)[] = [];
+  /** Items taken and not yet deleted: key, and the store's position that must be flushed first. */
+  readonly #taken = new Map<string, number>();
+  #deleting = false;
+  /** A read filled its page: the rest is read once what was taken is deleted. */
+  #moreWaits = false;
+  #lastReadAt = -Infinity;
+  #hinted = false;
+  itemsWritten = 0;
+  itemsRead = 0;
+
+  constructor(state: ClusterState, replication: Replication, hooks: InboxHooks) {
+    this.#state = state;
+    this.#replication = replication;
+    this.#hooks = hooks;
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+  #writer(node: string): Writer {
+    let writer = this.#writers.get(node);
+    if (writer === undefined) {
+      writer = { requests: [], pending: undefined, inFlight: false, retryAt: 0, nextNumber: 1 };
+      this.#writers.set(node, writer);
+    }
+    return writer;
+  }
+
+  /** Queues a message for a member whose link is down. */
+  post(node: string, message: PeerMessage): void {
+    const writer = this.#writer(node);
+    if (writer.requests.length < REQUESTS_MAX) writer.requests.push(message);
+  }
+
+  /** A new incarnation or a new view: what was queued belongs to the old one. */
+  reset(): void {
+    this.#writers.clear();
+  }
+
+  /** Once a turn. */
+  write(): void {
+    if (!isMember(this.#state)) return;
+    for (const member of commitPeers(this.#state)) {
+      const peer = this.#state.peers.get(member.node);
+      if (peer?.refusesClock === true) continue;
+      const writer = this.#writer(member.node);
+      if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
+      if (writer.pending === undefined && linkUp(this.#state, member)) {
+        writer.requests = [];
+        continue;
+      }
+      if (writer.pending?.to !== member.incarnation) writer.pending = undefined;
+      writer.pending ??= this.#nextItem(member.node, member.incarnation, writer);
+      if (writer.pending !== undefined) this.#put(member.node, writer, writer.pending);
+    }
+  }
+
+  #nextItem(node: string, to: number, writer: Writer): Writer['pending'] {
+    const { acknowledged, inboxed, context } = this.#state;
+    const has = Math.max(acknowledged.get(to) ?? 0, inboxed.get(to) ?? 0);
+    const batch = this.#replication.batchForInbox(has);
+    if (batch === undefined && writer.requests.length === 0) return undefined;
+    const messages: PeerMessage[] = batch === undefined ? [] : [{ body: { $case: 'batch', value: batch } }];
+    messages.push(...writer.requests.splice(0));
+    const number = String(writer.nextNumber++).padStart(10, '0');
+    return {
+      key: `inbox/${node}/${context.options.self}/${context.incarnation}/${number}`,
+      value: Buffer.from(InboxItem.encode({ messages, toIncarnation: to }).finish()),
+      through: batch?.through ?? has,
+      to,
+      revision: 0,
+    };
+  }
+
+  #put(node: string, writer: Writer, item: NonNullable<Writer['pending']>): void {
+    const { context, inboxed, viewRevision } = this.#state;
+    const { incarnation } = context;
+    writer.inFlight = true;
+    context.etcd.txn(
+      { compares: [{ key: 'view', modRevision: viewRevision }], then: [{ op: 'put', key: item.key, value: item.value }] },
+      (result) => {
+        writer.inFlight = false;
+        if (incarnation !== context.incarnation || this.#writers.get(node) !== writer) return;
+        if (result?.succeeded === true) {
+          writer.pending = undefined;
+          this.itemsWritten++;
+          inboxed.set(item.to, Math.max(item.through, inboxed.get(item.to) ?? 0));
+          this.#replication.advanceCommit();
+          return;
+        }
+        writer.retryAt = context.now.mono + RETRY_MS;
+        if (result !== undefined) this.#hooks.onViewChanged();
+      },
+    );
+  }
+
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+  /** etcd says that something came. */
+  hint(): void {
+    this.#hinted = true;
+  }
+
+  tick(): void {
+    if (this.#state.phase !== 'member' && this.#state.phase !== 'learner') return;
+    if (this.#state.view === undefined) return;
+    const someLinkDown = this.#state.view.members.some(
+      (member) => member.node !== this.#state.context.options.self && !linkUp(this.#state, member),
+    );
+    const due = this.#state.context.now.mono - this.#lastReadAt >= POLL_MS;
+    if (this.#hinted || (someLinkDown && due)) this.read(() => undefined);
+  }
+
+  /** Reads the whole inbox, beginning after this call; `done` once everything in it is taken. */
+  read(done: (read: InboxRead) => void): void {
+    this.#nextReaders.push(done);
+    if (this.#reading) this.#readAgain = true;
+    else this.#startRead();
+  }
+
+  #startRead(): void {
+    this.#reading = true;
+    this.#readAgain = false;
+    this.#hinted = false;
+    this.#lastReadAt = this.#state.context.now.mono;
+    this.#readers.push(...this.#nextReaders.splice(0));
+    this.#readPage();
+  }
+
+  #readPage(): void {
+    const { context } = this.#state;
+    context.etcd.txn({
+      then: [
+        { op: 'get', key: 'view' },
+        { op: 'get-prefix', prefix: `inbox/${context.options.self}/`, limit: READ_ITEMS_MAX },
+      ],
+    }, (result) => {
+      if (result === undefined) return this.#endRead(undefined);
+      const [views, items] = result.reads as [EtcdKeyValue[], EtcdKeyValue[]];
+      for (const item of items) this.#take(item);
+      if (items.length === READ_ITEMS_MAX) {
+        this.#moreWaits = true;
+        return;
+      }
+      const view = views[0] === undefined ? undefined : decodeView(views[0].value);
+      this.#endRead(view === undefined ? undefined : { epoch: view.epoch, viewRevision: views[0]!.modRevision });
+    });
+  }
+
+  #endRead(read: InboxRead): void {
+    this.#reading = false;
+    for (const done of this.#readers.splice(0)) done(read);
+    if (this.#readAgain || this.#nextReaders.length > 0) this.#startRead();
+  }
+
+  #take({ key, value }: EtcdKeyValue): void {
+    if (this.#taken.has(key)) return;
+    const [, , from, incarnationText] = key.split('/');
+    const incarnation = Number(incarnationText);
+    let item: InboxItem;
+    try {
+      item = InboxItem.decode(value);
+    } catch {
+      this.#taken.set(key, 0);
+      return;
+    }
+    if (!this.#isFromKnownLog(from!, incarnation)) {
+      // Of a node that no view of ours names any more: what counted of it came with the snapshot.
+      if (this.#state.phase === 'member') this.#taken.set(key, 0);
+      return;
+    }
+    for (const message of item.messages) {
+      if (message.body?.$case === 'batch') {
+        if (!this.#replication.applyFromInbox(message.body.value)) {
+          this.#state.context.out.event('inbox.gap', { from: from!, key });
+          return;
+        }
+      } else if (item.toIncarnation === this.#state.context.incarnation) {
+        this.#hooks.onMessage(from!, incarnation, message);
+      }
+    }
+    this.itemsRead++;
+    this.#taken.set(key, this.#state.context.store.position);
+  }
+
+  #isFromKnownLog(from: string, incarnation: number): boolean {
+    const { view, duties } = this.#state;
+    if (memberNamed(view, from)?.incarnation === incarnation) return true;
+    return duties.some((member) => member.node === from && member.incarnation === incarnation);
+  }
+
+  /** After a flush, and once a turn: what is stored need not lie in etcd any longer. */
+  deleteStored(): void {
+    if (this.#deleting || this.#taken.size === 0) return;
+    const { context } = this.#state;
+    const keys: string[] = [];
+    for (const [key, position] of this.#taken) {
+      if (position <= context.store.flushedPosition) keys.push(key);
+      if (keys.length === READ_ITEMS_MAX) break;
+    }
+    if (keys.length === 0) return;
+    this.#deleting = true;
+    context.etcd.txn({ then: keys.map((key) => ({ op: 'delete', key })) }, (result) => {
+      this.#deleting = false;
+      if (result !== undefined) for (const key of keys) this.#taken.delete(key);
+      if (this.#moreWaits && this.#taken.size === 0) {
+        this.#moreWaits = false;
+        this.#readPage();
+      }
+    });
+  }
+}

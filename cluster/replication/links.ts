@@ -1,0 +1,250 @@
+/**
+ * The links: who is at the other end, whether it keeps up, and what each side shows of itself.
+ *
+ * A link is up, for the commit rule, when the peer has caught up with our log; it is down when its
+ * acknowledgements stay out for `ackTimeout`, when nothing is heard for a second, or when the stream
+ * ends. Down costs only speed: changes then take the inbox.
+ */
+import type { Cursor, Hello, Status } from '../../proto/gen/replication.ts';
+import type { Beats } from '../recovery/beats.ts';
+import { PROTOCOL } from '../core/context.ts';
+import type { NodeState } from '../core/node-state.ts';
+import type { Peer } from '../core/peer.ts';
+import type { LinkEvent } from '../core/ports.ts';
+import { etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
+import type { ClusterState } from '../core/state.ts';
+import { names } from '../view/view.ts';
+import type { Replication } from './replication.ts';
+
+export const STATUS_EVERY_MS = 250;
+/** An idle link is heard every STATUS_EVERY_MS; a silent one is given up after this. */
+export const SILENCE_MS = 1000;
+/** A stream over which nothing comes is made anew. */
+const RESET_SILENCE_MS = 3000;
+
+export interface LinkHooks {
+  /** The peer's process holds this node's own log further than it was written, or another one. */
+  readonly onRolledBack: (peer: Peer) => void;
+  /** A link came up or went down: what must reach everyone is said again. */
+  readonly onLinkChange: (peer: Peer) => void;
+  readonly onNewEpoch: () => void;
+  readonly nodeState: () => NodeState;
+  readonly isFit: () => boolean;
+}
+
+export class Links {
+  readonly #state: ClusterState;
+  readonly #replication: Replication;
+  readonly #beats: Beats;
+  readonly #hooks: LinkHooks;
+  #lastStep = -Infinity;
+
+  constructor(state: ClusterState, replication: Replication, beats: Beats, hooks: LinkHooks) {
+    this.#state = state;
+    this.#replication = replication;
+    this.#beats = beats;
+    this.#hooks = hooks;
+  }
+
+  onEvent(event: LinkEvent): void {
+    const peer = this.#state.peers.get(event.peer);
+    if (peer === undefined || event.kind === 'link-message') return;
+    if (event.kind === 'link-up') {
+      peer.streamClosed();
+      peer.streamOpen = true;
+      peer.refused = false;
+      peer.lastHeardAt = this.#state.context.now.mono;
+      if (this.#state.phase !== 'starting') this.sendHello(peer);
+      return;
+    }
+    const wasUp = peer.up;
+    if (event.reason === 'refused') peer.refused = true;
+    peer.streamClosed();
+    if (wasUp) this.#changed(peer, event.reason);
+  }
+
+  #changed(peer: Peer, reason: string): void {
+    this.#state.context.out.event(peer.up ? 'link.up' : 'link.down', { peer: peer.id, reason });
+    this.#hooks.onLinkChange(peer);
+  }
+
+  // ── hello ────────────────────────────────────────────────────────────────────────────────────
+
+  /** First on each stream, and again when this node becomes another incarnation or a follower. */
+  sendHello(peer: Peer): void {
+    const { context, view, cursors, phase } = this.#state;
+    const hello: Hello = {
+      cluster: context.options.clusterName,
+      node: context.options.self,
+      incarnation: context.incarnation,
+      protocolMin: PROTOCOL.min,
+      protocolMax: PROTOCOL.max,
+      software: context.options.software,
+      generation: view?.generation ?? 0,
+      epoch: view?.epoch ?? 0,
+      member: isMember(this.#state),
+      follows: isMember(this.#state) || phase === 'learner' && this.#state.lastFinished === view,
+      fit: this.#hooks.isFit(),
+      wallMs: Math.round(context.now.wall),
+      heldIncarnations: this.#beats.held(),
+      cursors: cursors.list(),
+      acksSeen: this.#beats.acksSeen(),
+      hasData: this.#beats.hasData(),
+    };
+    context.out.send(peer.id, { $case: 'hello', value: hello });
+    peer.lastStatusSentAt = -Infinity;
+  }
+
+  helloAll(): void {
+    for (const peer of this.#state.peers.values()) if (peer.streamOpen) this.sendHello(peer);
+  }
+
+  onHello(peer: Peer, hello: Hello): void {
+    const { context, acknowledged, log, view } = this.#state;
+    if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
+        hello.protocolMax < PROTOCOL.min || hello.protocolMin > PROTOCOL.max) {
+      context.out.event('link.refused-hello', {
+        peer: peer.id, cluster: hello.cluster, node: hello.node, protocols: `${hello.protocolMin}-${hello.protocolMax}`,
+      });
+      context.out.resets.push(peer.id);
+      return;
+    }
+    if (peer.lastIncarnation !== hello.incarnation) {
+      if (peer.adopted?.incarnation !== hello.incarnation) peer.adopted = undefined;
+      peer.lastIncarnation = hello.incarnation;
+      peer.status = undefined;
+      peer.refusesClock = false;
+    }
+    const wasUp = peer.up;
+    peer.up = false;
+    peer.hello = hello;
+    peer.follows = hello.follows;
+    this.#compareWall(peer, hello.wallMs);
+    const own = hello.cursors.find((cursor) => cursor.incarnation === context.incarnation);
+    if (!this.#sameLog(own)) {
+      this.#hooks.onRolledBack(peer);
+      return;
+    }
+    peer.nextSeq = (own?.seq ?? 0) + 1;
+    peer.catchUpTarget = log.last;
+    peer.progressAt = context.now.mono;
+    if (!acknowledged.has(hello.incarnation)) acknowledged.set(hello.incarnation, 0);
+    if (view === undefined || hello.epoch > view.epoch) this.#hooks.onNewEpoch();
+    this.#replication.sendAck(peer);
+    this.sendStatus(peer);
+    if (wasUp) this.#changed(peer, 'said hello again');
+    this.#hooks.onLinkChange(peer);
+  }
+
+  /** DESIGN: a peer that has a number never sent, or another checksum for it: our past is another. */
+  #sameLog(cursor: Cursor | undefined): boolean {
+    const { log } = this.#state;
+    if (cursor === undefined || cursor.seq === 0) return true;
+    if (cursor.seq > log.last) return false;
+    const entry = log.at(cursor.seq);
+    return entry === undefined || entry.checksum === cursor.checksum;
+  }
+
+  // ── status ───────────────────────────────────────────────────────────────────────────────────
+
+  sendStatus(peer: Peer): void {
+    const { context, view, finished, log, committedSeq } = this.#state;
+    if (!peer.connected) return;
+    peer.lastStatusSentAt = context.now.mono;
+    const status: Status = {
+      state: this.#hooks.nodeState(),
+      epoch: view?.epoch ?? 0,
+      finished: isMember(this.#state) && finished,
+      dhcpReady: this.#state.dhcpReady,
+      serverIds: [...this.#state.serverIds],
+      last: log.last,
+      committed: committedSeq,
+      draining: this.#state.draining,
+      wallMs: Math.round(context.now.wall),
+      fit: this.#hooks.isFit(),
+    };
+    context.out.send(peer.id, { $case: 'status', value: status });
+  }
+
+  statusAll(): void {
+    for (const peer of this.#state.peers.values()) this.sendStatus(peer);
+  }
+
+  onStatus(peer: Peer, status: Status): void {
+    peer.status = status;
+    this.#compareWall(peer, status.wallMs);
+    const known = this.#state.committedOf.get(peer.incarnation) ?? 0;
+    if (status.committed > known) this.#state.committedOf.set(peer.incarnation, status.committed);
+    if (status.epoch > (this.#state.view?.epoch ?? 0)) this.#hooks.onNewEpoch();
+  }
+
+  #compareWall(peer: Peer, wallMs: number): void {
+    peer.wallDifferenceMs = wallMs - this.#state.context.now.wall;
+    peer.wallComparedAt = this.#state.context.now.mono;
+    if (Math.abs(peer.wallDifferenceMs) <= this.#state.context.options.maxClockSkewMs) peer.refusesClock = false;
+    this.#settleClockStep();
+  }
+
+  /** After a step of the wall clock nothing is committed until it agrees with every member's. */
+  #settleClockStep(): void {
+    const { clockSteppedAt, context } = this.#state;
+    if (clockSteppedAt === undefined) return;
+    const limit = context.options.maxClockSkewMs;
+    const agrees = otherMembers(this.#state).every((member) => {
+      const peer = this.#state.peers.get(member.node);
+      return peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
+    });
+    if (agrees) this.#state.clockSteppedAt = undefined;
+  }
+
+  // ── time ─────────────────────────────────────────────────────────────────────────────────────
+
+  tick(): void {
+    const { context } = this.#state;
+    // After a stall of our own, what the peers sent in time still waits to be read: not their fault.
+    const stall = Math.max(0, context.now.mono - this.#lastStep - 100);
+    if (stall > 0 && this.#lastStep !== -Infinity) {
+      for (const peer of this.#state.peers.values()) {
+        peer.lastHeardAt += stall;
+        peer.progressAt += stall;
+      }
+    }
+    this.#lastStep = context.now.mono;
+    for (const peer of this.#state.peers.values()) {
+      if (!peer.streamOpen) continue;
+      this.#watch(peer);
+      if (peer.connected && context.now.mono - peer.lastStatusSentAt >= STATUS_EVERY_MS) this.sendStatus(peer);
+    }
+    if (this.#state.clockSteppedAt !== undefined) this.#settleClockStep();
+  }
+
+  #watch(peer: Peer): void {
+    const { context, acknowledged, log, view } = this.#state;
+    const now = context.now.mono;
+    if (now - peer.lastHeardAt > RESET_SILENCE_MS) {
+      context.out.resets.push(peer.id);
+      peer.lastHeardAt = now;
+      return;
+    }
+    if (!peer.connected) return;
+    const acked = acknowledged.get(peer.incarnation) ?? 0;
+    const waiting = peer.follows && peer.nextSeq - 1 > acked;
+    const late = waiting && now - peer.progressAt > context.options.ackTimeoutMs;
+    if (peer.up && (late || now - peer.lastHeardAt > SILENCE_MS)) {
+      peer.up = false;
+      peer.catchUpTarget = log.last;
+      this.#changed(peer, late ? 'acknowledgements stay out' : 'silent');
+    } else if (!peer.up && acked >= peer.catchUpTarget && peer.nextSeq - 1 >= peer.catchUpTarget && !late &&
+        now - peer.lastHeardAt <= SILENCE_MS && view !== undefined && isNamed(this.#state, view) &&
+        (names(view, peer.id, peer.incarnation) || this.#state.required?.incarnation === peer.incarnation)) {
+      peer.up = true;
+      this.#changed(peer, 'caught up');
+    }
+  }
+
+  /** Members that are reachable neither over their link nor through etcd: nothing can be committed. */
+  isolated(): boolean {
+    if (etcdReachable(this.#state)) return false;
+    return otherMembers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
+  }
+}

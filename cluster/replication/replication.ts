@@ -1,0 +1,304 @@
+/**
+ * The commit rule's first half: changes travel over the links in the order of the log, and are
+ * acknowledged, cumulatively, once the receiver has flushed them (DESIGN: Commit rule).
+ *
+ * Invariants: a log is received without holes; nothing is acknowledged before it is flushed; a
+ * change is accepted only from an incarnation that the adopted view names, and not after it has
+ * said that it makes no more under that epoch.
+ */
+import assert from 'node:assert/strict';
+import { isRecord, recordSeq, recordState, supersedes, writeStamp } from '../../node/lease/record.ts';
+import { bindingTransition } from '../../node/lease/states.ts';
+import { RefuseReason } from '../../proto/gen/replication.ts';
+import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
+import type { Peer } from '../core/peer.ts';
+import { commitPeers, owns } from '../core/state.ts';
+import type { ClusterState } from '../core/state.ts';
+import { names } from '../view/view.ts';
+import { chainChecksum } from './cursors.ts';
+import { RecentLog } from './log.ts';
+
+/** Changes in one message, and changes sent that are not yet acknowledged. */
+const BATCH_CHANGES_MAX = 256;
+const WINDOW_CHANGES = 8192;
+
+interface PendingAck {
+  readonly incarnation: number;
+  readonly seq: number;
+  readonly position: number;
+}
+
+export class Replication {
+  readonly #state: ClusterState;
+  readonly #readView: () => void;
+  #pendingAcks: PendingAck[] = [];
+  /** Per incarnation: how far its log is flushed here. */
+  readonly #flushedOf = new Map<number, number>();
+  /** Counts binding transitions, for the simulator's coverage and the metrics. */
+  readonly transitions = new Map<string, number>();
+  /** Two records that claim one place in the order, or a change that the state table forbids. */
+  conflicts = 0;
+
+  constructor(state: ClusterState, readView: () => void) {
+    this.#state = state;
+    this.#readView = readView;
+  }
+
+  /** Makes a change: stamps the record, stores it and queues it for everyone. Returns its number. */
+  append(address: number, record: Buffer): number {
+    const { context, cursors, log, view } = this.#state;
+    assert(view !== undefined && owns(this.#state, address & 0xff), 'only the owner of a slot changes its bindings');
+    const existing = context.table.read(address);
+    const { from, to, allowed } = bindingTransition(existing === undefined ? undefined : recordState(existing), recordState(record));
+    assert(allowed, `a binding cannot go from ${from} to ${to}`);
+    this.#countTransition(`${from} ${to}`);
+    writeStamp(record, { epoch: view.epoch, incarnation: context.incarnation, seq: log.last + 1 });
+    const position = context.table.put(address, record, context.now);
+    const entry = log.append(address, record, position, context.now.mono);
+    cursors.set(context.incarnation, entry.seq, entry.checksum);
+    return entry.seq;
+  }
+
+  #countTransition(key: string): void {
+    this.transitions.set(key, (this.transitions.get(key) ?? 0) + 1);
+  }
+
+  // ── sending ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Once a turn: what each follower does not have yet goes out in as few messages as possible. */
+  sendBatches(): void {
+    for (const peer of this.#state.peers.values()) {
+      if (peer.connected && peer.follows) this.#sendTo(peer);
+    }
+  }
+
+  #sendTo(peer: Peer): void {
+    const { context, log, acknowledged, view } = this.#state;
+    if (view === undefined || peer.nextSeq < log.base) return;
+    const acked = acknowledged.get(peer.incarnation) ?? 0;
+    while (peer.nextSeq <= log.last && peer.nextSeq - 1 - acked < WINDOW_CHANGES) {
+      const entries = log.after(peer.nextSeq - 1, BATCH_CHANGES_MAX);
+      const through = entries.at(-1)!.seq;
+      if (peer.nextSeq - 1 <= acked) peer.progressAt = context.now.mono;
+      context.out.send(peer.id, { $case: 'batch', value: this.#batch(entries, through) });
+      peer.nextSeq = through + 1;
+    }
+  }
+
+  /** Also what an inbox item carries. */
+  #batch(changes: Change[], through: number): Batch {
+    const { context, view, committedSeq } = this.#state;
+    return {
+      epoch: view!.epoch, incarnation: context.incarnation, changes, through,
+      committed: committedSeq, wallMs: Math.round(context.now.wall),
+    };
+  }
+
+  /** The next changes that the inbox of a peer lacks, or undefined when it lacks none. */
+  batchForInbox(after: number): Batch | undefined {
+    const { log } = this.#state;
+    if (after >= log.last || after + 1 < log.base) return undefined;
+    const entries = log.after(after, BATCH_CHANGES_MAX);
+    return this.#batch(entries, entries.at(-1)!.seq);
+  }
+
+  onAck(peer: Peer, ack: Ack): void {
+    const { acknowledged, context, log, view } = this.#state;
+    if (ack.incarnation !== context.incarnation) return;
+    if (view !== undefined && ack.epoch > view.epoch) this.#readView();
+    const before = acknowledged.get(peer.incarnation) ?? 0;
+    if (ack.seq > log.last) {
+      context.out.resets.push(peer.id);
+      return;
+    }
+    if (ack.seq > before) {
+      acknowledged.set(peer.incarnation, ack.seq);
+      peer.progressAt = context.now.mono;
+    }
+    // What it already had when the stream was made need not be sent again.
+    if (peer.nextSeq <= ack.seq) peer.nextSeq = ack.seq + 1;
+  }
+
+  onRefuse(peer: Peer, refuse: Refuse): void {
+    if (refuse.reason === RefuseReason.REFUSE_REASON_CLOCK) {
+      peer.refusesClock = true;
+      this.#state.context.out.event('cluster.clock-refused', {
+        peer: peer.id, differenceMs: Math.round(refuse.wallMs - this.#state.context.now.wall),
+      });
+    }
+    this.#readView();
+  }
+
+  // ── receiving ────────────────────────────────────────────────────────────────────────────────
+
+  onBatch(peer: Peer, batch: Batch): void {
+    const { context, view } = this.#state;
+    if (view === undefined || batch.incarnation !== peer.incarnation) return;
+    if (!this.#accepts(peer, batch)) {
+      this.#refuse(peer, RefuseReason.REFUSE_REASON_EPOCH);
+      this.#readView();
+      return;
+    }
+    if (Math.abs(batch.wallMs - context.now.wall) > context.options.maxClockSkewMs) {
+      this.#refuse(peer, RefuseReason.REFUSE_REASON_CLOCK);
+      context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(batch.wallMs - context.now.wall) });
+      context.out.resets.push(peer.id);
+      return;
+    }
+    this.#noteCommitted(batch);
+    if (!this.#applyInOrder(batch.incarnation, batch.changes)) context.out.resets.push(peer.id);
+  }
+
+  /** DESIGN, Epochs: of my epoch, or of an older one from a member that has not adopted mine yet. */
+  #accepts(peer: Peer, batch: Batch): boolean {
+    const { view } = this.#state;
+    if (!names(view!, peer.id, batch.incarnation)) return false;
+    if (batch.epoch === view!.epoch) return true;
+    return batch.epoch < view!.epoch && peer.adopted?.epoch !== view!.epoch;
+  }
+
+  #refuse(peer: Peer, reason: RefuseReason): void {
+    const { context, view } = this.#state;
+    context.out.send(peer.id, {
+      $case: 'refuse', value: { epoch: view?.epoch ?? 0, reason, wallMs: Math.round(context.now.wall) },
+    });
+  }
+
+  #noteCommitted(batch: Batch): void {
+    const known = this.#state.committedOf.get(batch.incarnation) ?? 0;
+    if (batch.committed > known) this.#state.committedOf.set(batch.incarnation, batch.committed);
+  }
+
+  /** What the inbox brought: written under a view that named its writer, so only its place counts. */
+  applyFromInbox(batch: Batch): boolean {
+    this.#noteCommitted(batch);
+    return this.#applyInOrder(batch.incarnation, batch.changes);
+  }
+
+  /** False: a number is missing or a record is none; nothing after it was taken. */
+  #applyInOrder(incarnation: number, changes: readonly Change[]): boolean {
+    const { cursors } = this.#state;
+    let seq = cursors.seq(incarnation);
+    let checksum = cursors.checksum(incarnation);
+    let complete = true;
+    const log = this.#receivedLog(incarnation);
+    for (const change of changes) {
+      const record = change.record as Buffer;
+      if (!isRecord(record)) {
+        complete = false;
+        break;
+      }
+      const number = recordSeq(record);
+      if (number <= seq) continue;
+      if (number !== seq + 1) {
+        complete = false;
+        break;
+      }
+      const position = this.#apply(change.address, record);
+      log.append(change.address, record, position, this.#state.context.now.mono);
+      seq = number;
+      checksum = chainChecksum(checksum, record);
+    }
+    if (seq > cursors.seq(incarnation)) this.#advance(incarnation, seq, checksum);
+    return complete;
+  }
+
+  #receivedLog(incarnation: number): RecentLog {
+    const { received, cursors } = this.#state;
+    let log = received.get(incarnation);
+    const seq = cursors.seq(incarnation);
+    if (log === undefined || log.last !== seq) {
+      log = new RecentLog(incarnation, seq, cursors.checksum(incarnation));
+      received.set(incarnation, log);
+    }
+    return log;
+  }
+
+  #apply(address: number, record: Buffer): number {
+    const { context } = this.#state;
+    const existing = context.table.read(address);
+    if (existing !== undefined && !supersedes(record, existing)) return context.store.position;
+    return context.table.put(address, record, context.now);
+  }
+
+  /** The log is stored up to `seq` here; acknowledged when it is flushed. */
+  #advance(incarnation: number, seq: number, checksum: number): void {
+    const { context, cursors, received } = this.#state;
+    cursors.set(incarnation, seq, checksum);
+    received.get(incarnation)?.trim(seq);
+    // The cursor itself is queued before the next flush begins, so one more position covers it.
+    this.#pendingAcks.push({ incarnation, seq, position: context.store.position });
+  }
+
+  /** Part of the tail of an evicted node's log; false when a record is none. */
+  applyTail(changes: readonly Change[]): boolean {
+    for (const change of changes) {
+      if (!isRecord(change.record as Buffer)) return false;
+      this.#apply(change.address, change.record as Buffer);
+    }
+    return true;
+  }
+
+  tailDone(incarnation: number, seq: number, checksum: number): void {
+    if (seq > this.#state.cursors.seq(incarnation)) this.#advance(incarnation, seq, checksum);
+  }
+
+  // ── flush and commit ─────────────────────────────────────────────────────────────────────────
+
+  /** After a flush: acknowledge what others sent, count what is our own. */
+  onFlushed(): void {
+    const { context, log } = this.#state;
+    const flushed = context.store.flushedPosition;
+    let taken = 0;
+    const moved = new Set<number>();
+    for (const pending of this.#pendingAcks) {
+      if (pending.position > flushed) break;
+      this.#flushedOf.set(pending.incarnation, pending.seq);
+      moved.add(pending.incarnation);
+      taken++;
+    }
+    if (taken > 0) this.#pendingAcks.splice(0, taken);
+    for (const peer of this.#state.peers.values()) if (moved.has(peer.incarnation)) this.sendAck(peer);
+    let seq = this.#state.flushedSeq;
+    while (seq < log.last && log.at(seq + 1)!.position <= flushed) seq++;
+    this.#state.flushedSeq = seq;
+    this.advanceCommit();
+  }
+
+  /** Says how far the peer's log is flushed here. Only a member or a follower says anything. */
+  sendAck(peer: Peer): void {
+    const { context, view, phase } = this.#state;
+    if (!peer.connected || view === undefined || (phase !== 'member' && phase !== 'learner')) return;
+    const seq = this.#flushedOf.get(peer.incarnation) ?? 0;
+    context.out.send(peer.id, { $case: 'ack', value: { epoch: view.epoch, incarnation: peer.incarnation, seq } });
+  }
+
+  /** DESIGN, Commit rule: own flush, and for every other member its acknowledgement or its inbox. */
+  advanceCommit(): void {
+    const state = this.#state;
+    if (state.phase !== 'member' || state.clockSteppedAt !== undefined) return;
+    let seq = state.flushedSeq;
+    for (const member of commitPeers(state)) {
+      const has = Math.max(state.acknowledged.get(member.incarnation) ?? 0, state.inboxed.get(member.incarnation) ?? 0);
+      if (has < seq) seq = has;
+    }
+    if (seq > state.committedSeq) {
+      state.committedSeq = seq;
+      state.log.trim(seq);
+    }
+  }
+
+  /** What is flushed counts from the disk's cursors at a start, and after a fetch. */
+  flushedFromCursors(): void {
+    this.#flushedOf.clear();
+    this.#pendingAcks = [];
+    for (const cursor of this.#state.cursors.list()) this.#flushedOf.set(cursor.incarnation, cursor.seq);
+  }
+
+  /** Everything applied so far waits for this position: a learner's fetch, as one. */
+  flushAllCursors(): void {
+    for (const cursor of this.#state.cursors.list()) {
+      this.#pendingAcks.push({ incarnation: cursor.incarnation, seq: cursor.seq, position: this.#state.context.store.position });
+    }
+  }
+}

@@ -1,0 +1,329 @@
+/**
+ * Adopting and finishing a view (DESIGN: Finishing a view).
+ *
+ * Adopting: the epoch is stored, and what the node loses it stops owning at once. Finishing: for
+ * every incarnation that was evicted since the last finished view, read the whole own inbox, then
+ * exchange the tail of its log with the other members; say `Adopted` with the last number of the own
+ * log; and wait for the same, and for the log up to the number named, from every other member. Only
+ * then does the node own what it gained.
+ */
+import type { Adopted, Change, PeerMessage, Tail, TailRequest } from '../../proto/gen/replication.ts';
+import type { Peer } from '../core/peer.ts';
+import { isMember, isNamed, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
+import type { ClusterState } from '../core/state.ts';
+import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
+import type { Inbox } from '../replication/inbox.ts';
+import type { Replication } from '../replication/replication.ts';
+import { decodeView, encodeView, slotsOf } from './view.ts';
+import type { Member, View } from './view.ts';
+
+const META_ADOPTED = 'view-adopted';
+const META_FINISHED = 'view-finished';
+const META_DUTIES = 'view-duties';
+const TAIL_CHANGES_MAX = 256;
+/** What is not answered by then is asked again: answers can be lost with a link. */
+const ASK_AGAIN_MS = 500;
+/** Records looked at in one page of a scan for a tail that is no longer in memory. */
+const SCAN_PAGE = 4096;
+
+interface Finishing {
+  readonly epoch: number;
+  /** The store's position once the adopted view is queued: `Adopted` waits for its flush. */
+  readonly position: number;
+  readonly lastOldSeq: number;
+  inboxRead: boolean;
+  inboxAsked: boolean;
+  /** "incarnation node": whose tail has come from whom. */
+  readonly tails: Set<string>;
+  tailsAskedAt: number;
+  /** The store's position when the duties were done. */
+  dutiesPosition: number | undefined;
+  adoptedSent: boolean;
+  adoptedSentAt: number;
+}
+
+export interface AdoptionHooks {
+  readonly onAdopted: (previous: View | undefined, wasMember: boolean) => void;
+  readonly onFinished: (gainedSlots: number) => void;
+}
+
+export class Adoption {
+  readonly #state: ClusterState;
+  readonly #replication: Replication;
+  readonly #inbox: Inbox;
+  readonly #hooks: AdoptionHooks;
+  #finishing: Finishing | undefined;
+  /** Tails asked for under an epoch that is not adopted yet, or before the own inbox is read. */
+  #waitingTails: { readonly peer: string; readonly request: TailRequest }[] = [];
+  /** Planted bugs, for the tests that prove that the simulator finds them. */
+  skipInbox = false;
+
+  constructor(state: ClusterState, replication: Replication, inbox: Inbox, hooks: AdoptionHooks) {
+    this.#state = state;
+    this.#replication = replication;
+    this.#inbox = inbox;
+    this.#hooks = hooks;
+  }
+
+  /** From the disk at a start: what the last run had adopted, finished, and still to do. */
+  restore(): void {
+    const { store } = this.#state.context;
+    const adopted = store.readMeta(META_ADOPTED);
+    const finished = store.readMeta(META_FINISHED);
+    const duties = store.readMeta(META_DUTIES);
+    this.#state.view = adopted === undefined ? undefined : decodeView(adopted);
+    this.#state.lastFinished = finished === undefined ? undefined : decodeView(finished);
+    this.#state.duties = duties === undefined ? [] : (JSON.parse(duties.toString()) as Member[]);
+  }
+
+  /** A learner's records are those of this view: its first "last finished view". */
+  standOn(view: View, revision: number): void {
+    const { store } = this.#state.context;
+    this.#state.view = view;
+    this.#state.viewRevision = revision;
+    this.#state.lastFinished = view;
+    this.#state.duties = [];
+    this.#state.finished = false;
+    store.putMeta(META_ADOPTED, encodeView(view));
+    store.putMeta(META_FINISHED, encodeView(view));
+    this.#storeDuties();
+  }
+
+  #storeDuties(): void {
+    this.#state.context.store.putMeta(META_DUTIES, Buffer.from(JSON.stringify(this.#state.duties)));
+  }
+
+  /** The view is newer than the adopted one and names this incarnation. */
+  adopt(view: View, revision: number): void {
+    const { context, log } = this.#state;
+    const previous = this.#state.view;
+    const wasMember = isMember(this.#state);
+    this.#state.view = view;
+    this.#state.viewRevision = revision;
+    this.#state.finished = false;
+    this.#state.required = undefined;
+    this.#state.phase = 'member';
+    this.#state.duties = this.#dutiesFor(view, previous);
+    updateContinuous(this.#state, view, false);
+    const position = context.store.putMeta(META_ADOPTED, encodeView(view));
+    this.#storeDuties();
+    this.#finishing = {
+      epoch: view.epoch, position: context.store.position, lastOldSeq: log.last,
+      inboxRead: false, inboxAsked: false, tails: new Set(), tailsAskedAt: -Infinity,
+      dutiesPosition: undefined, adoptedSent: false, adoptedSentAt: -Infinity,
+    };
+    context.out.event('view.adopted', {
+      epoch: view.epoch, members: view.members.map((member) => member.node).join(' '), slots: slotsOf(view, context.options.self), position,
+    });
+    this.#hooks.onAdopted(previous, wasMember);
+    this.step();
+  }
+
+  /** Everyone of the last finished view, or of any adopted since, who is not in this one. */
+  #dutiesFor(view: View, previous: View | undefined): Member[] {
+    const all = [...this.#state.duties, ...(this.#state.lastFinished?.members ?? []), ...(previous?.members ?? [])];
+    const inView = new Set(view.members.map((member) => member.incarnation));
+    const seen = new Set<number>();
+    return all.filter((member) => {
+      if (inView.has(member.incarnation) || seen.has(member.incarnation)) return false;
+      seen.add(member.incarnation);
+      return true;
+    });
+  }
+
+  /** A later view was adopted, or the node is out: what was being finished no longer matters. */
+  abandon(): void {
+    this.#finishing = undefined;
+    this.#waitingTails = [];
+  }
+
+  // ── finishing ────────────────────────────────────────────────────────────────────────────────
+
+  /** Once a turn. */
+  step(): void {
+    const finishing = this.#finishing;
+    if (finishing === undefined || this.#state.view?.epoch !== finishing.epoch) return;
+    this.#readInbox(finishing);
+    this.#askTails(finishing);
+    this.#answerTails(finishing);
+    this.#sendAdopted(finishing);
+    this.#tryFinish(finishing);
+  }
+
+  #readInbox(finishing: Finishing): void {
+    if (this.#state.duties.length === 0 || this.skipInbox || !this.#state.context.options.clustered) finishing.inboxRead = true;
+    if (finishing.inboxRead || finishing.inboxAsked) return;
+    finishing.inboxAsked = true;
+    this.#inbox.read((read) => {
+      if (this.#finishing !== finishing) return;
+      finishing.inboxAsked = false;
+      if (read !== undefined) finishing.inboxRead = true;
+      this.step();
+    });
+  }
+
+  #askTails(finishing: Finishing): void {
+    const { context, duties, cursors } = this.#state;
+    if (!finishing.inboxRead || finishing.dutiesPosition !== undefined) return;
+    const missing = otherMembers(this.#state).flatMap((member) =>
+      duties.filter((duty) => !finishing.tails.has(`${duty.incarnation} ${member.node}`)).map((duty) => ({ member, duty })));
+    if (missing.length === 0) {
+      finishing.dutiesPosition = context.store.position;
+      return;
+    }
+    if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
+    finishing.tailsAskedAt = context.now.mono;
+    for (const { member, duty } of missing) {
+      this.#post(member, { $case: 'tailRequest', value: {
+        epoch: finishing.epoch, incarnation: duty.incarnation, after: cursors.seq(duty.incarnation),
+      } });
+    }
+  }
+
+  /** Over the link, or through the inbox where that is down. */
+  #post(member: Member, body: NonNullable<PeerMessage['body']>): void {
+    if (linkUp(this.#state, member) || this.#state.peers.get(member.node)?.connected === true) {
+      this.#state.context.out.send(member.node, body);
+    }
+    if (!linkUp(this.#state, member)) this.#inbox.post(member.node, { body });
+  }
+
+  onTailRequest(peer: Peer, request: TailRequest): void {
+    if (this.#waitingTails.length < 256) this.#waitingTails.push({ peer: peer.id, request });
+    this.step();
+    if (this.#finishing === undefined) this.#answerTails(undefined);
+  }
+
+  /** One gives a tail only after its own inbox is read, under the epoch that it was asked for. */
+  #answerTails(finishing: Finishing | undefined): void {
+    const { view, finished } = this.#state;
+    if (!isMember(this.#state) || view === undefined) return;
+    if (!(finished || finishing?.inboxRead === true)) return;
+    const waiting = this.#waitingTails;
+    this.#waitingTails = waiting.filter(({ request }) => request.epoch > view.epoch);
+    for (const { peer, request } of waiting) {
+      const member = otherMembers(this.#state).find((other) => other.node === peer);
+      if (request.epoch === view.epoch && member !== undefined) this.#giveTail(member, request);
+    }
+  }
+
+  #giveTail(member: Member, request: TailRequest): void {
+    const { cursors } = this.#state;
+    const through = {
+      incarnation: request.incarnation, seq: cursors.seq(request.incarnation), checksum: cursors.checksum(request.incarnation),
+    };
+    const changes = through.seq > request.after ? this.#tailOf(request.incarnation, request.after) : [];
+    for (let at = 0; at < changes.length || at === 0; at += TAIL_CHANGES_MAX) {
+      const page = changes.slice(at, at + TAIL_CHANGES_MAX);
+      const done = at + TAIL_CHANGES_MAX >= changes.length;
+      this.#post(member, { $case: 'tail', value: {
+        epoch: request.epoch, incarnation: request.incarnation, changes: page, through, done,
+      } });
+    }
+  }
+
+  /** From memory where it reaches back far enough, else every record that the log wrote last. */
+  #tailOf(incarnation: number, after: number): Change[] {
+    const log = this.#state.received.get(incarnation);
+    const { cursors, context } = this.#state;
+    if (log !== undefined && log.base <= after + 1 && log.last === cursors.seq(incarnation)) {
+      return log.after(after, Number.MAX_SAFE_INTEGER).map(({ address, record }) => ({ address, record }));
+    }
+    const changes: Change[] = [];
+    for (let from = -1; ;) {
+      const page = context.table.records(from, SCAN_PAGE);
+      for (const { address, record } of page) {
+        if (recordIncarnation(record) === incarnation && recordSeq(record) > after) changes.push({ address, record });
+      }
+      if (page.length < SCAN_PAGE) break;
+      from = page.at(-1)!.address;
+    }
+    return changes.toSorted((a, b) => recordSeq(a.record as Buffer) - recordSeq(b.record as Buffer));
+  }
+
+  onTail(peer: Peer, tail: Tail): void {
+    const finishing = this.#finishing;
+    if (finishing === undefined || tail.epoch !== finishing.epoch || tail.through === undefined) return;
+    if (!this.#replication.applyTail(tail.changes)) {
+      this.#state.context.out.resets.push(peer.id);
+      return;
+    }
+    if (tail.done) {
+      this.#replication.tailDone(tail.incarnation, tail.through.seq, tail.through.checksum);
+      finishing.tails.add(`${tail.incarnation} ${peer.id}`);
+      this.step();
+    }
+  }
+
+  #sendAdopted(finishing: Finishing): void {
+    const { context } = this.#state;
+    const flushed = context.store.flushedPosition;
+    if (finishing.dutiesPosition === undefined || finishing.adoptedSent) return;
+    if (flushed < finishing.position || flushed < finishing.dutiesPosition) return;
+    finishing.adoptedSent = true;
+    for (const member of otherMembers(this.#state)) this.#postAdopted(member, finishing);
+  }
+
+  #postAdopted(member: Member, finishing: Finishing): void {
+    this.#post(member, { $case: 'adopted', value: {
+      epoch: finishing.epoch, incarnation: this.#state.context.incarnation, last: finishing.lastOldSeq,
+    } });
+  }
+
+  /** A link came up or went down: what was said over it may be lost. */
+  repeat(peer: Peer): void {
+    const finishing = this.#finishing ?? this.#lastFinishing;
+    if (finishing === undefined || this.#state.view?.epoch !== finishing.epoch || !isMember(this.#state)) return;
+    finishing.tailsAskedAt = -Infinity;
+    const member = otherMembers(this.#state).find((other) => other.node === peer.id);
+    if (finishing.adoptedSent && member !== undefined) this.#postAdopted(member, finishing);
+  }
+
+  onAdopted(peer: Peer, adopted: Adopted): void {
+    if (peer.adopted !== undefined && peer.adopted.epoch >= adopted.epoch && peer.adopted.incarnation === adopted.incarnation) return;
+    peer.adopted = adopted;
+    this.step();
+  }
+
+  #tryFinish(finishing: Finishing): void {
+    const { context, cursors, view, peers } = this.#state;
+    if (!finishing.adoptedSent) return;
+    for (const member of otherMembers(this.#state)) {
+      const adopted = peers.get(member.node)?.adopted;
+      if (adopted?.epoch !== finishing.epoch || adopted.incarnation !== member.incarnation) return;
+      if (cursors.seq(member.incarnation) < adopted.last) return;
+    }
+    this.#lastFinishing = finishing;
+    this.#finishing = undefined;
+    this.#state.finished = true;
+    this.#state.lastFinished = view;
+    this.#state.duties = [];
+    context.store.putMeta(META_FINISHED, encodeView(view!));
+    this.#storeDuties();
+    const gained = updateContinuous(this.#state, view!, true);
+    context.out.event('view.finished', { epoch: view!.epoch, slots: slotsOf(view!, context.options.self), gained });
+    this.#hooks.onFinished(gained);
+    this.#answerTails(undefined);
+  }
+
+  /** The view that was finished last: its `Adopted` is said again to who reconnects. */
+  #lastFinishing: Finishing | undefined;
+
+  get finishing(): boolean {
+    return this.#finishing !== undefined;
+  }
+
+  /** Why the view is not finished, for an operator. */
+  waitingFor(): string {
+    const finishing = this.#finishing;
+    if (finishing === undefined) return '';
+    if (!finishing.inboxRead) return 'reading the inbox';
+    if (!finishing.adoptedSent) return 'the tails of evicted nodes';
+    const missing = otherMembers(this.#state).filter((member) => this.#state.peers.get(member.node)?.adopted?.epoch !== finishing.epoch);
+    return `word from ${missing.map((member) => member.node).join(' ')}`;
+  }
+
+  isNamedByView(): boolean {
+    return this.#state.view !== undefined && isNamed(this.#state, this.#state.view);
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * What etcd says, read as one: the view, who leads, whose session stands. Reads are linearizable and
+ * coalesced; a hint from a watch only asks for one.
+ */
+import type { Context } from '../core/context.ts';
+import type { EtcdKeyValue } from '../core/ports.ts';
+import { decodeView } from './view.ts';
+import type { View } from './view.ts';
+
+/** Read this often even where no hint came: watches can lose events. */
+const POLL_MS = 1000;
+const POLL_UNSETTLED_MS = 200;
+
+export interface LeaderKey {
+  readonly node: string;
+  readonly incarnation: number;
+  readonly createRevision: number;
+}
+
+export interface ClusterRead {
+  /** Undefined: etcd has none. */
+  readonly view: View | undefined;
+  readonly viewRevision: number;
+  readonly leader: LeaderKey | undefined;
+  /** Incarnation by node, of the sessions that stand. */
+  readonly sessions: ReadonlyMap<string, number>;
+  readonly beats: ReadonlyMap<string, { readonly incarnation: number; readonly beat: number }>;
+  readonly clusterId: string;
+  readonly readAt: number;
+}
+
+export class Coordination {
+  readonly #context: Context;
+  readonly #onRead: (read: ClusterRead) => void;
+  #reading = false;
+  #readAgain = false;
+  #lastReadAt = -Infinity;
+  latest: ClusterRead | undefined;
+
+  constructor(context: Context, onRead: (read: ClusterRead) => void) {
+    this.#context = context;
+    this.#onRead = onRead;
+  }
+
+  tick(settled: boolean): void {
+    const due = this.#context.now.mono - this.#lastReadAt >= (settled ? POLL_MS : POLL_UNSETTLED_MS);
+    if (due && !this.#reading) this.read();
+  }
+
+  /** A read that begins after this call. */
+  read(): void {
+    if (this.#reading) {
+      this.#readAgain = true;
+      return;
+    }
+    this.#reading = true;
+    this.#readAgain = false;
+    this.#lastReadAt = this.#context.now.mono;
+    this.#context.etcd.txn({
+      then: [
+        { op: 'get', key: 'view' },
+        { op: 'get', key: 'leader' },
+        { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
+        { op: 'get-prefix', prefix: 'beats/', limit: 0 },
+      ],
+    }, (result) => {
+      this.#reading = false;
+      if (result !== undefined) {
+        const [views, leaders, nodes, beats] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        this.latest = {
+          view: views[0] === undefined ? undefined : decodeView(views[0].value),
+          viewRevision: views[0]?.modRevision ?? 0,
+          leader: leaderOf(leaders[0]),
+          sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+          beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          clusterId: result.clusterId,
+          readAt: this.#context.now.mono,
+        };
+        this.#onRead(this.latest);
+      }
+      if (this.#readAgain) this.read();
+    });
+  }
+}
+
+interface NodeJson {
+  incarnation: number;
+  beat: number;
+}
+
+function parse(value: Buffer): NodeJson | undefined {
+  try {
+    const json = JSON.parse(value.toString()) as NodeJson;
+    return typeof json?.incarnation === 'number' ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
+  if (pair === undefined) return undefined;
+  const json = parse(pair.value) as (NodeJson & { node?: string }) | undefined;
+  return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
+}
+
+function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T): Map<string, T> {
+  const found = new Map<string, T>();
+  for (const pair of pairs) {
+    const json = parse(pair.value);
+    if (json !== undefined) found.set(pair.key.slice(prefix.length), pick(json));
+  }
+  return found;
+}

@@ -1,0 +1,327 @@
+/**
+ * Election, and the writing of views (DESIGN: View changes). Only the holder of the election key
+ * writes views, in a transaction that compares that key's create revision and the view's mod
+ * revision; so whoever writes the next view is a member of the one before.
+ *
+ * A write whose answer was lost counts as neither done nor undone: the next write, whatever it is,
+ * takes the next epoch from what a linearizable read shows, and by changing the view's revision makes
+ * the lost one fail for good.
+ */
+import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
+import type { Peer } from '../core/peer.ts';
+import { isMember, memberNamed, otherMembers } from '../core/state.ts';
+import type { ClusterState } from '../core/state.ts';
+import { PROTOCOL } from '../core/context.ts';
+import type { EtcdOp } from '../core/ports.ts';
+import type { ClusterRead, Coordination } from './coordination.ts';
+import { assignSlots } from './slots.ts';
+import { encodeView } from './view.ts';
+import type { Member, View } from './view.ts';
+import type { Session } from './session.ts';
+
+/** A join that takes longer is given up, so that a learner that is gone holds up no commit. */
+const JOIN_MS = 3000;
+const RETRY_MS = 100;
+
+interface Join {
+  readonly learner: Member;
+  readonly epoch: number;
+  readonly since: number;
+  readonly vouched: Set<string>;
+}
+
+export interface LeaderHooks {
+  /** The view as etcd has it now is this one, written by us. */
+  readonly onWritten: (view: View, revision: number) => void;
+  /** Ask every member, this one too, to require the learner's acknowledgement. */
+  readonly onRequire: (learner: Member, epoch: number) => void;
+}
+
+export class Leader {
+  readonly #state: ClusterState;
+  readonly #coordination: Coordination;
+  readonly #session: Session;
+  readonly #hooks: LeaderHooks;
+  /** Create revision of our election key; undefined: we do not lead, as far as we know. */
+  #key: number | undefined;
+  #busy = false;
+  #retryAt = -Infinity;
+  /** The next write must come even if nothing else is to change. */
+  #bump = false;
+  #join: Join | undefined;
+  /** Incarnations that asked to be evicted, or that a member cannot reach, and why. */
+  readonly #evictions = new Map<number, string>();
+  /** etcd was gone before this moment: sessions get one TTL of grace after it. */
+  #sessionsTrustedFrom = 0;
+
+  constructor(state: ClusterState, coordination: Coordination, session: Session, hooks: LeaderHooks) {
+    this.#state = state;
+    this.#coordination = coordination;
+    this.#session = session;
+    this.#hooks = hooks;
+  }
+
+  get leads(): boolean {
+    return this.#key !== undefined;
+  }
+
+  get leaderNode(): string | undefined {
+    return this.leads ? this.#state.context.options.self : this.#coordination.latest?.leader?.node;
+  }
+
+  /** Out of the view, or another incarnation: nothing of this holds any more. */
+  reset(): void {
+    this.#key = undefined;
+    this.#join = undefined;
+    this.#bump = false;
+    this.#evictions.clear();
+  }
+
+  /** A view was adopted: joins and evictions of the old one are done or void. */
+  onAdopted(view: View): void {
+    if (this.#join !== undefined && this.#join.epoch < view.epoch) this.#join = undefined;
+    for (const incarnation of this.#evictions.keys()) {
+      if (!view.members.some((member) => member.incarnation === incarnation)) this.#evictions.delete(incarnation);
+    }
+  }
+
+  etcdWasAway(): void {
+    this.#sessionsTrustedFrom = this.#state.context.now.mono + this.#session.ttlMs;
+  }
+
+  /** After each read of etcd: an election key that is not ours any more is lost. */
+  onRead(read: ClusterRead): void {
+    if (this.#key !== undefined && !this.#busy && read.leader?.createRevision !== this.#key) this.#key = undefined;
+  }
+
+  // ── election ─────────────────────────────────────────────────────────────────────────────────
+
+  tick(): void {
+    const { context } = this.#state;
+    const read = this.#coordination.latest;
+    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
+    if (this.#key !== undefined) this.#lead(read);
+    else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
+    else if (this.#isDead(read.leader.node, read.leader.incarnation)) this.depose(read.leader.createRevision);
+  }
+
+  /** The process of that incarnation is known to be gone. */
+  #isDead(node: string, incarnation: number): boolean {
+    const { context, peers } = this.#state;
+    if (node === context.options.self) return incarnation !== context.incarnation;
+    const peer = peers.get(node);
+    if (peer === undefined) return false;
+    return peer.refused || (peer.connected && peer.incarnation !== incarnation);
+  }
+
+  /** Members only; after a power cut also a fit restarted node, which compares the view it saw. */
+  campaign(viewRevision: number): void {
+    const { context } = this.#state;
+    if (this.#session.lease === undefined || this.#busy || context.now.mono < this.#retryAt) return;
+    const { incarnation, options } = context;
+    const value = Buffer.from(JSON.stringify({ node: options.self, incarnation }));
+    this.#busy = true;
+    context.etcd.txn({
+      compares: [{ key: 'leader', createRevision: 0 }, { key: 'view', modRevision: viewRevision }],
+      then: [{ op: 'put', key: 'leader', value, lease: this.#session.lease }],
+    }, (result) => {
+      this.#busy = false;
+      if (incarnation !== context.incarnation) return;
+      if (result?.succeeded === true) {
+        this.#key = result.revision;
+        this.#bump = true;
+        context.out.event('leader.elected', { epoch: this.#state.view?.epoch ?? 0 });
+      } else {
+        this.#retryAt = context.now.mono + RETRY_MS;
+      }
+      this.#coordination.read();
+    });
+  }
+
+  /** An election key that a lost answer left us with, or that a dead node left behind. */
+  depose(createRevision: number): void {
+    const { context } = this.#state;
+    if (this.#busy) return;
+    this.#busy = true;
+    context.etcd.txn({
+      compares: [{ key: 'leader', createRevision }], then: [{ op: 'delete', key: 'leader' }],
+    }, () => {
+      this.#busy = false;
+      this.#retryAt = context.now.mono;
+      this.#coordination.read();
+    });
+    this.#retryAt = context.now.mono + RETRY_MS;
+  }
+
+  /** After a lost answer the read may show that we do lead: the key names this incarnation. */
+  adoptKey(read: ClusterRead): void {
+    const { context } = this.#state;
+    if (this.#key !== undefined || this.#busy || read.leader?.node !== context.options.self) return;
+    if (read.leader.incarnation !== context.incarnation) return;
+    this.#key = read.leader.createRevision;
+    this.#bump = true;
+  }
+
+  // ── leading ──────────────────────────────────────────────────────────────────────────────────
+
+  #lead(read: ClusterRead): void {
+    const { view, context } = this.#state;
+    if (view === undefined) return;
+    const { self } = context.options;
+    const leaving = new Map<number, string>();
+    for (const member of otherMembers(this.#state)) {
+      const why = this.#whyEvict(member, read);
+      if (why !== undefined) leaving.set(member.incarnation, why);
+    }
+    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
+    if (leavesItself) members = members.filter((member) => member.node !== self);
+    const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
+    if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
+    const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
+    const same = leaving.size === 0 && !leavesItself && joining === undefined &&
+      slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
+    if (same && !this.#bump) return;
+    const reasons = [...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`])];
+    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members) },
+      leavesItself, reasons.join(', ') || (this.#bump ? 'new leader' : 'slots'));
+  }
+
+  #canServe(node: string): boolean {
+    if (node === this.#state.context.options.self) return this.#state.dhcpReady;
+    return this.#state.peers.get(node)?.status?.dhcpReady ?? true;
+  }
+
+  #protocol(members: readonly Member[]): number {
+    return Math.min(PROTOCOL.max, ...members.map(({ node }) => this.#state.peers.get(node)?.hello?.protocolMax ?? PROTOCOL.max));
+  }
+
+  /** DESIGN, A member leaves. When to evict is a matter of taste, not of safety. */
+  #whyEvict(member: Member, read: ClusterRead): string | undefined {
+    const { context, peers, log, acknowledged } = this.#state;
+    const peer = peers.get(member.node);
+    if (peer === undefined) return `${member.node} is not configured`;
+    const asked = this.#evictions.get(member.incarnation);
+    if (asked !== undefined) return asked;
+    if (peer.refused) return `${member.node} is dead`;
+    if (peer.connected && peer.incarnation !== member.incarnation) return `${member.node} has restarted`;
+    const now = context.now.mono;
+    const sessionStands = read.sessions.get(member.node) === member.incarnation;
+    if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
+        now - read.readAt < this.#session.ttlMs) return `${member.node} is silent and its session is gone`;
+    const oldest = log.at((acknowledged.get(member.incarnation) ?? 0) + 1);
+    if (oldest !== undefined && now - oldest.madeAt > context.options.evictAfterMs) return `${member.node} takes no changes`;
+    if (peer.connected && Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
+      return `the clock of ${member.node} differs by ${Math.round(peer.wallDifferenceMs)} ms`;
+    }
+    return undefined;
+  }
+
+  onEvict(evict: Evict): void {
+    const member = memberNamed(this.#state.view, evict.node);
+    if (member?.incarnation === evict.incarnation) this.#evictions.set(evict.incarnation, evict.reason);
+  }
+
+  // ── joins ────────────────────────────────────────────────────────────────────────────────────
+
+  onJoinReady(peer: Peer, ready: JoinReady): void {
+    const { context, view, finished } = this.#state;
+    if (!this.leads || this.#bump || this.#busy || !finished || view?.epoch !== ready.epoch) return;
+    if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
+    if (!context.options.nodes.some((node) => node.id === ready.node)) return;
+    if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
+      context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(peer.wallDifferenceMs) });
+      return;
+    }
+    const learner = { node: ready.node, incarnation: ready.incarnation };
+    this.#join = { learner, epoch: view.epoch, since: context.now.mono, vouched: new Set() };
+    this.#hooks.onRequire(learner, view.epoch);
+  }
+
+  onVouch(node: string, vouch: Vouch): void {
+    if (this.#join?.epoch === vouch.epoch && this.#join.learner.incarnation === vouch.incarnation) this.#join.vouched.add(node);
+  }
+
+  /** The learner, once every member has vouched for it. A join that cannot be is ended by a bump. */
+  #joinReady(otherChange: boolean): Member | undefined {
+    const join = this.#join;
+    const { context, view, peers } = this.#state;
+    if (join === undefined) return undefined;
+    const peer = peers.get(join.learner.node);
+    const gone = peer?.refused === true || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
+    if (otherChange || gone || join.epoch !== view?.epoch || context.now.mono - join.since > JOIN_MS) {
+      this.#join = undefined;
+      this.#bump = true;
+      return undefined;
+    }
+    return view.members.every((member) => join.vouched.has(member.node)) ? join.learner : undefined;
+  }
+
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+  #write(view: View, leave: boolean, reason: string, viewRevision = this.#state.viewRevision): void {
+    const { context } = this.#state;
+    const { incarnation } = context;
+    const then: EtcdOp[] = [{ op: 'put', key: 'view', value: encodeView(view) }];
+    if (leave) then.push({ op: 'delete', key: 'leader' });
+    this.#busy = true;
+    context.etcd.txn({
+      compares: [{ key: 'leader', createRevision: this.#key! }, { key: 'view', modRevision: viewRevision }], then,
+    }, (result) => {
+      this.#busy = false;
+      if (incarnation !== context.incarnation) return;
+      if (result?.succeeded === true) {
+        this.#bump = false;
+        if (leave) this.#key = undefined;
+        context.out.event('view.written', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' '), reason });
+        this.#hooks.onWritten(view, result.revision);
+        return;
+      }
+      // Lost or refused: whatever comes next is decided on a fresh read and takes a new epoch.
+      this.#bump = true;
+      this.#retryAt = context.now.mono + RETRY_MS;
+      this.#coordination.read();
+    });
+  }
+
+  /** Where etcd has no view at all: creates it, and with it the election key. */
+  create(view: View, done: () => void): void {
+    const { context } = this.#state;
+    const { incarnation, options } = context;
+    const value = Buffer.from(JSON.stringify({ node: options.self, incarnation }));
+    this.#busy = true;
+    context.etcd.txn({
+      compares: [{ key: 'view', createRevision: 0 }, { key: 'leader', createRevision: 0 }],
+      then: [{ op: 'put', key: 'view', value: encodeView(view) }, { op: 'put', key: 'leader', value, lease: this.#session.lease! }],
+    }, (result) => {
+      this.#busy = false;
+      done();
+      if (result?.succeeded === true && incarnation === context.incarnation) {
+        this.#key = result.revision;
+        this.#hooks.onWritten(view, result.revision);
+      } else this.#coordination.read();
+    });
+  }
+
+  /** After a power cut: the first view of the restarted nodes. */
+  writeFirst(view: View, viewRevision: number): void {
+    this.#write(view, false, 'restarted nodes go on', viewRevision);
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Items for nodes outside the view help nobody; a required learner's are left alone. */
+  clearInboxes(view: View): void {
+    const { context, required } = this.#state;
+    if (!this.leads) return;
+    const inView = new Set(view.members.map((member) => member.node));
+    const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id) && required?.node !== id).map(({ id }) => `inbox/${id}/`);
+    if (prefixes.length === 0) return;
+    context.etcd.txn({
+      compares: [{ key: 'view', modRevision: this.#state.viewRevision }],
+      then: prefixes.map((prefix) => ({ op: 'delete-prefix', prefix })),
+    }, () => undefined);
+  }
+}
