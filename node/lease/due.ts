@@ -4,7 +4,8 @@
  * in the same list and is passed by.
  *
  * The wall clock may step. Invariant: whatever is due before `#next` is in the overdue list, so nothing
- * is ever passed over: a step back only walks empty lists again, a step forward walks at most one round.
+ * is ever passed over: a step back only walks empty lists again, a step forward walks at most one round
+ * at once, and `#next` moves past no second whose list has not been walked to its end.
  */
 import type { AddressLists, Page, Pages } from './pages.ts';
 
@@ -43,8 +44,12 @@ export class DueWheel {
   walk(second: number, limit: number, fire: (page: Page, address: number) => void): void {
     let left = this.#walkList(this.#overdue, second, limit, fire, true);
     if (second + 1 < this.#next) this.#next = second + 1;
-    if (second - this.#next >= WHEEL_SECONDS) this.#next = second - WHEEL_SECONDS + 1;
-    while (this.#next <= second && left > 0) {
+    for (let walked = 0; this.#next <= second && left > 0; walked++) {
+      if (walked === WHEEL_SECONDS) {
+        // A whole round in one go, after a long step forward: nothing due is left in any list.
+        this.#next = second + 1;
+        break;
+      }
       left = this.#walkList(this.#firstList + (this.#next % WHEEL_SECONDS), second, left, fire, false);
       if (left > 0) this.#next++;
     }

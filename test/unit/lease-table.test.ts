@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BindingState } from '../../node/lease/record.ts';
+import { StoreError } from '../../node/lease/store-error.ts';
+import { BindingStore } from '../../node/lease/store.ts';
+import { LeaseTable, reuseSeconds } from '../../node/lease/table.ts';
+import type { SlotChoice } from '../../node/lease/table.ts';
+import { INFINITE_SECONDS } from '../../node/time.ts';
+import type { SubnetConfig } from '../../node/config/types.ts';
+import { SimDisk } from '../sim/disk.ts';
+import { at, ip, recordOf, SKEW_MS, subnet } from './lease-model.ts';
+
+const T = 1_800_000_000;
+const ALL: SlotChoice = { owns: () => true, homeOf: () => 'a' };
+const key = (text: string): Buffer => Buffer.from(text);
+
+function tableOf(subnets: readonly SubnetConfig[], disk = new SimDisk()): { table: LeaseTable; store: BindingStore; disk: SimDisk } {
+  const store = new BindingStore(disk);
+  const table = new LeaseTable(store, subnets, { maxClockSkewMs: SKEW_MS });
+  table.load(at(T));
+  return { table, store, disk };
+}
+
+function binding(state: BindingState, client: string, since = T, leaseSeconds = 3600): Parameters<typeof recordOf>[0] {
+  return {
+    state, client, since, lastTransaction: since, leaseSeconds,
+    expires: leaseSeconds === INFINITE_SECONDS ? INFINITE_SECONDS : since + leaseSeconds,
+  };
+}
+
+function flush(store: BindingStore, disk: SimDisk): void {
+  const batch = store.takeWrites();
+  if (batch === undefined) return;
+  disk.begin(batch);
+  disk.complete();
+  store.flushed(batch.position);
+}
+
+test('an ended lease may go to another client after clock skew, 1/5000 of its length and the reply\'s age', () => {
+  const record = recordOf({ ...binding(BindingState.EXPIRED, 'c', T, 86_400), expires: T + 86_400 });
+  assert.equal(reuseSeconds(record, 10_000), T + 86_400 + 10 + 18 + 5); // 86400 / 5000 = 17.28, rounded up
+  assert.equal(reuseSeconds(record, 1), T + 86_400 + 23);
+});
+
+test('a released address goes to nobody else for 30 s and the clock skew', () => {
+  assert.equal(reuseSeconds(recordOf(binding(BindingState.RELEASED, 'c')), 10_000), T + 40);
+});
+
+test('reuse times never pass what 32 bits hold', () => {
+  assert.equal(reuseSeconds(recordOf({ ...binding(BindingState.EXPIRED, 'c'), expires: INFINITE_SECONDS - 2 }), 10_000), INFINITE_SECONDS);
+});
+
+test('never-used addresses go first, then the one free for longest, whatever its slot', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.10', '10.0.0.13']])]);
+  const released: [string, number][] = [['10.0.0.11', T - 50], ['10.0.0.10', T - 70], ['10.0.0.13', T - 60]];
+  for (const [address, since] of released) table.put(ip(address), recordOf(binding(BindingState.RELEASED, address, since)), at(T));
+  table.advance(at(T), 100);
+  const taken: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const address = table.allocate(0, ALL, 'a', at(T));
+    taken.push(address);
+    if (address !== 0) table.offers.hold(address, key(`new ${i}`), at(T), i);
+  }
+  assert.deepEqual(taken, [ip('10.0.0.12'), ip('10.0.0.10'), ip('10.0.0.13'), ip('10.0.0.11'), 0]);
+});
+
+test('in one slot the addresses free again come in the order in which they became free', () => {
+  const pool = subnet('10.0.0.0/16', [['10.0.1.7', '10.0.1.7'], ['10.0.2.7', '10.0.2.7'], ['10.0.3.7', '10.0.3.7']]);
+  const { table, store, disk } = tableOf([pool]);
+  const freed: [string, number][] = [['10.0.2.7', 5], ['10.0.3.7', 1], ['10.0.1.7', 3]];
+  for (const [address, since] of freed) table.put(ip(address), recordOf(binding(BindingState.RELEASED, address, T + since)), at(T));
+  table.advance(at(T + 100), 100);
+  const order = (from: LeaseTable): number[] => [1, 2, 3].map((i) => {
+    const address = from.allocate(0, ALL, 'a', at(T + 100));
+    from.offers.hold(address, key(`new ${i}`), at(T + 100), i);
+    return address;
+  });
+  const expected = [ip('10.0.3.7'), ip('10.0.1.7'), ip('10.0.2.7')];
+  flush(store, disk);
+  const again = tableOf([pool], disk).table;
+  again.load(at(T + 100));
+  assert.deepEqual(order(table), expected);
+  assert.deepEqual(order(again), expected, 'the same after a restart');
+});
+
+test('slots whose home is the client\'s go first, then any owned one, and no other', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.0', '10.0.0.7']])]);
+  const slots: SlotChoice = { owns: (slot) => slot < 6, homeOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
+  const taken: number[] = [];
+  for (;;) {
+    const address = table.allocate(0, slots, 'b', at(T));
+    if (address === 0) break;
+    taken.push(address & 255);
+    table.offers.hold(address, key(`c${address}`), at(T), 1);
+  }
+  assert.deepEqual(new Set(taken.slice(0, 3)), new Set([1, 3, 5]));
+  assert.deepEqual(new Set(taken.slice(3)), new Set([0, 2, 4]));
+  assert.equal(taken.length, 6);
+});
+
+test('a hold that ends gives the address back, as never used', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.6']])]);
+  const first = table.allocate(0, ALL, 'a', at(T));
+  table.offers.hold(first, key('gone'), at(T), 1);
+  table.put(table.allocate(0, ALL, 'a', at(T)), recordOf(binding(BindingState.ACTIVE, 'c')), at(T));
+  assert.equal(table.allocate(0, ALL, 'a', at(T)), 0);
+  table.advance(at(T + 31), 10);
+  assert.equal(table.allocate(0, ALL, 'a', at(T + 31)), first);
+});
+
+test('abandoned addresses come oldest first, also after a restart', () => {
+  const pool = subnet('10.0.0.0/16', [['10.0.1.1', '10.0.1.3']]);
+  const { table, store, disk } = tableOf([pool]);
+  const since: [string, number][] = [['10.0.1.1', 3], ['10.0.1.2', 1], ['10.0.1.3', 2]];
+  for (const [address, age] of since) table.put(ip(address), recordOf(binding(BindingState.ABANDONED, 'c', T + age)), at(T));
+  flush(store, disk);
+  for (const from of [table, tableOf([pool], disk).table]) {
+    assert.equal(from.allocate(0, ALL, 'a', at(T + 1e6)), 0);
+    const taken = [1, 2, 3].map((i) => {
+      const address = from.allocateAbandoned(0, ALL, at(T));
+      from.offers.hold(address, key(`new ${i}`), at(T), i);
+      return address;
+    });
+    assert.deepEqual(taken, [ip('10.0.1.2'), ip('10.0.1.3'), ip('10.0.1.1')]);
+    assert.equal(from.allocateAbandoned(0, ALL, at(T)), 0);
+  }
+});
+
+test('ended leases come in portions, each again after the others while it stays ACTIVE', () => {
+  const { table } = tableOf([subnet('10.0.0.0/16', [['10.0.0.0', '10.0.9.255']])]);
+  const addresses = Array.from({ length: 30 }, (_, i) => ip('10.0.0.0') + i * 85);
+  for (const address of addresses) table.put(address, recordOf(binding(BindingState.ACTIVE, `c${address}`, T, 60)), at(T));
+  assert.deepEqual(table.ended(at(T + 59), ALL, 100), []);
+  const seen = new Set<number>();
+  for (let i = 0; i < 300; i++) {
+    const portion = table.ended(at(T + 60), ALL, 7);
+    assert.ok(portion.length <= 7 && new Set(portion).size === portion.length);
+    for (const address of portion) seen.add(address);
+  }
+  assert.deepEqual([...seen].sort((a, b) => a - b), addresses);
+  assert.deepEqual(table.ended(at(T + 60), { owns: () => false, homeOf: () => 'a' }, 100), [], 'only owned slots');
+  for (const address of addresses) table.put(address, recordOf(binding(BindingState.ACTIVE, `c${address}`, T + 60, 60)), at(T + 60));
+  assert.deepEqual(table.ended(at(T + 61), ALL, 100), [], 'renewed');
+});
+
+test('leases that ended while the node was stopped are found at its start, infinite ones never', () => {
+  const pool = subnet('10.0.0.0/16', [['10.0.0.0', '10.0.9.255']]);
+  const { table, store, disk } = tableOf([pool]);
+  table.put(ip('10.0.0.1'), recordOf(binding(BindingState.ACTIVE, 'a', T, 60)), at(T));
+  table.put(ip('10.0.0.2'), recordOf(binding(BindingState.ACTIVE, 'b', T, INFINITE_SECONDS)), at(T));
+  flush(store, disk);
+  const again = tableOf([pool], disk).table;
+  again.load(at(T + 1e7));
+  assert.deepEqual(again.ended(at(T + 1e7), ALL, 10), [ip('10.0.0.1')]);
+  assert.equal(again.counts(0).active, 2);
+});
+
+test('a record outside every subnet counts, ends and is listed, and is never given', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.1', '10.0.0.1']])]);
+  const outside = ip('192.0.2.1');
+  table.put(outside, recordOf(binding(BindingState.ACTIVE, 'c', T, 60)), at(T));
+  assert.equal(table.size, 1);
+  assert.equal(table.subnetOf(outside), -1);
+  assert.deepEqual(table.findAllByClient(key('c')), [outside]);
+  assert.deepEqual(table.records(-1, 10).map(({ address }) => address), [outside]);
+  assert.deepEqual(table.ended(at(T + 60), ALL, 10), [outside]);
+  assert.equal(table.mayGive(outside, key('c'), -1, at(T)), false);
+});
+
+test('reservations: by client identifier before hardware, never given by allocate, given to their client', () => {
+  const mac = Buffer.from('525400123456', 'hex');
+  const byHardware = { hardware: { htype: 1, chaddr: mac }, address: ip('10.0.0.1') };
+  const byId = { clientId: key('id'), address: ip('10.0.7.7') };
+  const { table } = tableOf([
+    subnet('10.0.0.0/16', [['10.0.0.1', '10.0.0.2']], [byHardware, byId]), subnet('10.1.0.0/16', []),
+  ]);
+  assert.equal(table.reservedFor(0, 1, mac, undefined), byHardware);
+  assert.equal(table.reservedFor(0, 6, mac, undefined), undefined, 'another hardware type');
+  assert.equal(table.reservedFor(0, 1, mac, key('id')), byId);
+  assert.equal(table.reservedFor(0, 1, mac, key('other')), byHardware);
+  assert.equal(table.reservedFor(1, 1, mac, key('id')), undefined, 'another subnet');
+  assert.equal(table.isReserved(ip('10.0.7.7')), true);
+  assert.equal(table.reservationAt(ip('10.0.0.1')), byHardware);
+  assert.equal(table.mayGive(ip('10.0.7.7'), key('id'), 0, at(T), byId), true, 'outside the pool');
+  assert.equal(table.mayGive(ip('10.0.0.1'), key('id'), 0, at(T), byId), false, 'somebody else\'s');
+  assert.equal(table.counts(0).free, 1);
+  assert.equal(table.allocate(0, ALL, 'a', at(T)), ip('10.0.0.2'));
+});
+
+test('a /9 pool is ready at once and is never written out', () => {
+  const { table } = tableOf([subnet('10.0.0.0/8', [['10.0.0.0', '10.127.255.255']])]);
+  assert.equal(table.counts(0).free, 2 ** 23);
+  const seen = new Set<number>();
+  for (let i = 0; i < 3000; i++) {
+    const address = table.allocate(0, ALL, 'a', at(T));
+    seen.add(address);
+    table.offers.hold(address, key(`c${i}`), at(T), i);
+  }
+  assert.equal(seen.size, 3000);
+  assert.equal(table.counts(0).free, 2 ** 23 - 3000);
+  assert.equal(table.freeBySlot(0).length, 256);
+});
+
+test('a stored record that fails its check stops the load and names the address', () => {
+  const disk = new SimDisk();
+  disk.begin({ position: 1, records: new Map([[ip('10.0.0.9'), Buffer.from('nonsense')]]), meta: new Map() });
+  disk.complete();
+  assert.throws(() => tableOf([], disk), (error) => error instanceof StoreError && error.code === 'corrupt' && error.message.includes('10.0.0.9'));
+});
