@@ -13,6 +13,12 @@ export const LINK_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 /** Connections to the listening port of the links, probes included; past it new ones are closed. */
 export const LINK_CONNECTIONS_MAX = 64;
 
+/** A connection to the links' port on which no link begins is closed after this time. */
+export const LINK_CONNECTION_IDLE_MS = 5000;
+
+/** How long a closing node waits until its peers have what was sent to them. */
+export const LINK_CLOSE_MS = 500;
+
 // ── etcd ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */
@@ -83,3 +89,34 @@ export const REPLY_AGE_MS_MAX = 5000;
 
 /** Between two looks at the interfaces. */
 export const INTERFACE_POLL_MS = 1000;
+
+/** Of a client's host name (option 12) so much is kept with its binding; the rest is cut off. */
+export const HOSTNAME_BYTES_MAX = 255;
+
+// ── HTTP ────────────────────────────────────────────────────────────────────────────────────────
+
+/** Connections to the HTTP port at once; past it new ones are closed. */
+export const HTTP_CONNECTIONS_MAX = 64;
+
+/** A connection on which nothing moved for so long is closed: a reader that stopped reading. */
+export const HTTP_IDLE_MS_MAX = 60_000;
+
+/** A request must be in by then. */
+export const HTTP_REQUEST_MS_MAX = 10_000;
+
+// ── the configuration and the options ───────────────────────────────────────────────────────────
+
+/** A configuration file; a longer one is refused unread. */
+export const CONFIG_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Uses of one YAML anchor, counted with what it holds; past it the file is refused. */
+export const CONFIG_ALIASES_MAX = 1000;
+
+/** Nodes of a cluster: a change travels to every other one. A file with more is refused. */
+export const NODES_MAX = 16;
+
+/** A configured option value; a longer one fits no packet and is refused. */
+export const OPTION_VALUE_BYTES_MAX = 4096;
+
+/** A client identifier, one option's worth (a binding keeps it); a longer one is a `bad-option`. */
+export const CLIENT_IDENTIFIER_BYTES_MAX = 255;

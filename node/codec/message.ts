@@ -11,6 +11,7 @@
  * Leniency: a missing end option, pads anywhere, and bytes after the end option are tolerated, as
  * Kea and ISC dhcpd do. An option that reaches past its field is not.
  */
+import { CLIENT_IDENTIFIER_BYTES_MAX } from '../limits.ts';
 import type { DropReason } from '../telemetry/counters.ts';
 
 /** RFC 2132 §9.6. */
@@ -35,8 +36,6 @@ export const OPTIONS_AT = 240;
 export const MAGIC_COOKIE = 0x63825363;
 /** The most that UDP, or the length before a message over TCP (RFC 6926 §6.1), can carry. */
 export const MESSAGE_BYTES_MAX = 0xffff;
-/** What a client identifier may have at most: one option's worth (a binding keeps it). */
-export const CLIENT_IDENTIFIER_BYTES_MAX = 255;
 
 export const FLAG_BROADCAST = 0x8000;
 

@@ -3,14 +3,12 @@
  * JSON. What is shown can be configured again: reading a written value is the identity.
  */
 import { formatHexPairs, formatIpv4, parseHexPairs, parseIpv4 } from './address.ts';
+import { OPTION_VALUE_BYTES_MAX } from '../limits.ts';
 import { OPTIONS } from './option-table.ts';
 import type { OptionDefinition, OptionType } from './option-table.ts';
 
 export { OPTIONS } from './option-table.ts';
 export type { OptionDefinition, OptionOrigin, OptionType } from './option-table.ts';
-
-/** A configured value longer than this fits no packet. */
-export const OPTION_VALUE_BYTES_MAX = 4096;
 
 export type OptionJson = string | number | boolean | readonly OptionJson[] | { readonly malformed: string };
 

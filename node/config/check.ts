@@ -4,13 +4,11 @@
  */
 import { formatIpv4, formatPrefix, formatRange, lastAddress, prefixContains } from '../codec/address.ts';
 import type { Ipv4Prefix, Ipv4Range } from '../codec/address.ts';
+import { NODES_MAX } from '../limits.ts';
 import type { PathPart } from './error.ts';
 import * as kinds from './kinds.ts';
 
 export type Report = (path: readonly PathPart[], message: string, at?: 'value' | 'key') => void;
-
-/** A change travels to every other node: more than these would only be slower. */
-export const NODES_MAX = 16;
 
 export function checkCluster(file: unknown, report: Report): void {
   const cluster = asMap(file);

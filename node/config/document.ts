@@ -4,13 +4,9 @@
  */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
 import type { Document, Node, Pair } from 'yaml';
+import { CONFIG_ALIASES_MAX } from '../limits.ts';
 import { formatPath } from './error.ts';
 import type { Mistake, PathPart } from './error.ts';
-
-/** A longer file is refused unread. */
-export const CONFIG_BYTES_MAX = 64 * 1024 * 1024;
-/** How often one anchor may be used, counted with what it holds; past it the file is refused. */
-const ALIASES_MAX = 1000;
 
 export class ConfigDocument {
   readonly fileName: string;
@@ -24,7 +20,7 @@ export class ConfigDocument {
     this.fileName = fileName;
     this.#document = parseDocument(text, {
       version: '1.2', schema: 'core', merge: false, strict: true, uniqueKeys: false,
-      lineCounter: this.#lines, prettyErrors: false, logLevel: 'silent',
+      lineCounter: this.#lines, prettyErrors: false, logLevel: 'error',
     });
     for (const problem of [...this.#document.errors, ...this.#document.warnings]) {
       this.#addAt(problem.pos[0], '', problem.code === 'MULTIPLE_DOCS' ? 'expected one document in the file, found several' : problem.message);
@@ -32,7 +28,7 @@ export class ConfigDocument {
     this.#checkKeys();
     if (this.mistakes.length > 0) return;
     try {
-      this.value = this.#document.toJS({ maxAliasCount: ALIASES_MAX });
+      this.value = this.#document.toJS({ maxAliasCount: CONFIG_ALIASES_MAX });
     } catch (error) {
       this.#addAt(0, '', error instanceof Error ? error.message : String(error));
     }

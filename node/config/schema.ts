@@ -85,7 +85,7 @@ const options = z.record(z.string(), z.unknown(), 'a map of DHCP options').trans
     } else if (option.origin !== 'configuration') {
       problem(`no value here: ${option.name} ${option.origin === 'server' ? 'follows from the rest of the configuration' : 'comes from clients and relays only'}`);
     } else if (values.has(option.code)) {
-      problem(`each option once: ${option.name} is option ${option.code}, which is set above`);
+      problem(`each option once: ${option.name} is option ${option.code}, which is set here too`);
     } else {
       const parsed = parseOptionValue(option.code, given);
       if (parsed.ok) values.set(option.code, { code: option.code, value: parsed.value });

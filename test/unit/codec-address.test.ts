@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import * as address from '../../node/codec/address.ts';
 
 test('writing and reading an address, a prefix, a range and a hardware address is the identity', () => {

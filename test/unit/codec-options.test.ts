@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { formatHexPairs, formatIpv4 } from '../../node/codec/address.ts';
 import { describeValue, findOption, formatOptionValue, OPTIONS, parseOptionValue } from '../../node/codec/options.ts';
 import type { OptionDefinition, OptionJson } from '../../node/codec/options.ts';
@@ -11,25 +11,27 @@ const NO_CONTROL = /^[^\u0000-\u001f\u007f]*$/; // eslint-disable-line no-contro
 /** Values as the table allows them, in the form that is shown and configured. */
 function valuesOf(option: OptionDefinition): fc.Arbitrary<OptionJson> {
   const least = option.minCount ?? 1;
+  // The table below makes the values of every type, also of those too narrow for this option's bounds.
   const integer = (min: number, max: number): fc.Arbitrary<OptionJson> =>
     option.values === undefined
-      ? fc.integer({ min: option.min ?? min, max: option.max ?? max })
+      ? fc.integer({ min: Math.min(option.min ?? min, max), max: option.max ?? max })
       : fc.constantFrom(...Object.values(option.values));
   const lists = (entry: fc.Arbitrary<OptionJson>): fc.Arbitrary<OptionJson> => fc.array(entry, { minLength: least, maxLength: 100 });
-  switch (option.type) {
-    case 'ip': return ip;
-    case 'ip-list': return lists(ip);
-    case 'ip-pairs': return lists(fc.tuple(ip.filter((first) => first !== '0.0.0.0'), ip));
-    case 'u8': return integer(0, 255);
-    case 'u16': return integer(0, 65_535);
-    case 'u32': return integer(0, 0xffff_ffff);
-    case 'i32': return integer(-(2 ** 31), 2 ** 31 - 1);
-    case 'bool': return fc.boolean();
-    case 'u8-list': return lists(integer(0, 255));
-    case 'u16-list': return lists(integer(0, 65_535));
-    case 'text': return fc.string({ minLength: least, maxLength: 300, unit: 'grapheme' }).filter((text) => NO_CONTROL.test(text));
-    case 'bytes': return fc.uint8Array({ minLength: least, maxLength: 300 }).map(formatHexPairs);
-  }
+  const byType: Readonly<Record<OptionDefinition['type'], fc.Arbitrary<OptionJson>>> = {
+    ip,
+    'ip-list': lists(ip),
+    'ip-pairs': lists(fc.tuple(ip.filter((first) => first !== '0.0.0.0'), ip)),
+    u8: integer(0, 255),
+    u16: integer(0, 65_535),
+    u32: integer(0, 0xffff_ffff),
+    i32: integer(-(2 ** 31), 2 ** 31 - 1),
+    bool: fc.boolean(),
+    'u8-list': lists(integer(0, 255)),
+    'u16-list': lists(integer(0, 65_535)),
+    text: fc.string({ minLength: least, maxLength: 300, unit: 'grapheme' }).filter((text) => NO_CONTROL.test(text)),
+    bytes: fc.uint8Array({ minLength: least, maxLength: 300 }).map(formatHexPairs),
+  };
+  return byType[option.type];
 }
 
 for (const option of OPTIONS) {

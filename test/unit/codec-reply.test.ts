@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { BOOTREPLY } from '../../node/codec/message.ts';
 import { encodeReply } from '../../node/codec/reply.ts';
 import type { OptionValue } from '../../node/config/types.ts';

@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { describeConfig } from '../../node/config/describe.ts';
+import { parseClusterConfig, parseNodeConfig } from '../../node/config/load.ts';
+
+const reference = describeConfig();
+const rowOf = (key: string): string[] | undefined =>
+  reference.split('\n').find((line) => line.startsWith(`| \`${key}\` |`))?.split(' | ').map((cell) => cell.replaceAll('|', '').trim());
+
+test('the reference names each key with type, default, unit and meaning', () => {
+  assert.deepEqual(rowOf('leaseTime')?.slice(0, 4), ['`leaseTime`', 'duration in whole seconds, 1s to 3650d, or infinite', '`12h`', 'seconds']);
+  assert.deepEqual(rowOf('node')?.slice(2, 4), ['required', '']);
+  for (const key of ['dhcp.interfaces', 'cluster.sessionTtl', 'nodes.<name>.weight', 'subnets[].reservations[].hardware', 'loadBalance.maxSeconds', 'log.leases']) {
+    const row = rowOf(key);
+    assert.equal(row?.length, 5, key);
+    assert.notEqual(row[4], '', key);
+  }
+  assert.ok(reference.includes('| 3 | `routers` | a list of IPv4 addresses'));
+  assert.equal(reference.includes('dhcp-message-type'), false, 'it cannot be configured');
+});
+
+test('a table has as many cells in every row', () => {
+  for (const table of reference.split('\n\n').filter((block) => block.startsWith('|'))) {
+    const widths = table.trim().split('\n').map((line) => line.replaceAll('\\|', '').split('|').length);
+    assert.equal(new Set(widths).size, 1, table.slice(0, 200));
+  }
+});
+
+test('writing every default into the file changes nothing', () => {
+  const [nodeTable, clusterTable] = reference.split('## cluster.yaml');
+  const defaults = (table: string): string => {
+    const tree = new Map<string, string[]>();
+    for (const [, path, value] of table.matchAll(/^\| `([A-Za-z.]+)` \|[^|]*\| `([^`]+)` \|/gm)) {
+      const [group, key] = path!.split('.');
+      tree.set(group!, [...(tree.get(group!) ?? []), key === undefined ? value! : `${key}: ${value}`]);
+    }
+    return [...tree].map(([key, values]) => `${key}: ${values[0]!.includes(': ') ? `{ ${values.join(', ')} }` : values[0]}\n`).join('');
+  };
+  const cluster = 'subnets: [{ subnet: 192.0.2.0/24 }]\n';
+  const { text: _plainText, ...plain } = parseClusterConfig(cluster, 'c.yaml');
+  const { text: _fullText, ...full } = parseClusterConfig(cluster + defaults(clusterTable!), 'c.yaml');
+  assert.deepEqual(full, plain);
+  const node = 'node: a\ndhcp: { interfaces: [eth0] }\n';
+  // `cluster:` as a whole may be left out, so its keys have no place here.
+  const nodeDefaults = defaults(nodeTable!).split('\n').filter((line) => !line.startsWith('cluster:')).join('\n');
+  assert.ok(nodeDefaults.includes('dataDir: /var/lib/lessor'));
+  assert.deepEqual(parseNodeConfig(node + nodeDefaults, 'n.yaml'), parseNodeConfig(node, 'n.yaml'));
+});
