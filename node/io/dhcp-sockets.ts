@@ -14,6 +14,7 @@
  * One turn of the event loop is one batch: `dgram` delivers a socket's first packet, recvmmsg the rest;
  * what is sent during the turn leaves at its end, one sendmmsg a socket.
  */
+import { HTYPE_ETHERNET } from '../codec/address.ts';
 import {
   DHCP_PACKET_BYTES_MAX, DHCP_SEND_BATCH_PACKETS, DHCP_SERVER_PORT, INTERFACE_POLL_MS, REPLY_AGE_MS_MAX,
 } from '../limits.ts';
@@ -81,7 +82,6 @@ export function openDhcpSockets(options: DhcpSocketsOptions): DhcpSockets {
 }
 
 const LIMITED_BROADCAST = 0xffff_ffff;
-const HTYPE_ETHERNET = 1;
 const ETHERNET_ADDRESS_BYTES = 6;
 
 /** A socket to send through, and what leaves through it at the end of the turn. */

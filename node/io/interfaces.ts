@@ -3,10 +3,14 @@
  * address. Node.js lists no others.
  */
 import { networkInterfaces } from 'node:os';
+import { prefixMask } from '../codec/address.ts';
 import type { InterfaceInfo } from '../server/ports.ts';
 import type { InterfaceControl } from './libc.ts';
 
-/** `a.b.c.d` as a number, 10.0.0.1 being 0x0a000001. The text must be well-formed: it comes from the system. */
+/**
+ * `a.b.c.d` as a number, 10.0.0.1 being 0x0a000001. Unlike `parseIpv4` it takes for granted that the text is
+ * well-formed, since the system made it: it runs once for each packet that comes alone.
+ */
 export function addressFromText(text: string): number {
   let value = 0;
   let octet = 0;
@@ -44,19 +48,15 @@ export function readInterfaces(names: readonly string[], control: InterfaceContr
   });
 }
 
-function mask(prefixLength: number): number {
-  return prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0;
-}
-
 /** `address` lies in a subnet that the interface has an address in. */
 export function isOnLink(iface: InterfaceInfo, address: number): boolean {
-  return iface.addresses.some((own) => ((own.address ^ address) & mask(own.prefixLength)) === 0);
+  return iface.addresses.some((own) => ((own.address ^ address) & prefixMask(own.prefixLength)) === 0);
 }
 
 /** The directed broadcast addresses of the interface's subnets, each once. RFC 3021: a /31 has none. */
 export function directedBroadcasts(iface: InterfaceInfo): number[] {
   const all = iface.addresses
     .filter((own) => own.prefixLength < 31)
-    .map((own) => (own.address | ~mask(own.prefixLength)) >>> 0);
+    .map((own) => (own.address | ~prefixMask(own.prefixLength)) >>> 0);
   return [...new Set(all)];
 }
