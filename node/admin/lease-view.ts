@@ -1,0 +1,72 @@
+/** A binding as people and scripts read it: what `/v1/leases` and `lessor leases` show. */
+import { formatHardware, formatIpv4 } from '../codec/address.ts';
+import {
+  BINDING_STATE_NAMES, type BindingStateName, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier,
+  recordHtype, recordLastTransaction, recordLeaseSeconds, recordReserved, recordSection, recordStamp, recordState,
+  recordStateSince, SectionKind,
+} from '../lease/record.ts';
+import { INFINITE_SECONDS } from '../time.ts';
+
+export interface LeaseView {
+  readonly address: string;
+  readonly state: BindingStateName;
+  /** Hex: option 61 as sent, else hardware type and address. */
+  readonly client: string;
+  /** Whether `client` is an option 61. */
+  readonly clientIdentifier: boolean;
+  /** "52:54:00:12:34:56"; another type than Ethernet goes before a slash. */
+  readonly hardware: string;
+  readonly hostname?: string;
+  /** ISO 8601 UTC, or "never". */
+  readonly expires: string;
+  /** ISO 8601 UTC. */
+  readonly stateSince: string;
+  /** ISO 8601 UTC. */
+  readonly lastTransaction: string;
+  /** 4294967295 for ever. */
+  readonly leaseSeconds: number;
+  /** "10.0.0.0/8"; "" where the configuration has no subnet for the address any more. */
+  readonly subnet: string;
+  /** Option 82's value in hex. */
+  readonly relayAgentInformation?: string;
+  readonly reserved: boolean;
+  /** Which change wrote the record; the incarnation as 12 hex digits. */
+  readonly stamp: { readonly epoch: number; readonly incarnation: string; readonly seq: number };
+  /** The member that owns the address's slot. */
+  readonly owner?: string;
+}
+
+/** `record` must satisfy `isRecord`. */
+export function leaseView(address: number, record: Buffer, subnet: string, owner: string | undefined): LeaseView {
+  const expires = recordExpires(record);
+  const hostname = recordSection(record, SectionKind.hostname);
+  const relay = recordSection(record, SectionKind.relayAgentInformation);
+  const { epoch, incarnation, seq } = recordStamp(record);
+  return {
+    address: formatIpv4(address),
+    state: BINDING_STATE_NAMES[recordState(record)],
+    client: recordClientKey(record).toString('hex'),
+    clientIdentifier: recordHasClientIdentifier(record),
+    hardware: formatHardware({ htype: recordHtype(record), chaddr: recordChaddr(record) }),
+    ...(hostname.length > 0 ? { hostname: hostname.toString('utf8') } : {}),
+    expires: expires === INFINITE_SECONDS ? 'never' : isoSeconds(expires),
+    stateSince: isoSeconds(recordStateSince(record)),
+    lastTransaction: isoSeconds(recordLastTransaction(record)),
+    leaseSeconds: recordLeaseSeconds(record),
+    subnet,
+    ...(relay.length > 0 ? { relayAgentInformation: relay.toString('hex') } : {}),
+    reserved: recordReserved(record),
+    stamp: { epoch, incarnation: incarnationText(incarnation), seq },
+    ...(owner === undefined ? {} : { owner }),
+  };
+}
+
+/** 48 bits as 12 hex digits. */
+export function incarnationText(incarnation: number): string {
+  return incarnation.toString(16).padStart(12, '0');
+}
+
+/** Only writes a given time down: no clock is read. */
+function isoSeconds(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+}

@@ -1,0 +1,45 @@
+/** Bindings and a node's HTTP port for the tests of the admin and cli rooms. */
+import type { TestContext } from 'node:test';
+import { startHttp, type HttpOptions } from '../../node/admin/http.ts';
+import type { LeaseRecords, LeaseSource } from '../../node/admin/lease-query.ts';
+import type { SubnetConfig } from '../../node/config/types.ts';
+import { BindingState, encodeRecord, writeStamp, type BindingFields } from '../../node/lease/record.ts';
+import { exampleStatus } from './telemetry-fixture.ts';
+
+export const NET_10: SubnetConfig = {
+  name: '10.0.0.0/8', network: 0x0a00_0000, prefixLength: 8, pools: [], leaseSeconds: 3600,
+  identity: 'client-id', authoritative: true, options: [], reservations: [],
+};
+export const NET_192: SubnetConfig = { ...NET_10, name: '192.168.0.0/24', network: 0xc0a8_0000, prefixLength: 24 };
+
+export function binding(changes: Partial<BindingFields> = {}): Buffer {
+  const chaddr = changes.chaddr ?? Buffer.from('525400123456', 'hex');
+  const record = encodeRecord({
+    state: BindingState.ACTIVE, hasClientIdentifier: false, reserved: false, htype: 1, chaddr,
+    clientKey: Buffer.from([1, ...chaddr]), stateSince: 1_700_000_000, lastTransaction: 1_700_000_100,
+    expires: 1_700_003_600, leaseSeconds: 3600, xid: 7, relayAgentInformation: Buffer.alloc(0),
+    hostname: Buffer.alloc(0), ...changes,
+  });
+  writeStamp(record, { epoch: 7, incarnation: 0x0123_4567_89ab, seq: 42 });
+  return record;
+}
+
+export function recordsIn(bindings: ReadonlyMap<number, Buffer>): LeaseRecords {
+  const sorted = [...bindings].map(([address, record]) => ({ address, record })).sort((a, b) => a.address - b.address);
+  return { records: (after, limit) => sorted.filter(({ address }) => address > after).slice(0, limit) };
+}
+
+export function leaseSource(bindings: ReadonlyMap<number, Buffer>): LeaseSource {
+  return { ...recordsIn(bindings), subnets: [NET_10, NET_192], ownerOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
+}
+
+/** A port on loopback that closes with the test. @returns its URL */
+export async function startNode(context: TestContext, changes: Partial<HttpOptions> = {}): Promise<string> {
+  const server = await startHttp({
+    host: '127.0.0.1', port: 0, status: () => exampleStatus(), leases: leaseSource(new Map()),
+    metrics: () => Promise.resolve('lessor_view_epoch 7\n'), ready: () => ({ ready: true, reason: 'NORMAL' }),
+    ...changes,
+  });
+  context.after(() => server.close());
+  return `http://127.0.0.1:${server.port}`;
+}
