@@ -14,6 +14,8 @@ export interface ClusterOptions {
   /** False: a node without `cluster:`, its own view of one, no etcd and no links. */
   readonly clustered: boolean;
   readonly clusterName: string;
+  /** Where the other nodes reach this one's links, host:port. */
+  readonly address: string;
   readonly nodes: readonly NodeWeight[];
   readonly sessionTtlSeconds: number;
   readonly ackTimeoutMs: number;

@@ -68,6 +68,8 @@ export class ClusterCore {
   #wallOffset: number | undefined;
   #etcdAway = false;
   takeovers = 0;
+  /** Where the other nodes' links are, as they said last; outlives their sessions. */
+  readonly addresses = new Map<string, string>();
 
   constructor(context: Context, hooks: CoreHooks) {
     this.#hooks = hooks;
@@ -366,6 +368,9 @@ export class ClusterCore {
   #onRead(read: ClusterRead): void {
     const { state } = this;
     if (state.phase === 'starting' || state.phase === 'stopped') return;
+    for (const [node, address] of read.addresses) {
+      if (address !== '' && state.peers.has(node)) this.addresses.set(node, address);
+    }
     this.leader.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
@@ -563,7 +568,7 @@ export class ClusterCore {
     const { state } = this;
     const down = otherMembers(state).filter((member) => !linkUp(state, member)).map((member) => member.node);
     return JSON.stringify({
-      incarnation: state.context.incarnation, software: state.context.options.software,
+      incarnation: state.context.incarnation, address: state.context.options.address, software: state.context.options.software,
       protocol: [PROTOCOL.min, PROTOCOL.max], state: this.#nodeState, serverIds: state.serverIds, linksDown: down,
     });
   }

@@ -10,7 +10,7 @@
 import { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { isRecord, recordIncarnation, recordSeq, recordStamp } from '../../node/lease/record.ts';
-import type { BindingStore } from '../../node/lease/store.ts';
+import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, OwnChange, ReceivedPacket } from '../../node/server/ports.ts';
@@ -223,6 +223,12 @@ export class Engine {
     out.events = [];
     out.discardPackets = false;
     return outputs;
+  }
+
+  /** All that is to be flushed next, cursors included; the driver has one batch under way at a time. */
+  takeWrites(): WriteBatch | undefined {
+    this.core.beforeWrites();
+    return this.#context.store.takeWrites();
   }
 
   // ── decisions ────────────────────────────────────────────────────────────────────────────────

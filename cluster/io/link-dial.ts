@@ -1,6 +1,7 @@
 /** One attempt to open a link to a peer, on a channel of its own: gRPC's backoff never gets in the way. */
 import { ChannelCredentials, Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { LINK_MESSAGE_BYTES_MAX } from '../../node/limits.ts';
+import { HeldCredentials } from './held-credentials.ts';
 import { RECEIVE_WINDOW_BYTES } from './link-server.ts';
 import { CLUSTER_KEY, LINK_CHANNEL_OPTIONS, LINK_METHOD, NODE_KEY } from './link-stream.ts';
 
@@ -22,7 +23,8 @@ export interface DialHandler {
 
 /** Calls exactly one of the handler's functions, later; the function returned ends it without. */
 export function dial(options: DialOptions, handler: DialHandler): () => void {
-  const client = new Client(options.address, options.credentials ?? ChannelCredentials.createInsecure(), {
+  const credentials = new HeldCredentials(options.credentials ?? ChannelCredentials.createInsecure());
+  const client = new Client(options.address, credentials, {
     ...LINK_CHANNEL_OPTIONS,
     'grpc.enable_retries': 0,
     'grpc.enable_http_proxy': 0,
@@ -38,6 +40,7 @@ export function dial(options: DialOptions, handler: DialHandler): () => void {
   const disconnect = (): void => {
     call.cancel();
     client.close();
+    credentials.disconnect();
   };
   let settled = false;
   const settle = (): boolean => {

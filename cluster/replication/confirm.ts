@@ -43,6 +43,10 @@ export class Confirmations {
     return ++this.#asked;
   }
 
+  get waiting(): number {
+    return this.#asked - this.#confirmed;
+  }
+
   get confirmed(): number {
     return this.#confirmed;
   }

@@ -25,6 +25,8 @@ export interface ClusterRead {
   /** Incarnation by node, of the sessions that stand. */
   readonly sessions: ReadonlyMap<string, number>;
   readonly beats: ReadonlyMap<string, { readonly incarnation: number; readonly beat: number }>;
+  /** Where a node's links are reached, as its session says. */
+  readonly addresses: ReadonlyMap<string, string>;
   readonly clusterId: string;
   readonly readAt: number;
 }
@@ -72,6 +74,7 @@ export class Coordination {
           viewRevision: views[0]?.modRevision ?? 0,
           leader: leaderOf(leaders[0]),
           sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+          addresses: byNode(nodes, 'nodes/', (json) => json.address ?? ''),
           beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
@@ -86,6 +89,7 @@ export class Coordination {
 interface NodeJson {
   incarnation: number;
   beat: number;
+  address?: string;
 }
 
 function parse(value: Buffer): NodeJson | undefined {

@@ -61,6 +61,11 @@ export const EVENTS = {
   'recover.fetch': { level: 'info', message: 'fetching what changed', action: 'None.' },
   'recover.fetched': { level: 'info', message: 'what changed is fetched; following the logs', action: 'None.' },
   'store.failed': { level: 'error', message: 'the lease store cannot be written', action: 'Free space or repair the disk; nothing is acknowledged until then, and the write is tried again.' },
+  'node.started': { level: 'info', message: 'node started', action: 'None.' },
+  'node.stopped': { level: 'info', message: 'node stopped', action: 'None.' },
+  'link.rejected': { level: 'warn', message: 'a node is not wanted here, or does not want this one', action: 'Compare cluster name and node ids in the configurations.' },
+  'dhcp.interfaces': { level: 'info', message: 'DHCP interfaces changed', action: 'None, if it was meant; without one the node serves nobody and its slots go to the others.' },
+  'dhcp.socket-failed': { level: 'error', message: 'a DHCP socket failed', action: 'Look at the interface; the node goes on trying.' },
 } as const satisfies Record<string, EventDefinition>;
 
 export type EventId = keyof typeof EVENTS;

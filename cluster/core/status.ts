@@ -1,0 +1,81 @@
+/** What a node knows of itself and the cluster, as the snapshot that operators and metrics read. */
+import { formatIpv4 } from '../../node/codec/address.ts';
+import type { NodeStatus, PeerStatus, SubnetLeases } from '../../node/admin/status.ts';
+import type { ClusterConfig, SubnetConfig } from '../../node/config/types.ts';
+import type { LeaseTable } from '../../node/lease/table.ts';
+import type { InterfaceInfo } from '../../node/server/ports.ts';
+import { SLOTS, slotsOf } from '../view/view.ts';
+import type { Engine } from './engine.ts';
+import { etcdReachable, isMember, memberNamed } from './state.ts';
+import type { ClusterState } from './state.ts';
+
+export type ClusterStatus = Pick<NodeStatus,
+  'node' | 'state' | 'role' | 'incarnation' | 'view' | 'slotsOwned' | 'homeSlots' | 'peers' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+
+export function describeEngine(
+  engine: Engine, table: LeaseTable, config: ClusterConfig, interfaces: readonly InterfaceInfo[],
+): ClusterStatus {
+  const { core } = engine;
+  const { state } = core;
+  const { self, clustered } = state.context.options;
+  const { view } = state;
+  const answeredAgo = (state.context.now.mono - state.etcdAnsweredAt) / 1000;
+  const leader = core.leader.leaderNode;
+  return {
+    node: self,
+    state: core.nodeState,
+    role: !isMember(state) ? (core.learner.following ? 'learner' : 'outside') : core.leader.leads ? 'leader' : 'member',
+    incarnation: engine.incarnation.toString(16).padStart(12, '0'),
+    view: view === undefined ? null : {
+      epoch: view.epoch, generation: view.generation,
+      members: view.members.map(({ node }) => ({ node, slots: slotsOf(view, node) })),
+      ...(leader === undefined ? {} : { leader }),
+    },
+    slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
+    homeSlots: core.home.filter((node) => node === self).length,
+    peers: [...state.peers.keys()].map((node) => describePeer(state, node)),
+    log: { last: state.log.last, committed: state.committedSeq, flushed: state.flushedSeq },
+    etcd: {
+      configured: clustered, reachable: clustered && etcdReachable(state),
+      lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
+    },
+    leases: config.subnets.map((subnet, index) => describeSubnet(engine, table, subnet, index)),
+    interfaces: interfaces.map(({ name, addresses }) => ({
+      name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
+    })),
+    backlog: {
+      offers: engine.offers.size, waitingForCommit: engine.waitingForCommit, waitingForConfirm: core.confirmations.waiting,
+    },
+  };
+}
+
+function describePeer(state: ClusterState, node: string): PeerStatus {
+  const peer = state.peers.get(node)!;
+  const member = memberNamed(state.view, node);
+  const acked = member === undefined ? state.log.last : state.acknowledged.get(member.incarnation) ?? 0;
+  const inboxed = member === undefined ? 0 : state.inboxed.get(member.incarnation) ?? 0;
+  const oldest = state.log.at(acked + 1);
+  return {
+    node,
+    link: peer.up ? 'up' : 'down',
+    inView: member !== undefined,
+    state: peer.connected ? peer.status?.state ?? '' : '',
+    lagChanges: state.log.last - acked,
+    lagSeconds: oldest === undefined ? 0 : Math.max(0, (state.context.now.mono - oldest.madeAt) / 1000),
+    inboxChanges: Math.max(0, inboxed - acked),
+  };
+}
+
+function describeSubnet(engine: Engine, table: LeaseTable, subnet: SubnetConfig, index: number): SubnetLeases {
+  const freeBySlot = table.freeBySlot(index);
+  const freeByOwner: Record<string, number> = {};
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const owner = engine.core.ownerOf(slot);
+    if (owner !== undefined) freeByOwner[owner] = (freeByOwner[owner] ?? 0) + freeBySlot[slot]!;
+  }
+  const counts = table.counts(index);
+  return {
+    subnet: subnet.name, ...counts, freeByOwner,
+    size: subnet.pools.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+  };
+}

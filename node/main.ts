@@ -1,0 +1,338 @@
+/**
+ * The composition root of a node: opens the edges (disk, sockets, etcd, links, HTTP), hands what
+ * arrives to the engine, and carries out what it decides. Decides nothing itself.
+ *
+ * One turn of the event loop: everything that arrived goes in; then messages to the peers leave, the
+ * next flush begins if none is under way, and answers leave in as few system calls as possible.
+ */
+import { randomBytes } from 'node:crypto';
+import { ConfigStore } from '../cluster/io/config-store.ts';
+import { openEtcd } from '../cluster/io/etcd-client.ts';
+import type { EtcdClient } from '../cluster/io/etcd-client.ts';
+import { openLinks } from '../cluster/io/grpc-links.ts';
+import type { Links } from '../cluster/io/grpc-links.ts';
+import type { ClusterOptions } from '../cluster/core/context.ts';
+import { Engine } from '../cluster/core/engine.ts';
+import { describeEngine } from '../cluster/core/status.ts';
+import { startHttp } from './admin/http.ts';
+import type { HttpServer } from './admin/http.ts';
+import type { NodeStatus } from './admin/status.ts';
+import { checkTogether, loadClusterConfig, loadNodeConfig, parseClusterConfig } from './config/load.ts';
+import type { ClusterConfig, NodeConfig } from './config/types.ts';
+import { readClock } from './io/clock.ts';
+import { openDhcpSockets } from './io/dhcp-sockets.ts';
+import type { DhcpSockets } from './io/dhcp-sockets.ts';
+import { openLmdbDisk } from './io/lmdb-disk.ts';
+import { BindingStore } from './lease/store.ts';
+import type { Disk, WriteBatch } from './lease/store.ts';
+import { LeaseTable } from './lease/table.ts';
+import { Counters } from './telemetry/counters.ts';
+import { StandardOutput } from './telemetry/io/standard-output.ts';
+import { Telemetry } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
+import { VERSION } from './version.ts';
+
+const TICK_MS = 25;
+const STORE_RETRY_MS = 1000;
+/** A drain that takes longer is given up: the others evict the node when its process is gone. */
+const DRAIN_MS_MAX = 8000;
+const RATE_WINDOW_MS = 5000;
+
+/** Runs until SIGTERM or SIGINT; rejects when the node cannot start, or can go on no longer. */
+export async function runNode(configPath: string): Promise<void> {
+  const config = loadNodeConfig(configPath);
+  const node = new NodeProcess(config);
+  await node.run();
+}
+
+class NodeProcess {
+  readonly #config: NodeConfig;
+  readonly #telemetry: Telemetry;
+  readonly #output: StandardOutput;
+  readonly #counters = new Counters();
+  readonly #startedAt = readClock();
+  #disk!: Disk;
+  #store!: BindingStore;
+  #table!: LeaseTable;
+  #clusterConfig!: ClusterConfig;
+  #engine!: Engine;
+  #etcd: EtcdClient | undefined;
+  #links: Links | undefined;
+  #sockets: DhcpSockets | undefined;
+  #http: HttpServer | undefined;
+  #committing = false;
+  #turnScheduled = false;
+  #stopped = false;
+  #peersSet = '';
+  #rate: { at: number; acks: number }[] = [];
+  #finish!: (error?: Error) => void;
+
+  constructor(config: NodeConfig) {
+    this.#config = config;
+    this.#output = new StandardOutput();
+    this.#telemetry = new Telemetry({
+      node: config.node, level: config.logLevel, logLeases: config.logLeases, output: this.#output,
+      readable: this.#output.isTerminal, colours: this.#output.isTerminal,
+    });
+  }
+
+  async run(): Promise<void> {
+    const ended = new Promise<void>((resolve, reject) => {
+      this.#finish = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    const onSignal = (): void => this.#drain();
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+    try {
+      await this.#start();
+      await ended;
+    } finally {
+      this.#stopped = true;
+      process.off('SIGTERM', onSignal);
+      process.off('SIGINT', onSignal);
+      await this.#close();
+    }
+  }
+
+  // ── start ────────────────────────────────────────────────────────────────────────────────────
+
+  async #start(): Promise<void> {
+    const { cluster } = this.#config;
+    this.#disk = openLmdbDisk(this.#config.dataDir);
+    this.#clusterConfig = cluster === undefined ? this.#ownFile() : await this.#sharedConfig(cluster);
+    checkTogether(this.#config, this.#clusterConfig);
+    this.#store = new BindingStore(this.#disk);
+    const { maxClockSkewMs, subnets } = this.#clusterConfig;
+    this.#table = new LeaseTable(this.#store, subnets, { maxClockSkewMs, hashSeed: randomBytes(4).readUInt32BE() });
+    this.#table.load(readClock());
+    this.#engine = new Engine({
+      options: this.#clusterOptions(), config: this.#clusterConfig, store: this.#store, table: this.#table,
+      counters: this.#counters, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+      logLeases: this.#config.logLeases || this.#clusterConfig.logLeases, now: readClock(),
+    });
+    if (cluster !== undefined) {
+      this.#links = await openLinks({
+        self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(),
+        handler: (event) => {
+          this.#engine.onLink(event, readClock());
+          this.#scheduleTurn();
+        },
+        onRejected: (peer, detail) => this.#telemetry.emit([{ id: 'link.rejected', fields: { peer, detail } }], readClock()),
+      });
+    }
+    this.#openSockets();
+    this.#http = await startHttp({
+      ...this.#config.http, status: () => this.#status(), metrics: createMetrics({
+        counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry,
+      }),
+      leases: {
+        subnets, records: (after, limit) => this.#table.records(after, limit), ownerOf: (slot) => this.#engine.core.ownerOf(slot),
+      },
+      ready: () => this.#ready(),
+      report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
+    });
+    this.#telemetry.emit([{ id: 'node.started', fields: {
+      version: VERSION, leases: this.#table.size, http: `${this.#config.http.host}:${this.#http.port}`,
+    } }], readClock());
+    this.#loop();
+  }
+
+  #ownFile(): ClusterConfig {
+    return loadClusterConfig(this.#config.clusterConfigPath);
+  }
+
+  /** etcd's configuration; this node's file where etcd holds none yet. */
+  async #sharedConfig(cluster: NonNullable<NodeConfig['cluster']>): Promise<ClusterConfig> {
+    let store: ConfigStore | undefined;
+    this.#etcd = openEtcd({
+      endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`,
+      watchPrefixes: ['view', 'leader', 'nodes/', `inbox/${this.#config.node}/`],
+      handler: {
+        onResult: (result) => {
+          if (store?.settle(result) === true) return;
+          this.#engine.onEtcd(result, readClock());
+          this.#scheduleTurn();
+        },
+        onHint: () => {
+          if (this.#engine === undefined) return;
+          this.#engine.onHint(readClock());
+          this.#scheduleTurn();
+        },
+      },
+    });
+    const etcd = this.#etcd;
+    store = new ConfigStore((request) => etcd.request(request));
+    let said = false;
+    const stored = await store.readOrCreate(() => loadClusterConfig(this.#config.clusterConfigPath).text, (error) => {
+      if (!said) this.#telemetry.emit([{ id: 'etcd.unreachable', fields: { error } }], readClock());
+      said = true;
+    });
+    return parseClusterConfig(stored.text, `etcd configuration revision ${stored.revision}`);
+  }
+
+  #clusterOptions(): ClusterOptions {
+    const { cluster, node } = this.#config;
+    const { nodes, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs } = this.#clusterConfig;
+    return {
+      self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
+      address: cluster === undefined ? '' : `${cluster.listen.host}:${cluster.listen.port}`,
+      // Without a cluster the node is alone, whatever nodes its file names.
+      nodes: cluster === undefined ? [{ id: node, weight: 1 }] : nodes,
+      sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs,
+      software: VERSION,
+    };
+  }
+
+  #openSockets(): void {
+    this.#sockets = openDhcpSockets({
+      interfaces: this.#config.interfaces, counters: this.#counters,
+      handler: {
+        onPacket: (packet) => this.#engine.onPacket(packet, readClock()),
+        onBatchEnd: () => this.#turn(),
+        onInterfacesChanged: (interfaces) => {
+          this.#engine.setInterfaces(interfaces, readClock());
+          this.#telemetry.emit([{ id: 'dhcp.interfaces', fields: { interfaces: interfaces.map(({ name }) => name).join(' ') } }], readClock());
+          this.#scheduleTurn();
+        },
+        onError: (error) => this.#telemetry.emit([{ id: 'dhcp.socket-failed', fields: { error: error.message } }], readClock()),
+      },
+    });
+    this.#engine.setInterfaces(this.#sockets.interfaces(), readClock());
+  }
+
+  // ── the loop ─────────────────────────────────────────────────────────────────────────────────
+
+  #timer: NodeJS.Timeout | undefined;
+
+  #loop(): void {
+    this.#timer = setInterval(() => {
+      const now = readClock();
+      this.#engine.tick(now);
+      this.#setPeers();
+      this.#sampleRate(now.mono);
+      this.#turn();
+    }, TICK_MS);
+    this.#turn();
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#stopped) return;
+    this.#turnScheduled = true;
+    setImmediate(() => {
+      this.#turnScheduled = false;
+      this.#turn();
+    });
+  }
+
+  #turn(): void {
+    if (this.#stopped) return;
+    try {
+      this.#carryOut();
+      this.#flush();
+    } catch (error) {
+      // A broken invariant: what this node believes cannot be trusted any more, and its peers can do without it.
+      this.#stopped = true;
+      this.#finish(error as Error);
+    }
+  }
+
+  #carryOut(): void {
+    const now = readClock();
+    const outputs = this.#engine.takeOutputs(now);
+    if (outputs.discardPackets) this.#sockets!.discardWaiting();
+    for (const { peer, message } of outputs.messages) this.#links!.send(peer, message);
+    for (const peer of outputs.resets) this.#links!.reset(peer);
+    for (const request of outputs.etcd) this.#etcd!.request(request);
+    if (outputs.packets.length > 0) this.#sockets!.send(outputs.packets);
+    if (outputs.events.length > 0) this.#telemetry.emit(outputs.events, now);
+    if (outputs.exit !== undefined) this.#finish();
+  }
+
+  /** One flush under way at a time: all changes of the meantime share the next. */
+  #flush(): void {
+    if (this.#committing) return;
+    const batch = this.#engine.takeWrites();
+    if (batch === undefined) return;
+    this.#committing = true;
+    void this.#commit(batch);
+  }
+
+  async #commit(batch: WriteBatch): Promise<void> {
+    const began = performance.now();
+    for (let failed = false; ; failed = true) {
+      try {
+        await this.#disk.commit(batch);
+        break;
+      } catch (error) {
+        if (this.#stopped) return;
+        if (!failed) this.#telemetry.emit([{ id: 'store.failed', fields: { error: (error as Error).message } }], readClock());
+        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
+      }
+    }
+    if (this.#stopped) return;
+    this.#counters.flushTime.observe((performance.now() - began) / 1000);
+    this.#committing = false;
+    this.#engine.onFlushed(batch.position, readClock());
+    this.#turn();
+  }
+
+  #setPeers(): void {
+    const { addresses } = this.#engine.core;
+    const text = [...addresses].join(' ');
+    if (text === this.#peersSet || this.#links === undefined) return;
+    this.#peersSet = text;
+    this.#links.setPeers(addresses);
+  }
+
+  #sampleRate(at: number): void {
+    const last = this.#rate.at(-1);
+    if (last !== undefined && at - last.at < 250) return;
+    this.#rate.push({ at, acks: this.#counters.sent[5]! });
+    while (this.#rate[0]!.at < at - RATE_WINDOW_MS) this.#rate.shift();
+  }
+
+  // ── questions from outside ───────────────────────────────────────────────────────────────────
+
+  #status(): NodeStatus {
+    const first = this.#rate[0];
+    const last = this.#rate.at(-1);
+    const seconds = first === undefined || last === undefined ? 0 : (last.at - first.at) / 1000;
+    return {
+      version: VERSION,
+      startedAt: this.#startedAt.wall,
+      uptimeSeconds: Math.round((performance.now() - this.#startedAt.mono) / 1000),
+      exchangesPerSecond: seconds > 0 ? Math.round((last!.acks - first!.acks) / seconds) : 0,
+      recentEvents: this.#telemetry.recent(),
+      ...describeEngine(this.#engine, this.#table, this.#clusterConfig, this.#sockets!.interfaces()),
+    };
+  }
+
+  #ready(): { ready: boolean; reason: string } {
+    const { core } = this.#engine;
+    if (!core.serving()) return { ready: false, reason: core.nodeState };
+    return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
+  }
+
+  // ── end ──────────────────────────────────────────────────────────────────────────────────────
+
+  #drain(): void {
+    if (this.#engine === undefined) {
+      this.#finish();
+      return;
+    }
+    this.#engine.drain(readClock());
+    this.#scheduleTurn();
+    setTimeout(() => this.#finish(), DRAIN_MS_MAX).unref();
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#http?.close();
+    await this.#sockets?.close();
+    await this.#links?.close();
+    await this.#etcd?.close();
+    await this.#disk?.close();
+    this.#telemetry.emit([{ id: 'node.stopped', fields: {} }], readClock());
+    await this.#output.close();
+  }
+}
