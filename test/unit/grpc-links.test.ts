@@ -129,16 +129,23 @@ describe('links', { timeout: 60_000 }, () => {
     assert.deepEqual([...new Set(a.events.map((event) => (event.kind === 'link-down' ? event.reason : event.kind)))], ['unreachable']);
   });
 
-  test('a port that takes connections and says nothing is unreachable, not refused', async (context) => {
-    const silent = createServer((socket) => socket.on('error', () => socket.destroy()).resume());
+  test('a port that takes connections and says nothing is unreachable, and collects no connections', async (context) => {
+    let open = 0;
+    const silent = createServer((socket) => {
+      open++;
+      socket.on('close', () => open--);
+      socket.on('error', () => socket.destroy()).resume();
+    });
     silent.listen(0, '127.0.0.1');
     await once(silent, 'listening');
     context.after(() => silent.close());
     const address = silent.address();
     assert.ok(typeof address === 'object' && address !== null);
     const a = await nodeFor(context, 'a', { b: address.port });
-    await until(() => a.story() !== '');
+    await until(() => a.events.length >= 2);
     assert.equal(a.story(), 'unreachable');
+    await a.links.close();
+    await until(() => open === 0);
   });
 
   test('bytes that are no message, and a connection that is no HTTP/2, harm only themselves', async (context) => {
