@@ -1,0 +1,63 @@
+/** The `lessor` command: its subcommands, and how they end. */
+import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../config/load.ts';
+import { VERSION } from '../version.ts';
+import { CliError, ExitCode } from './cli-error.ts';
+import { addConfigCommand } from './config.ts';
+import { addLeasesCommand } from './leases.ts';
+import { addNodeCommand } from './node.ts';
+import type { CliOutput } from './output.ts';
+import { addStatusCommand } from './status.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 done; 1 the answer is no (mistakes, nothing found, the node did not start);
+2 wrong usage; 3 the node cannot be reached.`;
+
+/** @returns the exit code. Errors that are nobody's doing but ours are thrown. */
+export async function runCli(args: readonly string[], output: CliOutput): Promise<ExitCode> {
+  const written: Promise<void>[] = [];
+  const program = createProgram(output, (text) => written.push(output.out(text)));
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return ExitCode.ok;
+  } catch (error) {
+    return exitCodeFor(error, output);
+  } finally {
+    await Promise.all(written);
+  }
+}
+
+function createProgram(output: CliOutput, writeOut: (text: string) => void): Command {
+  const program = new Command('lessor')
+    .description('High-availability DHCPv4 server')
+    .exitOverride()
+    .configureOutput({ writeOut, writeErr: (text) => output.err(text) })
+    .showHelpAfterError('(--help shows the usage)')
+    .addHelpText('after', EXIT_CODES);
+  addNodeCommand(program);
+  addConfigCommand(program, output);
+  addStatusCommand(program, output);
+  addLeasesCommand(program, output);
+  addVersion(program);
+  return program;
+}
+
+/** Everywhere, as `--help` is. */
+function addVersion(command: Command): void {
+  command.version(VERSION, '-V, --version', 'print the version');
+  command.commands.forEach(addVersion);
+}
+
+function exitCodeFor(error: unknown, output: CliOutput): ExitCode {
+  // Help and version end this way too; everything else of commander's is wrong usage, already told.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
+  if (error instanceof CliError) {
+    output.err(`lessor: ${error.message}\n`);
+    return error.exitCode;
+  }
+  if (error instanceof ConfigError) {
+    output.err(`${error.message}\n`);
+    return ExitCode.no;
+  }
+  throw error;
+}

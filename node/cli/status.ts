@@ -1,0 +1,66 @@
+/** `lessor status`: what one node knows about itself and the cluster, on one screen. */
+import type { Command } from 'commander';
+import type { NodeStatus } from '../admin/status.ts';
+import { NodeClient, targetUrl, type TargetOptions } from './node-client.ts';
+import type { CliOutput } from './output.ts';
+import { formatDuration, formatLag, printable, renderTable } from './table.ts';
+import { addTargetOptions } from './target-options.ts';
+
+export function addStatusCommand(program: Command, output: CliOutput): void {
+  addTargetOptions(program.command('status'))
+    .description('show the nodes, the view, and the leases of each pool, as one node knows them')
+    .option('--json', 'the whole snapshot as JSON')
+    .action(async (options: TargetOptions & { json?: true }) => {
+      const status = await new NodeClient(targetUrl(options)).status();
+      await output.out(options.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
+    });
+}
+
+export function formatStatus(status: NodeStatus): string {
+  const parts = [`${headLines(status).map(printable).join('\n')}\n`, nodeTable(status)];
+  if (status.leases.length > 0) parts.push(leaseTable(status));
+  return parts.join('\n');
+}
+
+function headLines({ node, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog }: NodeStatus): string[] {
+  const names = interfaces.map(({ name, addresses }) => [name, ...addresses].join(' '));
+  return [
+    `node ${node}: ${state}, up ${formatDuration(uptimeSeconds)}, version ${version}`,
+    view === null
+      ? 'view: none; this node serves nobody'
+      : `view: epoch ${view.epoch}, generation ${view.generation}, members ${view.members.map((member) => member.node).join(' ')}`
+        + `, leader ${view.leader ?? 'unknown'}`,
+    `etcd: ${etcdText(etcd)}`,
+    `interfaces: ${names.join('; ') || 'none with an address'}`,
+    `work: ${exchangesPerSecond.toFixed(1)} exchanges/s; log at ${log.last}, flushed ${log.flushed}, committed ${log.committed}; `
+      + `waiting: ${backlog.waitingForCommit} for commit, ${backlog.waitingForConfirm} for confirmation; ${backlog.offers} offers`,
+  ];
+}
+
+function etcdText({ configured, reachable, lastSuccessSecondsAgo }: NodeStatus['etcd']): string {
+  if (!configured) return 'not used, a single node';
+  const since = lastSuccessSecondsAgo === null ? 'never answered' : `last answer ${lastSuccessSecondsAgo.toFixed(1)} s ago`;
+  return `${reachable ? 'reachable' : 'NOT reachable'}, ${since}`;
+}
+
+/** This node first, then its peers as it knows them. */
+function nodeTable({ node, state, role, view, slotsOwned, peers }: NodeStatus): string {
+  const slots = (id: string): string => String(view?.members.find((member) => member.node === id)?.slots ?? 0);
+  const rows = [[`${node} (this)`, state, role, '-', String(slotsOwned), '-', '-']];
+  for (const peer of peers) {
+    const peerRole = view?.leader === peer.node ? 'leader' : peer.inView ? 'member' : 'outside';
+    rows.push([
+      peer.node, peer.state || 'unknown', peerRole, peer.link, slots(peer.node),
+      formatLag(peer.lagChanges, peer.lagSeconds), peer.inboxChanges === 0 ? '-' : String(peer.inboxChanges),
+    ]);
+  }
+  return renderTable(['NODE', 'STATE', 'ROLE', 'LINK', 'SLOTS', 'LAG', 'INBOX'], rows);
+}
+
+function leaseTable({ leases }: NodeStatus): string {
+  const rows = leases.map(({ subnet, size, active, expired, released, abandoned, free, freeByOwner }) => [
+    subnet, ...[size, active, expired, released, abandoned, free].map(String),
+    Object.entries(freeByOwner).map(([owner, count]) => `${owner} ${count}`).join(', ') || '-',
+  ]);
+  return renderTable(['SUBNET', 'POOL', 'ACTIVE', 'EXPIRED', 'RELEASED', 'ABANDONED', 'FREE', 'FREE BY OWNER'], rows);
+}
