@@ -8,7 +8,7 @@
  * - A commit that is refused has applied nothing: one transaction, ended or dropped as a whole.
  * - What is read is copied out of the map, so it may be kept.
  */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
@@ -47,6 +47,8 @@ export function openLmdbDisk(dataDir: string, mapBytes: number = MAP_BYTES): Lmd
     });
     checkLength(path, root);
     checkFormat(root);
+    // The names of a new file and a new folder must survive a power cut as well as what is in it.
+    for (const folder of [dataDir, dirname(dataDir)]) syncFolder(folder);
     return new LmdbDisk(path, root);
   } catch (error) {
     void root?.close();
@@ -164,6 +166,16 @@ function checkLength(path: string, root: RootDatabase<unknown, string>): void {
     ftruncateSync(file, expected);
   } finally {
     closeSync(file);
+  }
+}
+
+function syncFolder(folder: string): void {
+  const handle = openExisting(folder, 'r');
+  if (handle === undefined) return;
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { fingerprint } from '../../node/lease/fingerprint.ts';
 import { BindingState } from '../../node/lease/record.ts';
 import { StoreError } from '../../node/lease/store-error.ts';
 import { BindingStore } from '../../node/lease/store.ts';
@@ -108,10 +109,77 @@ test('a hold that ends gives the address back, as never used', () => {
   assert.equal(table.allocate(0, ALL, 'a', at(T + 31)), first);
 });
 
+test('an address goes to another client in the very second of its reuse time, and to its own before', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.5']])]);
+  const address = ip('10.0.0.5');
+  table.put(address, recordOf(binding(BindingState.RELEASED, 'mine')), at(T));
+  for (const [second, other] of [[T, false], [T + 39, false], [T + 39.999, false], [T + 40, true]] as const) {
+    table.advance(at(second), 10);
+    assert.equal(table.mayGive(address, key('mine'), 0, at(second)), true);
+    assert.equal(table.mayGive(address, key('other'), 0, at(second)), other);
+    assert.equal(table.allocate(0, ALL, 'a', at(second)), other ? address : 0);
+  }
+});
+
+test('an address that comes back from a hold keeps its place among those free for long', () => {
+  const pool = subnet('10.0.0.0/16', [['10.0.1.7', '10.0.1.7'], ['10.0.2.7', '10.0.2.7'], ['10.0.3.7', '10.0.3.7']]);
+  const { table } = tableOf([pool]);
+  for (let i = 1; i <= 3; i++) table.put(ip(`10.0.${i}.7`), recordOf(binding(BindingState.RELEASED, `c${i}`, T + i)), at(T));
+  table.advance(at(T + 100), 100);
+  table.offers.hold(ip('10.0.1.7'), key('new'), at(T + 100), 1);
+  assert.equal(table.allocate(0, ALL, 'a', at(T + 100)), ip('10.0.2.7'));
+  table.offers.release(ip('10.0.1.7'));
+  assert.equal(table.allocate(0, ALL, 'a', at(T + 100)), ip('10.0.1.7'));
+});
+
+test('two clients whose keys have one fingerprint never get each other\'s binding', () => {
+  const seed = 11;
+  const seen = new Map<number, string>();
+  let pair: [string, string] | undefined;
+  for (let i = 0; pair === undefined; i++) {
+    const print = fingerprint(key(`client ${i}`), seed);
+    const other = seen.get(print);
+    if (other !== undefined) pair = [other, `client ${i}`];
+    seen.set(print, `client ${i}`);
+  }
+  const store = new BindingStore(new SimDisk());
+  const table = new LeaseTable(store, [subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.6']])], { maxClockSkewMs: SKEW_MS, hashSeed: seed });
+  table.load(at(T));
+  const address = ip('10.0.0.5');
+  table.put(address, recordOf(binding(BindingState.ACTIVE, pair[0])), at(T));
+  assert.equal(table.findByClient(key(pair[1]), 0), 0);
+  assert.deepEqual(table.findAllByClient(key(pair[1])), []);
+  assert.equal(table.mayGive(address, key(pair[1]), 0, at(T)), false);
+  assert.equal(table.findByClient(key(pair[0]), 0), address);
+  table.put(address, recordOf(binding(BindingState.RELEASED, pair[1])), at(T));
+  assert.equal(table.findByClient(key(pair[0]), 0), 0);
+  assert.equal(table.findByClient(key(pair[1]), 0), address);
+});
+
+test('a page of records never leaves one out, whatever was removed or added since the flush', () => {
+  const { table, store, disk } = tableOf([subnet('10.0.0.0/16', [])]);
+  const put = (last: number): number => table.put(ip(`10.0.0.${last}`), recordOf(binding(BindingState.ACTIVE, `c${last}`)), at(T));
+  for (const last of [1, 2, 3, 4, 5, 6]) put(last);
+  flush(store, disk);
+  const batch = store.takeWrites();
+  assert.equal(batch, undefined);
+  for (const last of [1, 2, 3]) table.remove(ip(`10.0.0.${last}`), at(T));
+  store.takeWrites(); // Taken and not yet flushed: still laid over the disk.
+  put(9);
+  const listed: number[] = [];
+  for (let after = -1; ;) {
+    const page = table.records(after, 2);
+    if (page.length === 0) break;
+    listed.push(...page.map(({ address }) => address & 255));
+    after = page.at(-1)!.address;
+  }
+  assert.deepEqual(listed, [4, 5, 6, 9]);
+});
+
 test('abandoned addresses come oldest first, also after a restart', () => {
-  const pool = subnet('10.0.0.0/16', [['10.0.1.1', '10.0.1.3']]);
+  const pool = subnet('10.0.0.0/16', [['10.0.1.1', '10.0.1.1'], ['10.0.2.1', '10.0.2.1'], ['10.0.3.1', '10.0.3.1']]);
   const { table, store, disk } = tableOf([pool]);
-  const since: [string, number][] = [['10.0.1.1', 3], ['10.0.1.2', 1], ['10.0.1.3', 2]];
+  const since: [string, number][] = [['10.0.2.1', 1], ['10.0.3.1', 2], ['10.0.1.1', 3]];
   for (const [address, age] of since) table.put(ip(address), recordOf(binding(BindingState.ABANDONED, 'c', T + age)), at(T));
   flush(store, disk);
   for (const from of [table, tableOf([pool], disk).table]) {
@@ -121,7 +189,7 @@ test('abandoned addresses come oldest first, also after a restart', () => {
       from.offers.hold(address, key(`new ${i}`), at(T), i);
       return address;
     });
-    assert.deepEqual(taken, [ip('10.0.1.2'), ip('10.0.1.3'), ip('10.0.1.1')]);
+    assert.deepEqual(taken, [ip('10.0.2.1'), ip('10.0.3.1'), ip('10.0.1.1')]);
     assert.equal(from.allocateAbandoned(0, ALL, at(T)), 0);
   }
 });
