@@ -3,7 +3,7 @@
 #
 #   deploy/lab/install.sh lab|test|bench ...
 #
-# Node packages come from `npm ci`. Programs that are not in PATH come from Debian and are only
+# Node packages come from the npm registry. Programs that are not in PATH come from Debian and are only
 # unpacked, with the libraries they lack, into .cache/debian/root: nothing is installed on the machine,
 # so no service starts and no interface is touched. `programs.ts` finds them there.
 # Exit codes: 0 all there, 1 a download or unpacking failed, 2 wrong usage, 3 something is missing
@@ -69,7 +69,21 @@ install_node_modules() {
     exit 3
   fi
   say 'Installing the npm packages of package-lock.json into node_modules (npm ci)'
-  (cd "$project" && npm ci --no-audit --no-fund --loglevel=error) || { complain 'npm ci failed; see above.'; exit 1; }
+  local log
+  log=$(mktemp)
+  if ! (cd "$project" && npm ci --no-audit --no-fund --loglevel=error) >"$log" 2>&1; then
+    # A lock file that was made where the registry has no packages for other systems names only this
+    # one's, and npm ci refuses it; install takes the versions that it names all the same.
+    if grep -q 'code EUSAGE' "$log" && grep -q 'Missing: .* from lock file' "$log"; then
+      say 'package-lock.json lacks optional packages of other systems; installing what it names (npm install --no-save)'
+      (cd "$project" && npm install --no-save --no-audit --no-fund --loglevel=error) >"$log" 2>&1 && rm "$log" && return 0
+    fi
+    tail -n 40 "$log" >&2
+    rm "$log"
+    complain 'The npm packages could not be installed; see above.'
+    exit 1
+  fi
+  rm "$log"
 }
 
 # apt-get resolves, downloads and checks; it is kept from installing anything.
@@ -124,7 +138,7 @@ install_programs() {
   if [ "$(id -u)" -ne 0 ]; then
     complain "Missing programs: ${missing_programs[*]}"
     complain "Run as root:  sudo deploy/lab/install.sh $*   (unpacks them into .cache/debian, installs nothing)"
-    complain "or install them yourself:  sudo apt-get install ${missing_packages[*]}"
+    complain "or put them into PATH yourself (Debian has them in: ${missing_packages[*]})."
     exit 3
   fi
   mkdir -p "$cache"
