@@ -63,6 +63,14 @@ test('one reader forgets the last message when it reads the next', () => {
   assert.deepEqual(message.codes(), [53, 61, 57, 55, 60]);
 });
 
+test("the last message's overload does not open file and sname of the next one", () => {
+  const message = new DhcpMessage();
+  assert.equal(message.parse(overloadedDiscover()), undefined);
+  const next = packet({ options: Buffer.concat([TYPE, tlv(43, [1]), tlv(43, [2]), END]), file: tlv(43, [3]), sname: tlv(43, [4]) });
+  assert.equal(message.parse(next), undefined);
+  assert.deepEqual(message.option(43), Buffer.from([1, 2]));
+});
+
 test('addresses over 127.255.255.255 stay positive', () => {
   const message = parsed(packet({ ciaddr: 0xc0a80001, giaddr: 0xffffffff, xid: 0xdeadbeef, options: TYPE }));
   assert.equal(message.ciaddr, 0xc0a80001);

@@ -68,6 +68,9 @@ test('the required options and relay agent information stay even past maxBytes',
   assert.equal(reply.has(51), true);
   assert.equal(reply.has(12), true, 'file has room for it');
   assert.equal(reply.has(15), false);
+  const lastOfAll = [filled(12, 125), filled(15, 61), SERVER_ID, LEASE_TIME];
+  const full = parsed(encodeReply(replyTo(relayedDiscover(), { options: lastOfAll, relayAgentInformation })), BOOTREPLY);
+  for (const { code, value } of lastOfAll) assert.deepEqual(full.option(code), value);
 });
 
 test('the reply does not depend on the buffer of the request after it was made', () => {

@@ -66,6 +66,10 @@ test('what is no YAML is refused at its place', () => {
   assertOne(cluster(`${SUBNET}leaseTime: !hours 1`), 'c.yaml:3:12: ');
 });
 
+test('a merge key is a key like any other, and so unknown', () => {
+  assert.match(cluster(`${SUBNET}<<: { leaseTime: 1h }`)[0]!, /^c\.yaml:3:1: \["<<"\]: unknown key/);
+});
+
 test('what is missing or empty is told from what is wrong', () => {
   assertOne(cluster('leaseTime: 1h'), 'c.yaml:1:1: subnets: expected a list of subnets, but it is missing');
   assertOne(cluster('subnets: []'), 'c.yaml:1:10: subnets: expected at least one subnet, found an empty list');
