@@ -4,7 +4,7 @@
  */
 import { rfc3074Hash } from '../allocation/rfc3074.ts';
 import type { Reservation } from '../config/types.ts';
-import { exchangeEvent } from './describe.ts';
+import { exhaustedEvent } from './describe.ts';
 import { clientSlot, drop, dropWith, reservationOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
@@ -92,7 +92,7 @@ function nextOwner(context: ServerContext, subnetIndex: number, asked: readonly 
 
 function exhausted(context: ServerContext, x: Exchange): Decision {
   if (!context.allocations.reportExhausted(x.subnetIndex, x.now)) return drop(context, 'pool-exhausted');
-  return dropWith(context, 'pool-exhausted', exchangeEvent('pool.exhausted', x, 0));
+  return dropWith(context, 'pool-exhausted', exhaustedEvent(x));
 }
 
 /** The other owner's answer to the request made by `borrow`; address 0: it has none. */

@@ -5,6 +5,7 @@
  * The options that depend on nothing but the subnet, the server identifier and the parameter request
  * list are put in order once and kept; a reply only adds what is the client's own.
  */
+import { HTYPE_ETHERNET, prefixMask } from '../codec/address.ts';
 import { MessageType, OptionCode } from '../codec/message.ts';
 import { encodeReply } from '../codec/reply.ts';
 import type { ClusterConfig, OptionValue, SubnetConfig } from '../config/types.ts';
@@ -20,7 +21,6 @@ const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
 const BROADCAST_ADDRESS = 0xffff_ffff;
 const FLAG_BROADCAST_HIGH_BYTE = 0x80;
-const ETHERNET = 1;
 const ETHERNET_ADDRESS_BYTES = 6;
 const IP_AND_UDP_BYTES = 28;
 /** RFC 2131 §2: every client takes an IP datagram of 576 bytes. */
@@ -89,7 +89,7 @@ export class Replies {
   nak(x: Exchange, text: string): ConfirmedReply {
     const { message, packet } = x;
     const options: OptionValue[] = [
-      { code: OptionCode.SERVER_IDENTIFIER, value: addressBytes(serverIdentifier(x)) },
+      { code: OptionCode.SERVER_IDENTIFIER, value: u32(serverIdentifier(x)) },
       { code: MESSAGE, value: Buffer.from(text) },
     ];
     const identifier = message.option(OptionCode.CLIENT_IDENTIFIER);
@@ -163,7 +163,7 @@ export class Replies {
 
   #makeList(subnetIndex: number, identifier: number, withLease: boolean, requested: Buffer | undefined): OptionList {
     const subnet = this.#subnets[subnetIndex]!;
-    const options: OptionValue[] = [{ code: OptionCode.SERVER_IDENTIFIER, value: addressBytes(identifier) }];
+    const options: OptionValue[] = [{ code: OptionCode.SERVER_IDENTIFIER, value: u32(identifier) }];
     if (withLease) options.push(...leaseOptions(subnet.leaseSeconds));
     options.push(...parameters(subnet, requested));
     let fixedBytes = 240 + 3 + 1;
@@ -177,7 +177,7 @@ export class Replies {
  * them where it sent no list. The subnet mask is always sent, and it and the routers come first.
  */
 function parameters(subnet: SubnetConfig, requested: Buffer | undefined): OptionValue[] {
-  const configured = new Map<number, OptionValue>([[SUBNET_MASK, { code: SUBNET_MASK, value: subnetMask(subnet.prefixLength) }]]);
+  const configured = new Map<number, OptionValue>([[SUBNET_MASK, { code: SUBNET_MASK, value: u32(prefixMask(subnet.prefixLength)) }]]);
   for (const option of subnet.options) configured.set(option.code, option);
   for (const code of OWN_OPTIONS) configured.delete(code);
 
@@ -227,13 +227,13 @@ function leased(x: Exchange, yiaddr: number, bytes: Buffer): OutgoingPacket {
   if (giaddr !== 0) return outgoing(packet, bytes, giaddr, SERVER_PORT);
   if (ciaddr !== 0) return outgoing(packet, bytes, ciaddr, CLIENT_PORT);
   // Unicasting is not possible where the ARP table cannot hold the client's kind of address.
-  if (message.broadcast || message.htype !== ETHERNET || message.hlen !== ETHERNET_ADDRESS_BYTES) {
+  if (message.broadcast || message.htype !== HTYPE_ETHERNET || message.hlen !== ETHERNET_ADDRESS_BYTES) {
     return outgoing(packet, bytes, BROADCAST_ADDRESS, CLIENT_PORT);
   }
   // The reply has a copy of the hardware address that outlives the request's buffer.
   const chaddr = bytes.subarray(28, 28 + ETHERNET_ADDRESS_BYTES);
   const { iface, receivedAt } = packet;
-  return { bytes, iface, address: yiaddr, port: CLIENT_PORT, hardware: { htype: ETHERNET, chaddr }, receivedAt };
+  return { bytes, iface, address: yiaddr, port: CLIENT_PORT, hardware: { htype: HTYPE_ETHERNET, chaddr }, receivedAt };
 }
 
 function outgoing(packet: ReceivedPacket, bytes: Buffer, address: number, port: number): OutgoingPacket {
@@ -254,12 +254,6 @@ function replyBytesMax(x: Exchange): number {
 function sameList(a: Buffer | undefined, b: Buffer | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && sameBytes(a, b));
 }
-
-function subnetMask(prefixLength: number): Buffer {
-  return u32(prefixLength === 0 ? 0 : (0xffff_ffff << (32 - prefixLength)) >>> 0);
-}
-
-const addressBytes = u32;
 
 function u32(value: number): Buffer {
   const bytes = Buffer.alloc(4);

@@ -38,6 +38,15 @@ const REQUESTED_ADDRESS = 50;
 /** What an interface with an ordinary MTU can bring. */
 const PACKET_BYTES_MIN_LIMIT = 1500;
 
+/** By option 53; what only a server sends has none. */
+const HANDLERS: readonly (((context: ServerContext, x: Exchange) => Decision) | undefined)[] = Object.assign([], {
+  [MessageType.DISCOVER]: onDiscover,
+  [MessageType.REQUEST]: onRequest,
+  [MessageType.DECLINE]: onDecline,
+  [MessageType.RELEASE]: onRelease,
+  [MessageType.INFORM]: onInform,
+});
+
 export interface DhcpServerParts {
   readonly config: ClusterConfig;
   readonly table: LeaseTable;
@@ -71,16 +80,10 @@ export class DhcpServer {
     counters.received[malformed === undefined && this.#message.type < MESSAGE_TYPE_NAMES.length ? this.#message.type : 0]!++;
     if (!context.cluster.serving()) return drop(context, 'not-serving');
     if (malformed !== undefined) return drop(context, malformed);
+    const handle = HANDLERS[this.#message.type];
+    if (handle === undefined) return drop(context, 'bad-message-type');
     const x = this.#exchange(packet, now);
-    if (typeof x === 'string') return drop(context, x);
-    switch (this.#message.type) {
-      case MessageType.DISCOVER: return onDiscover(context, x);
-      case MessageType.REQUEST: return onRequest(context, x);
-      case MessageType.DECLINE: return onDecline(context, x);
-      case MessageType.RELEASE: return onRelease(context, x);
-      case MessageType.INFORM: return onInform(context, x);
-      default: return drop(context, 'bad-message-type');
-    }
+    return typeof x === 'string' ? drop(context, x) : handle(context, x);
   }
 
   /** The answer to an AllocationRequest (address 0: none free there). Late or unknown ones do nothing. */

@@ -57,6 +57,9 @@ test('RFC 3046 §2.2: servers MUST NOT expect relay agent options in unicast mes
   server.advance(60_000);
   server.receive(request({ ciaddr: address, xid: 3, giaddr: RELAY, relayAgentInformation: Buffer.from('0101bb', 'hex') }));
   assert.equal(stored().toString('hex'), '0101bb', 'a new one replaces it');
+  server.advance(60_000);
+  server.receive(request({ requestedAddress: address, serverIdentifier: SERVER, xid: 4 }));
+  assert.equal(stored().length, 0, 'a client that starts anew without a relay has moved');
 });
 
 test('RFC 5107 §4: the server identifier is the override address, and a request that names it is answered', () => {

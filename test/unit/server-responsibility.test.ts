@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { BindingState, recordClientKey, recordState } from '../../node/lease/record.ts';
 import { decline, discover, inform, ip, release, request } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
-import { chaddrHomedAt, FakeView, packetsOf, replyOf, subnetConfig, TestServer, twoNodes } from '../support/dhcp-server.ts';
-import type { PacketFields } from '../support/dhcp-server.ts';
+import { chaddrHomedAt, packetsOf, replyOf, subnetConfig, TestServer, twoNodes } from '../support/dhcp-server.ts';
+import type { FakeView, PacketFields } from '../support/dhcp-server.ts';
 
 const NODE_A = ip('10.0.0.2');
 const NODE_B = ip('10.0.0.3');
@@ -27,7 +27,7 @@ interface Row {
   readonly packet?: PacketFields;
   readonly view?: (view: FakeView) => void;
   /** 'answers', or the drop reason. */
-  readonly then: string;
+  readonly outcome: string;
 }
 
 const unicast: PacketFields = { unicast: true };
@@ -37,48 +37,48 @@ const partnerDown = (view: FakeView): void => { view.members = ['a']; };
 const thirdDown = (view: FakeView): void => { view.serverIds.set(ip('10.0.0.4'), 'c'); };
 
 const ROWS: readonly Row[] = [
-  { what: 'DISCOVER, own client', make: DISCOVER, client: 'a', then: 'answers' },
-  { what: "DISCOVER, the other's client", make: DISCOVER, client: 'b', then: 'not-responsible' },
-  { what: "DISCOVER, the other's client, secs 2", make: DISCOVER, client: 'b', fields: { secs: 2 }, then: 'not-responsible' },
-  { what: "DISCOVER, the other's client, secs 3", make: DISCOVER, client: 'b', fields: { secs: 3 }, then: 'answers' },
-  { what: "DISCOVER, secs 2 in the wrong byte order", make: DISCOVER, client: 'b', fields: { secs: 0x200 }, then: 'not-responsible' },
-  { what: "DISCOVER, secs 4 in the wrong byte order", make: DISCOVER, client: 'b', fields: { secs: 0x400 }, then: 'answers' },
-  { what: "DISCOVER, the other's client, its link is down", make: DISCOVER, client: 'b', view: linkDown, then: 'answers' },
-  { what: "DISCOVER, the other's client, it has left the view", make: DISCOVER, client: 'b', view: partnerDown, then: 'answers' },
-  { what: 'SELECTING, this node named', make: SELECTING, client: 'b', fields: { serverIdentifier: NODE_A }, then: 'answers' },
-  { what: 'SELECTING, a member named', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B }, then: 'not-responsible' },
-  { what: 'SELECTING, a member named, its link is down', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B, secs: 9 }, view: linkDown, then: 'not-responsible' },
-  { what: 'SELECTING, a node outside the view named', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B }, view: partnerDown, then: 'answers' },
-  { what: 'SELECTING, a node outside the view named, own client', make: SELECTING, client: 'a', fields: { serverIdentifier: ip('10.0.0.4') }, view: thirdDown, then: 'answers' },
-  { what: "SELECTING, a node outside the view named, the other's client", make: SELECTING, client: 'b', fields: { serverIdentifier: ip('10.0.0.4') }, view: thirdDown, then: 'not-responsible' },
-  { what: 'SELECTING, no node of the cluster named', make: SELECTING, client: 'a', fields: { serverIdentifier: ip('10.0.0.250'), secs: 9 }, then: 'other-server' },
-  { what: 'SELECTING under an override, own client', make: SELECTING, client: 'a', fields: OVERRIDE, then: 'answers' },
-  { what: "SELECTING under an override, the other's client", make: SELECTING, client: 'b', fields: OVERRIDE, then: 'not-responsible' },
-  { what: 'INIT-REBOOT, own client', make: INIT_REBOOT, client: 'a', then: 'answers' },
-  { what: "INIT-REBOOT, the other's client", make: INIT_REBOOT, client: 'b', then: 'not-responsible' },
-  { what: "INIT-REBOOT, the other's client, its link is down", make: INIT_REBOOT, client: 'b', view: linkDown, then: 'answers' },
-  { what: 'unicast RENEWING, own client', make: CIADDR, client: 'a', packet: unicast, then: 'answers' },
-  { what: "unicast RENEWING, the other's client", make: CIADDR, client: 'b', packet: unicast, then: 'answers' },
-  { what: "relayed RENEWING, the other's client", make: CIADDR, client: 'b', fields: { giaddr: RELAY }, packet: unicast, then: 'not-responsible' },
-  { what: 'relayed RENEWING, own client', make: CIADDR, client: 'a', fields: { giaddr: RELAY }, packet: unicast, then: 'answers' },
-  { what: 'REBINDING, own client', make: CIADDR, client: 'a', then: 'answers' },
-  { what: "REBINDING, the other's client", make: CIADDR, client: 'b', then: 'not-responsible' },
-  { what: "REBINDING, the other's client, secs 3", make: CIADDR, client: 'b', fields: { secs: 3 }, then: 'answers' },
-  { what: 'broadcast INFORM, own client', make: INFORM, client: 'a', then: 'answers' },
-  { what: "broadcast INFORM, the other's client", make: INFORM, client: 'b', then: 'not-responsible' },
-  { what: "unicast INFORM, the other's client", make: INFORM, client: 'b', packet: unicast, then: 'answers' },
-  { what: "relayed INFORM, the other's client", make: INFORM, client: 'b', fields: { giaddr: RELAY }, packet: unicast, then: 'not-responsible' },
+  { what: 'DISCOVER, own client', make: DISCOVER, client: 'a', outcome: 'answers' },
+  { what: "DISCOVER, the other's client", make: DISCOVER, client: 'b', outcome: 'not-responsible' },
+  { what: "DISCOVER, the other's client, secs 2", make: DISCOVER, client: 'b', fields: { secs: 2 }, outcome: 'not-responsible' },
+  { what: "DISCOVER, the other's client, secs 3", make: DISCOVER, client: 'b', fields: { secs: 3 }, outcome: 'answers' },
+  { what: "DISCOVER, secs 2 in the wrong byte order", make: DISCOVER, client: 'b', fields: { secs: 0x200 }, outcome: 'not-responsible' },
+  { what: "DISCOVER, secs 4 in the wrong byte order", make: DISCOVER, client: 'b', fields: { secs: 0x400 }, outcome: 'answers' },
+  { what: "DISCOVER, the other's client, its link is down", make: DISCOVER, client: 'b', view: linkDown, outcome: 'answers' },
+  { what: "DISCOVER, the other's client, it has left the view", make: DISCOVER, client: 'b', view: partnerDown, outcome: 'answers' },
+  { what: 'SELECTING, this node named', make: SELECTING, client: 'b', fields: { serverIdentifier: NODE_A }, outcome: 'answers' },
+  { what: 'SELECTING, a member named', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B }, outcome: 'not-responsible' },
+  { what: 'SELECTING, a member named, its link is down', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B, secs: 9 }, view: linkDown, outcome: 'not-responsible' },
+  { what: 'SELECTING, a node outside the view named', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B }, view: partnerDown, outcome: 'answers' },
+  { what: 'SELECTING, a node outside the view named, own client', make: SELECTING, client: 'a', fields: { serverIdentifier: ip('10.0.0.4') }, view: thirdDown, outcome: 'answers' },
+  { what: "SELECTING, a node outside the view named, the other's client", make: SELECTING, client: 'b', fields: { serverIdentifier: ip('10.0.0.4') }, view: thirdDown, outcome: 'not-responsible' },
+  { what: 'SELECTING, no node of the cluster named', make: SELECTING, client: 'a', fields: { serverIdentifier: ip('10.0.0.250'), secs: 9 }, outcome: 'other-server' },
+  { what: 'SELECTING under an override, own client', make: SELECTING, client: 'a', fields: OVERRIDE, outcome: 'answers' },
+  { what: "SELECTING under an override, the other's client", make: SELECTING, client: 'b', fields: OVERRIDE, outcome: 'not-responsible' },
+  { what: 'INIT-REBOOT, own client', make: INIT_REBOOT, client: 'a', outcome: 'answers' },
+  { what: "INIT-REBOOT, the other's client", make: INIT_REBOOT, client: 'b', outcome: 'not-responsible' },
+  { what: "INIT-REBOOT, the other's client, its link is down", make: INIT_REBOOT, client: 'b', view: linkDown, outcome: 'answers' },
+  { what: 'unicast RENEWING, own client', make: CIADDR, client: 'a', packet: unicast, outcome: 'answers' },
+  { what: "unicast RENEWING, the other's client", make: CIADDR, client: 'b', packet: unicast, outcome: 'answers' },
+  { what: "relayed RENEWING, the other's client", make: CIADDR, client: 'b', fields: { giaddr: RELAY }, packet: unicast, outcome: 'not-responsible' },
+  { what: 'relayed RENEWING, own client', make: CIADDR, client: 'a', fields: { giaddr: RELAY }, packet: unicast, outcome: 'answers' },
+  { what: 'REBINDING, own client', make: CIADDR, client: 'a', outcome: 'answers' },
+  { what: "REBINDING, the other's client", make: CIADDR, client: 'b', outcome: 'not-responsible' },
+  { what: "REBINDING, the other's client, secs 3", make: CIADDR, client: 'b', fields: { secs: 3 }, outcome: 'answers' },
+  { what: 'broadcast INFORM, own client', make: INFORM, client: 'a', outcome: 'answers' },
+  { what: "broadcast INFORM, the other's client", make: INFORM, client: 'b', outcome: 'not-responsible' },
+  { what: "unicast INFORM, the other's client", make: INFORM, client: 'b', packet: unicast, outcome: 'answers' },
+  { what: "relayed INFORM, the other's client", make: INFORM, client: 'b', fields: { giaddr: RELAY }, packet: unicast, outcome: 'not-responsible' },
 ];
 
-for (const { what, make, client, fields, packet, view: turn, then } of ROWS) {
-  test(`${what}: ${then}`, () => {
+for (const { what, make, client, fields, packet, view: turn, outcome } of ROWS) {
+  test(`${what}: ${outcome}`, () => {
     const view = twoNodes();
     const server = new TestServer({ view, subnets: [subnetConfig({ authoritative: true })] });
     const chaddr = chaddrHomedAt(view, client);
     turn?.(view);
     const decision = server.receive(make({ chaddr, ...fields }, ip('10.0.0.150')), { sourceAddress: RELAY, ...packet });
-    assert.equal(packetsOf(decision).length, then === 'answers' ? 1 : 0);
-    assert.deepEqual(server.drops(), then === 'answers' ? {} : { [then]: 1 });
+    assert.equal(packetsOf(decision).length, outcome === 'answers' ? 1 : 0);
+    assert.deepEqual(server.drops(), outcome === 'answers' ? {} : { [outcome]: 1 });
   });
 }
 
