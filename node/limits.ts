@@ -120,3 +120,17 @@ export const OPTION_VALUE_BYTES_MAX = 4096;
 
 /** A client identifier, one option's worth (a binding keeps it); a longer one is a `bad-option`. */
 export const CLIENT_IDENTIFIER_BYTES_MAX = 255;
+
+// ── bindings ────────────────────────────────────────────────────────────────────────────────────
+
+/** Addresses held after a DHCPOFFER; past it the oldest hold ends. */
+export const OFFERS_MAX = 65_536;
+
+/** How long an offered address is held for its client. */
+export const OFFER_HOLD_MS = 30_000;
+
+/** Records read from the disk at once while the table is loaded. */
+export const LOAD_PAGE_RECORDS = 4096;
+
+/** Longest key of a meta value on the disk, in UTF-8 bytes (LMDB takes 1978); a longer one is a bug. */
+export const META_KEY_BYTES_MAX = 1024;

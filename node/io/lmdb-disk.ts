@@ -14,12 +14,11 @@ import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
 import { CORRUPT_ACTION, StoreError } from '../lease/store-error.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
+import { META_KEY_BYTES_MAX } from '../limits.ts';
 
 /** Of the databases and their keys, not of the records: those carry their own. */
 const FORMAT_VERSION = 1;
 const FORMAT_KEY = 'lessor-format';
-/** Longest meta key, in UTF-8 bytes; LMDB itself takes 1978. */
-export const META_KEY_BYTES_MAX = 1024;
 
 /** Address space set aside, not disk or memory: the map need not move while it is read. */
 const MAP_BYTES = 2 ** 34;

@@ -7,6 +7,7 @@
  */
 import { OfferBook } from '../allocation/offers.ts';
 import type { Reservation, SubnetConfig } from '../config/types.ts';
+import { LOAD_PAGE_RECORDS, OFFER_HOLD_MS, OFFERS_MAX } from '../limits.ts';
 import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
 import type { Now, WallSeconds } from '../time.ts';
 import { AddressStates } from './address-states.ts';
@@ -26,18 +27,12 @@ import { SubnetFinder } from './subnet-finder.ts';
 
 export type { SlotChoice } from './address-states.ts';
 
-/** Holds after a DHCPOFFER: at most so many, each so long (milliseconds). */
-export const OFFERS_MAX = 65_536;
-export const OFFER_HOLD_MS = 30_000;
-
 /** A reply may leave so long after its packet was read: a client counts its lease from that much later. */
 const MAX_REPLY_AGE_SECONDS = 5;
 /** The client's clock may run slow by 200 ppm. */
 const CLIENT_DRIFT = 1 / 5000;
 /** A released address goes to nobody else for so long: a late RELEASE may free an address in use. */
 const RELEASE_HOLD_SECONDS = 30;
-
-const LOAD_PAGE = 4096;
 
 export interface SubnetCounts {
   /** Records by state, reservations included. */
@@ -110,7 +105,7 @@ export class LeaseTable {
     const abandoned: { address: number; since: number }[] = [];
     let after = -1;
     for (;;) {
-      const page = this.records(after, LOAD_PAGE);
+      const page = this.records(after, LOAD_PAGE_RECORDS);
       for (const { address, record } of page) {
         if (!isRecord(record)) throw StoreError.corruptRecord(address);
         if (recordState(record) === BindingState.ABANDONED) abandoned.push({ address, since: recordStateSince(record) });
