@@ -5,11 +5,10 @@
  * wrong, the result is `unknown`; nothing is sent again here, the core knows what may be repeated.
  * Requests go to one endpoint until it fails or is slow, then the following ones go to the next.
  */
-import { EtcdLeaseInvalidError, GRPCInvalidArgumentError } from 'etcd3';
 import { ETCD_REQUESTS_MAX } from '../../node/limits.ts';
 import type { MonotonicMs } from '../../node/time.ts';
 import type { EtcdPort, EtcdRequest, EtcdResult } from '../core/ports.ts';
-import { type EtcdCredentials, EtcdEndpoint } from './etcd-endpoint.ts';
+import { type EtcdCredentials, EtcdEndpoint, isRefusal } from './etcd-endpoint.ts';
 import { EtcdWatch } from './etcd-watch.ts';
 
 export type { EtcdCredentials };
@@ -41,6 +40,7 @@ export interface EtcdClient extends EtcdPort {
 /** With other endpoints to turn to, an answer that takes longer sends the following requests there. */
 const PATIENCE_MS = 500;
 
+/** Throws a TypeError if an endpoint is no such address. */
 export function openEtcd(options: EtcdOptions): EtcdClient {
   if (options.endpoints.length === 0) throw new RangeError('etcd needs at least one endpoint');
   return new RotatingClient(options);
@@ -93,8 +93,9 @@ class RotatingClient implements EtcdClient {
     };
     this.#pending.add(settle);
     const onDeadline = (): void => {
+      endpoint.onSlow();
       this.#leave(endpoint);
-      settle(`no answer from ${endpoint.address} within ${request.deadlineMs} ms`);
+      settle(`no answer from ${endpoint.name} within ${request.deadlineMs} ms`);
     };
     const patience = Math.min(PATIENCE_MS, request.deadlineMs / 2);
     timer = setTimeout(() => {
@@ -118,7 +119,7 @@ class RotatingClient implements EtcdClient {
       (error: unknown) => {
         if (isRefusal(error)) this.#lastSuccess = performance.now() as MonotonicMs;
         else this.#leave(endpoint);
-        settle(`${endpoint.address}: ${error instanceof Error ? error.message : String(error)}`);
+        settle(`${endpoint.name}: ${error instanceof Error ? error.message : String(error)}`);
       },
     );
   }
@@ -146,9 +147,4 @@ class RotatingClient implements EtcdClient {
     for (const settle of this.#pending) settle('the client was closed');
     await Promise.all(this.#endpoints.map((endpoint) => endpoint.close()));
   }
-}
-
-/** etcd answered, with an error that every member would give. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof EtcdLeaseInvalidError || error instanceof GRPCInvalidArgumentError;
 }

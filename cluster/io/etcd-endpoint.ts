@@ -3,12 +3,16 @@
  *
  * etcd3's own host pool is not used across members: it picks at random, and its defaults send a call
  * again after an error, transactions too. Here nothing is ever sent twice, and every call can be ended.
+ * etcd3 makes new channels after each failure and cannot give up a connection that is being made, so
+ * after one a plain connect has to succeed first: a dead host would collect connections otherwise.
  */
-import { InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
+import assert from 'node:assert/strict';
+import { ChannelCredentials, InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import {
   Etcd3,
   EtcdLeaseInvalidError,
+  GRPCInvalidArgumentError,
   type IDuplexStream,
   type ILeaseKeepAliveResponse,
   type IWatchRequest,
@@ -16,6 +20,8 @@ import {
 } from 'etcd3';
 import { ETCD_ANSWER_BYTES_MAX } from '../../node/limits.ts';
 import type { EtcdRequest, EtcdResult } from '../core/ports.ts';
+import { HeldCredentials } from './held-credentials.ts';
+import { type Address, parseAddress, probe, type ProbeOutcome } from './probe.ts';
 import { txnFromWire, txnToWire } from './etcd-wire.ts';
 
 /** PEM texts. Mutual TLS wants all three; a password's token would outlive its validity unnoticed. */
@@ -40,27 +46,43 @@ const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': ETCD_ANSWER_BYTES_MAX,
 };
 
-export class EtcdEndpoint {
-  readonly address: string;
-  readonly #prefix: string;
-  readonly #etcd: Etcd3;
-  readonly #calls = new Set<InterceptingCall>();
+const CONNECT_TIMEOUT_MS = 1000;
 
-  constructor(address: string, prefix: string, credentials: EtcdCredentials | undefined) {
-    this.address = address;
+export class EtcdEndpoint {
+  readonly name: string;
+  readonly #address: Address;
+  readonly #prefix: string;
+  readonly #etcd: HeldEtcd;
+  readonly #calls = new Set<InterceptingCall>();
+  /** No answer since the last failure, or none yet. */
+  #suspect = true;
+  #probing: Promise<ProbeOutcome> | undefined;
+  #cancelProbe: (() => void) | undefined;
+
+  /** Throws a TypeError if `url` is not `http://host:port` or `https://host:port`. */
+  constructor(url: string, prefix: string, credentials: EtcdCredentials | undefined) {
+    this.name = url;
+    this.#address = parseAddress(url.replace(/^https?:\/\//, ''));
     this.#prefix = prefix;
-    this.#etcd = new Etcd3({
-      hosts: [address],
-      grpcOptions: { ...CHANNEL_OPTIONS, interceptors: [trackCalls(this.#calls)] },
-      faultHandling: { global: noop, host: () => noop },
-      ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
-    });
+    this.#etcd = new HeldEtcd(url, this.#calls, credentials);
   }
 
   /** Sends the request once. Rejects when no answer came, or when etcd refused it with an error. */
   async call(request: EtcdRequest): Promise<EtcdResult> {
-    const { id } = request;
     const deadline = { deadline: Date.now() + request.deadlineMs };
+    try {
+      await this.#reach();
+      const result = await this.#send(request, deadline);
+      this.#suspect = false;
+      return result;
+    } catch (error) {
+      if (!isRefusal(error)) this.#suspect = true;
+      throw error;
+    }
+  }
+
+  async #send(request: EtcdRequest, deadline: { deadline: number }): Promise<EtcdResult> {
+    const { id } = request;
     switch (request.kind) {
       case 'txn':
         return txnFromWire(this.#prefix, id, await this.#etcd.kv.txn(txnToWire(this.#prefix, request), deadline));
@@ -78,19 +100,40 @@ export class EtcdEndpoint {
     return { id, outcome: 'revoked' };
   }
 
-  watch(): Promise<WatchStream> {
+  /** The core gave the request up: its answer is still on the way, or will never come. */
+  onSlow(): void {
+    this.#suspect = true;
+  }
+
+  async watch(): Promise<WatchStream> {
+    await this.#reach();
     return this.#etcd.watchClient.watch();
   }
 
   /** Ends all calls; resolves when none is left, or after a second. */
   async close(): Promise<void> {
     for (const call of this.#calls) call.cancelWithStatus(status.CANCELLED, 'closed');
+    this.#cancelProbe?.();
     this.#etcd.close();
     for (let waited = 0; this.#calls.size > 0 && waited < 1000; waited += 10) {
       await new Promise((resolve) => {
         setTimeout(resolve, 10);
       });
     }
+    this.#etcd.held.disconnect();
+  }
+
+  async #reach(): Promise<void> {
+    if (!this.#suspect) return;
+    this.#probing ??= new Promise((resolve) => {
+      this.#cancelProbe = probe(this.#address, CONNECT_TIMEOUT_MS, (outcome) => {
+        this.#probing = undefined;
+        resolve(outcome);
+      });
+    });
+    const outcome = await this.#probing;
+    if (outcome === 'refused') throw new Error('the connection was refused');
+    if (outcome === 'unreachable') throw new Error(`no connection within ${CONNECT_TIMEOUT_MS} ms`);
   }
 
   async #revoke(lease: string, deadline: { deadline: number }): Promise<void> {
@@ -115,6 +158,30 @@ export class EtcdEndpoint {
       });
       stream.write({ ID: lease });
     });
+  }
+}
+
+/** etcd answered, with an error that every member would give. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof EtcdLeaseInvalidError || error instanceof GRPCInvalidArgumentError;
+}
+
+/** An etcd3 client of one host whose connections can be ended; etcd3 has no setting for that. */
+class HeldEtcd extends Etcd3 {
+  readonly held: HeldCredentials;
+
+  constructor(url: string, calls: Set<InterceptingCall>, credentials: EtcdCredentials | undefined) {
+    super({
+      hosts: [url],
+      grpcOptions: { ...CHANNEL_OPTIONS, interceptors: [trackCalls(calls)] },
+      faultHandling: { global: noop, host: () => noop },
+      ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
+    });
+    const { hosts } = this.pool as unknown as { readonly hosts: { channelCredentials: ChannelCredentials }[] };
+    const host = hosts[0];
+    assert(host?.channelCredentials instanceof ChannelCredentials, 'etcd3 has changed inside');
+    this.held = new HeldCredentials(host.channelCredentials);
+    host.channelCredentials = this.held;
   }
 }
 

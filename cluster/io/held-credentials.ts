@@ -1,5 +1,5 @@
 /**
- * Channel credentials that keep hold of the connection made with them, so that it can be ended at once.
+ * Channel credentials that keep hold of the connections made with them, so that they can be ended at once.
  *
  * gRPC's `close` leaves a connection open on which the server has not said a word yet (a paused process
  * would collect them), and waits behind what is still to be sent on others.
@@ -8,6 +8,9 @@ import type { Socket } from 'node:net';
 import { ChannelCredentials } from '@grpc/grpc-js';
 
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;
+
+/** A server that has said nothing for this long after the connection was made is not there. */
+const SILENCE_MS = 2000;
 
 export class HeldCredentials extends ChannelCredentials {
   readonly #inner: ChannelCredentials;
@@ -19,7 +22,7 @@ export class HeldCredentials extends ChannelCredentials {
     this.#inner = inner;
   }
 
-  /** Ends the connection, and one that is still being made as soon as it is there. */
+  /** Ends all connections, and those that are still being made as soon as they are there. */
   disconnect(): void {
     this.#ended = true;
     for (const socket of this.#sockets) socket.destroy();
@@ -37,9 +40,7 @@ export class HeldCredentials extends ChannelCredentials {
     const connector = this.#inner._createSecureConnector(...args);
     return {
       connect: (socket) => {
-        this.#sockets.add(socket);
-        socket.once('close', () => this.#sockets.delete(socket));
-        if (this.#ended) socket.destroy();
+        this.#hold(socket);
         return connector.connect(socket);
       },
       waitForReady: () => connector.waitForReady(),
@@ -48,5 +49,17 @@ export class HeldCredentials extends ChannelCredentials {
         connector.destroy();
       },
     };
+  }
+
+  #hold(socket: Socket): void {
+    this.#sockets.add(socket);
+    const timer = setTimeout(() => {
+      if (socket.bytesRead === 0) socket.destroy();
+    }, SILENCE_MS);
+    socket.once('close', () => {
+      clearTimeout(timer);
+      this.#sockets.delete(socket);
+    });
+    if (this.#ended) socket.destroy();
   }
 }
