@@ -90,10 +90,12 @@ interface Outlet {
   readonly sender: BatchSender;
   /** Sent without looking at the routing table. */
   readonly onLink: boolean;
+  /** Addresses that have an entry in the ARP table until the packets have left. */
+  readonly arpEntries: Set<number>;
 }
 
 function outlet(listener: DhcpListener, onLink: boolean): Outlet {
-  return { listener, sender: new BatchSender(DHCP_SEND_BATCH_PACKETS, DHCP_PACKET_BYTES_MAX), onLink };
+  return { listener, sender: new BatchSender(DHCP_SEND_BATCH_PACKETS, DHCP_PACKET_BYTES_MAX), onLink, arpEntries: new Set() };
 }
 
 /** One interface's sockets. What is sent leaves from its first address, which identifies the server. */
@@ -155,7 +157,7 @@ class LinuxDhcpSockets implements DhcpSockets {
 
   discardWaiting(): number {
     let total = 0;
-    for (const listener of this.#listeners()) total += listener.discardWaiting();
+    for (const open of this.#open.values()) for (const listener of open.listeners) total += listener.discardWaiting();
     this.#drop('stalled', total);
     return total;
   }
@@ -264,10 +266,6 @@ class LinuxDhcpSockets implements DhcpSockets {
     this.#options.handler.onError(new DhcpSocketError(code, name, message, cause));
   }
 
-  *#listeners(): Iterable<DhcpListener> {
-    for (const open of this.#open.values()) yield* open.listeners;
-  }
-
   // ── Packets ─────────────────────────────────────────────────────────────────────────────────
 
   #deliver(name: string, unicast: boolean, bytes: Buffer, sourceAddress: number, sourcePort: number): void {
@@ -290,19 +288,23 @@ class LinuxDhcpSockets implements DhcpSockets {
     let out = open.segment;
     if (packet.hardware !== undefined) {
       // RFC 2131 §4.1: where unicasting to the hardware address is not possible, it may be broadcast.
-      if (this.#setArpEntry(packet.hardware, open.info.name, address)) out = open.bare;
+      if (this.#setArpEntry(packet.hardware, open, address)) out = open.bare;
       else address = LIMITED_BROADCAST;
     } else if (address !== LIMITED_BROADCAST && !isOnLink(open.info, address)) {
       out = open.routed;
     }
-    if (out.sender.full) this.#flushOutlet(out);
+    if (out.sender.full) this.#flushOutlet(open, out);
     if (!out.sender.add(packet.bytes, address, packet.port)) this.#drop('send-failed', 1);
     if (packet.receivedAt < this.#oldestAt) this.#oldestAt = packet.receivedAt;
   }
 
-  #setArpEntry(hardware: NonNullable<OutgoingPacket['hardware']>, device: string, address: number): boolean {
-    return hardware.htype === HTYPE_ETHERNET && hardware.chaddr.length >= ETHERNET_ADDRESS_BYTES
-      && this.#control.setArpEntry(device, address, hardware.chaddr);
+  #setArpEntry(hardware: NonNullable<OutgoingPacket['hardware']>, open: OpenInterface, address: number): boolean {
+    if (hardware.htype !== HTYPE_ETHERNET || hardware.chaddr.length < ETHERNET_ADDRESS_BYTES) return false;
+    // What waits for this address may be for other hardware; and a full outlet takes its entries with it.
+    if (open.bare.sender.full || open.bare.arpEntries.has(address)) this.#flushOutlet(open, open.bare);
+    if (!this.#control.setArpEntry(open.info.name, address, hardware.chaddr)) return false;
+    open.bare.arpEntries.add(address);
+    return true;
   }
 
   /** Immediates run when all sockets that had packets in this turn were read. */
@@ -313,7 +315,7 @@ class LinuxDhcpSockets implements DhcpSockets {
   #onTurnEnd(): void {
     if (this.#batchOpen) {
       this.#batchOpen = false;
-      for (const listener of this.#listeners()) listener.endTurn();
+      for (const open of this.#open.values()) for (const listener of open.listeners) listener.endTurn();
       this.#options.handler.onBatchEnd();
     }
     this.#turnEnd = undefined;
@@ -322,18 +324,22 @@ class LinuxDhcpSockets implements DhcpSockets {
 
   #flush(): void {
     for (const open of this.#open.values()) {
-      this.#flushOutlet(open.segment);
-      this.#flushOutlet(open.bare);
-      this.#flushOutlet(open.routed);
+      this.#flushOutlet(open, open.segment);
+      this.#flushOutlet(open, open.bare);
+      this.#flushOutlet(open, open.routed);
     }
     this.#oldestAt = Infinity;
   }
 
-  #flushOutlet({ sender, listener, onLink }: Outlet): void {
+  #flushOutlet(open: OpenInterface, { sender, listener, onLink, arpEntries }: Outlet): void {
     if (sender.count === 0) return;
     // The process may have been stopped since the packets were queued.
     if (this.#clock().mono - this.#oldestAt > REPLY_AGE_MS_MAX) this.#drop('stale', sender.clear());
     else this.#drop('send-failed', sender.flush(listener.fd, onLink));
+    // A burst of new clients would fill the kernel's table, and the host could reach nobody else: the
+    // default is 1024 entries. The kernel looked the address up while it sent, so it may go.
+    for (const address of arpEntries) this.#control.removeArpEntry(open.info.name, address);
+    arpEntries.clear();
   }
 
   #drop(reason: DropReason, count: number): void {

@@ -36,6 +36,7 @@ const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFINDEX = 0x8933;
+const SIOCDARP = 0x8953;
 const SIOCSARP = 0x8955;
 /** IFNAMSIZ without the final zero. */
 const DEVICE_NAME_BYTES_MAX = 15;
@@ -154,18 +155,28 @@ export class InterfaceControl {
   }
 
   /**
-   * Makes `address` reachable at `hardwareAddress` (6 bytes, Ethernet) on `device`, until the kernel finds
-   * it stale. False if the kernel refuses: no CAP_NET_ADMIN, no Ethernet, or its table is full.
+   * Makes `address` reachable at `hardwareAddress` (6 bytes, Ethernet) on `device`, until it is removed or the
+   * kernel finds it stale. False if the kernel refuses: no CAP_NET_ADMIN, no Ethernet, or its table is full.
    * struct arpreq: protocol address 16, hardware address 16, flags i32, netmask 16, device name 16.
    */
   setArpEntry(device: string, address: number, hardwareAddress: Buffer): boolean {
-    this.#request.fill(0);
-    writeSockaddr(this.#request, 0, address, 0);
+    this.#writeArpRequest(device, address);
     this.#request.writeUInt16LE(ARPHRD_ETHER, 16);
     hardwareAddress.copy(this.#request, 18, 0, 6);
     this.#request.writeInt32LE(ATF_COM, 32);
-    this.#request.write(device, 52, DEVICE_NAME_BYTES_MAX, 'latin1');
     return ioctl(this.#fd, SIOCSARP, this.#request) === 0;
+  }
+
+  /** Forgets what the kernel knows of `address` on `device`; nothing if it knows nothing. */
+  removeArpEntry(device: string, address: number): void {
+    this.#writeArpRequest(device, address);
+    ioctl(this.#fd, SIOCDARP, this.#request);
+  }
+
+  #writeArpRequest(device: string, address: number): void {
+    this.#request.fill(0);
+    writeSockaddr(this.#request, 0, address, 0);
+    this.#request.write(device, 52, DEVICE_NAME_BYTES_MAX, 'latin1');
   }
 
   close(): void {

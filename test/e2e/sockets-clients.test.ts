@@ -17,6 +17,8 @@ function needs(...programs: ProgramName[]): { skip?: string } {
   return why === undefined ? {} : { skip: why };
 }
 
+const senderFile = join(import.meta.dirname, '../support/send-datagrams.ts');
+
 async function startResponder(host: Host, interfaces: readonly string[]): Promise<LabProcess> {
   const started = host.spawn([process.execPath, responderFile, JSON.stringify({ interfaces })]);
   await started.waitForLine(/"ready"/, 8000);
@@ -93,4 +95,28 @@ test('a client behind a relay is answered through it', needs('udhcpc', 'dhcrelay
     const lease = await client.waitForLease(15_000);
     assert.equal(lease.serverId, '10.1.0.1');
     await client.stop();
+  }));
+
+test('replies to clients without an address leave nothing in the ARP table, however many there are', needs('tshark'), () =>
+  withFolder(async (folder) => {
+    await using net = new Network();
+    net.createSegment('lan', { hosts: [{ name: 'server', addresses: ['10.1.0.1/16'] }, { name: 'client', addresses: ['10.1.0.9/16'] }] });
+    const server = net.host('server');
+    const host = net.host('client');
+    await startResponder(server, ['eth0']);
+    const capture = await Capture.start({ host, file: join(folder, 'seen.pcapng') });
+    const datagrams = Array.from({ length: 150 }, (_, i) => {
+      const bytes = Buffer.alloc(244);
+      bytes.set([1, 1, 6, 0]);
+      bytes.writeUInt32BE(i, 4);
+      bytes.set([2, 0, 0, 0, 9, i], 28);
+      bytes.set([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255], 236);
+      return { to: '255.255.255.255', hex: bytes.toString('hex') };
+    });
+    await host.exec([process.execPath, senderFile, JSON.stringify({ address: '10.1.0.9', port: 68, datagrams })]);
+    await capture.stop();
+    const seen = await capture.read(['eth.dst', 'ip.dst'], 'dhcp.type == 2');
+    const due = datagrams.map((_, i) => [`02:00:00:00:09:${i.toString(16).padStart(2, '0')}`, `10.1.9.${i}`]);
+    assert.deepEqual(seen, due);
+    assert.equal(server.ip('-4 neigh show dev eth0').split('\n').filter((line) => line.startsWith('10.1.9.')).length, 0);
   }));

@@ -65,7 +65,7 @@ function answer({ bytes, iface, receivedAt }: ReceivedPacket): OutgoingPacket | 
   if (giaddr !== 0) return { ...common, address: giaddr, port: 67 };
   if (ciaddr !== 0) return { ...common, address: ciaddr, port: 68 };
   if ((bytes[10]! & 0x80) !== 0) return { ...common, address: 0xffffffff, port: 68 };
-  return { ...common, address: yiaddr, port: 68, hardware: { htype: bytes[1]!, chaddr: bytes.subarray(28, 34) } };
+  return { ...common, address: yiaddr, port: 68, hardware: { htype: bytes[1]!, chaddr: Buffer.from(bytes.subarray(28, 34)) } };
 }
 
 function block(file: string): void {
