@@ -29,9 +29,9 @@ function headLines({ node, state, version, uptimeSeconds, view, etcd, interfaces
     view === null
       ? 'view: none; this node serves nobody'
       : `view: epoch ${view.epoch}, generation ${view.generation}, members ${view.members.map((member) => member.node).join(' ')}`
-        + `, leader ${view.leader ?? 'unknown'}`,
+        + (etcd.configured ? `, leader ${view.leader ?? 'unknown'}` : ''),
     `etcd: ${etcdText(etcd)}`,
-    `interfaces: ${names.join('; ') || 'none with an address'}`,
+    `interfaces: ${names.join('; ') || 'none in service: see dhcp.interfaces in node.yaml, and whether they are up and have an address'}`,
     `work: ${exchangesPerSecond.toFixed(1)} exchanges/s; log at ${log.last}, flushed ${log.flushed}, committed ${log.committed}; `
       + `waiting: ${backlog.waitingForCommit} for commit, ${backlog.waitingForConfirm} for confirmation; ${backlog.offers} offers`,
   ];
