@@ -27,7 +27,7 @@ export function onDecline(context: ServerContext, x: Exchange): Decision {
     return dropWith(context, refusal, exchangeEvent('dhcp.refused', x, address, { message: 'decline', reason: refusal }));
   }
   const made = change(context, address, active === undefined ? offeredBinding(context, x, address) : abandoned(x, active));
-  if (made === undefined) return drop(context, 'taking-over');
+  if (made === undefined) return drop(context, 'not-serving');
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.declined', x, address, { node: context.cluster.self })] };
 }
 

@@ -18,16 +18,15 @@ const EMPTY = Buffer.alloc(0);
 const NO_EVENTS: readonly Occurrence[] = Object.freeze([]);
 
 /**
- * Who makes a change of the address's binding: this node, another owner by name, or nobody yet (the
- * slot is this node's by the view, but it has not finished taking over).
+ * Who makes a change of the address's binding: this node now, or the owner that the view names. That
+ * may be this node itself, as long as it has not finished taking the slot over. Undefined: nobody.
  */
 export function change(context: ServerContext, address: number, record: Buffer): Pick<Decision, 'changes' | 'forwarded'> | undefined {
   const { cluster } = context;
   const slot = address & 255;
   if (cluster.owns(slot)) return { changes: [{ address, record }], forwarded: NOTHING.forwarded };
   const owner = cluster.ownerOf(slot);
-  if (owner === undefined || owner === cluster.self) return undefined;
-  return { changes: NOTHING.changes, forwarded: [{ owner, address, record }] };
+  return owner === undefined ? undefined : { changes: NOTHING.changes, forwarded: [{ owner, address, record }] };
 }
 
 /** `own`: the client's own record of the address, if it has one. */
@@ -36,7 +35,7 @@ export function grant(context: ServerContext, x: Exchange, address: number, own:
   const renewed = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
   const extending = clientState === 'RENEWING' || clientState === 'REBINDING';
   const made = change(context, address, bindingOf(context, x, address, renewed, extending));
-  if (made === undefined) return drop(context, 'taking-over');
+  if (made === undefined) return drop(context, 'not-serving');
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
   const reply = context.replies.grant(x, address, leaseSeconds);
   return {

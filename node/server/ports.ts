@@ -57,7 +57,10 @@ export interface OwnChange {
   readonly record: Buffer;
 }
 
-/** A change of a binding that another node owns: it is asked to make it, if nothing has changed. */
+/**
+ * A change of a binding that another node owns: it is asked to make it, if nothing has changed. `owner`
+ * is this node itself while it takes the slot over: the change is made, on the same terms, once it owns it.
+ */
 export interface ForwardedChange extends OwnChange {
   readonly owner: string;
 }

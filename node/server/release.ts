@@ -24,7 +24,7 @@ export function onRelease(context: ServerContext, x: Exchange): Decision {
     return dropWith(context, refusal, exchangeEvent('dhcp.refused', x, address, { message: 'release', reason: refusal }));
   }
   const made = change(context, address, withState(record!, BindingState.RELEASED, wallSeconds(x.now.wall), message.xid));
-  if (made === undefined) return drop(context, 'taking-over');
+  if (made === undefined) return drop(context, 'not-serving');
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.released', x, address, { node: context.cluster.self })] };
 }
 

@@ -29,7 +29,6 @@ export const DROP_REASONS = {
   'pool-exhausted': 'No address is free for this client',
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',
   'no-address': 'A request that names no address, or an inform from a client without one',
-  'taking-over': 'The address belongs to slots that this node has gained and does not own yet',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
   'duplicate': 'The same request is being answered already',
   'commit-timeout': 'The change could not be committed within 3 s',

@@ -169,11 +169,23 @@ test('a release and a decline are forwarded as well', () => {
   }
 });
 
-test('an address of a slot that is still being taken over is changed by nobody', () => {
+test('a change of a slot that is still being taken over waits for this node itself to own it', () => {
   const view = twoNodes();
   const server = new TestServer({ view });
   view.pending.add(150);
+  const packet = request({ requestedAddress: ip('10.0.0.150'), serverIdentifier: NODE_A });
+  const decision = server.receive(packet);
+  assert.deepEqual([decision.changes, decision.forwarded.map(({ owner }) => owner)], [[], ['a']]);
+  assert.equal(server.server.mayApply(ip('10.0.0.150'), decision.forwarded[0]!.record, server.now), false);
+  view.pending.clear();
+  assert.equal(server.server.mayApply(ip('10.0.0.150'), decision.forwarded[0]!.record, server.now), true);
+});
+
+test('an address of a slot that the view gives to nobody is changed by nobody', () => {
+  const view = twoNodes();
+  const server = new TestServer({ view });
+  view.members = [];
   const decision = server.receive(request({ requestedAddress: ip('10.0.0.150'), serverIdentifier: NODE_A }));
   assert.deepEqual([decision.changes, decision.forwarded, packetsOf(decision)], [[], [], []]);
-  assert.deepEqual(server.drops(), { 'taking-over': 1 });
+  assert.deepEqual(server.drops(), { 'not-serving': 1 });
 });
