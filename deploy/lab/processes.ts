@@ -12,6 +12,8 @@ export interface ProcessOptions {
   /** All output goes here too; the file is begun anew. */
   readonly logFile?: string;
   readonly onLine?: (line: string) => void;
+  /** Whether it is to be written to; by default it reads an empty input. */
+  readonly input?: boolean;
 }
 
 /** Of each process's output the last lines are kept. */
@@ -50,7 +52,9 @@ export class LabProcess {
     this.name = name;
     // The kernel kills the child when its parent goes; exec keeps that, and the process id.
     this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [options.input === true ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      // Ctrl-C in a terminal goes to the lab alone, which stops them in its own order.
+      detached: true,
       env: { ...process.env, ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
@@ -72,6 +76,8 @@ export class LabProcess {
     // Whoever waits sees the failure; a process nobody waits for must not end the runner.
     this.exited.catch(() => undefined);
     this.pid = this.#child.pid ?? -1;
+    // Writing to a process that has just ended is no failure of the writer.
+    this.#child.stdin?.on('error', () => undefined);
     for (const stream of [this.#child.stdout, this.#child.stderr]) this.#read(stream!, log, options.onLine);
   }
 
@@ -103,6 +109,11 @@ export class LabProcess {
     } finally {
       this.#watchers.delete(watch);
     }
+  }
+
+  /** One line to its input, for a process started with `input`. */
+  write(line: string): void {
+    this.#child.stdin?.write(`${line}\n`);
   }
 
   signal(signal: NodeJS.Signals): void {
