@@ -1,0 +1,219 @@
+/**
+ * A simulated client machine, as RFC 2131 §4.4 has it: it boots, renews, rebinds, releases, declines,
+ * reboots with a remembered address, and loses patience. It tells the checker what it holds; the
+ * checker believes nobody else.
+ */
+import { DhcpMessage, MessageType } from '../../node/codec/message.ts';
+import { clientPacket } from '../support/client-packets.ts';
+import type { ClientFields } from '../support/client-packets.ts';
+import type { Agenda } from './agenda.ts';
+import type { Random } from './random.ts';
+
+export interface ClientWorld {
+  readonly agenda: Agenda;
+  readonly random: Random;
+  /** `to` 0: broadcast. `from` 0: no address yet. Relayed where the client sits behind relays. */
+  sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void;
+  onGranted(client: SimClient, address: number, untilMs: number): void;
+  onGivenUp(client: SimClient, address: number): void;
+  count(what: string): void;
+}
+
+type State = 'off' | 'selecting' | 'requesting' | 'init-reboot' | 'bound' | 'renewing' | 'rebinding';
+
+const SERVER_ID = 54;
+
+export class SimClient {
+  readonly id: number;
+  readonly chaddr: Buffer;
+  /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
+  readonly relays: readonly number[];
+  readonly #world: ClientWorld;
+  readonly #clientId: Buffer | undefined;
+  state: State = 'off';
+  address = 0;
+  #server = 0;
+  #xid = 0;
+  #startedAt = 0;
+  /** When the lease ends by the client's own clock, in true milliseconds. */
+  leaseEnds = 0;
+  #leaseMs = 0;
+  #timer = 0;
+  #tries = 0;
+  granted = 0;
+  /** When it last began to look for an address, for those who check that it finds one. */
+  seekingSince = 0;
+
+  constructor(id: number, world: ClientWorld, options: { chaddr: Buffer; clientId: Buffer | undefined; relays: readonly number[] }) {
+    this.id = id;
+    this.#world = world;
+    this.chaddr = options.chaddr;
+    this.#clientId = options.clientId;
+    this.relays = options.relays;
+  }
+
+  /** Who it is for the servers. */
+  get clientKey(): Buffer {
+    return this.#clientId ?? Buffer.concat([Buffer.of(1), this.chaddr]);
+  }
+
+  #send(type: number, fields: ClientFields, from: number, to: number): void {
+    const secs = Math.min(0xffff, Math.floor((this.#world.agenda.now - this.#startedAt) / 1000));
+    const bytes = clientPacket(type, {
+      chaddr: this.chaddr, xid: this.#xid, secs, broadcast: true, ...(this.#clientId === undefined ? {} : { clientId: this.#clientId }), ...fields,
+    });
+    this.#world.count(`client-${type}`);
+    this.#world.sendFromClient(this, bytes, from, to);
+  }
+
+  #later(ms: number, run: () => void): void {
+    const timer = ++this.#timer;
+    this.#world.agenda.after(ms, () => {
+      if (timer === this.#timer) run();
+    });
+  }
+
+  #newTransaction(): void {
+    this.#xid = this.#world.random.u32();
+    this.#startedAt = this.#world.agenda.now;
+    this.#tries = 0;
+  }
+
+  /** RFC 2131 §4.1: 4, 8, 16, 32, 64 s, give or take one. */
+  #backoff(): number {
+    return 4000 * 2 ** Math.min(4, this.#tries++) + this.#world.random.between(-1000, 1000);
+  }
+
+  // ── what the machine does ────────────────────────────────────────────────────────────────────
+
+  boot(): void {
+    this.seekingSince = this.#world.agenda.now;
+    if (this.address !== 0 && this.leaseEnds > this.#world.agenda.now) {
+      this.state = 'init-reboot';
+      this.#newTransaction();
+      this.#initReboot();
+    } else this.#discover();
+  }
+
+  /** The power is off; what it holds it holds, since nobody else knows that it is off. */
+  off(): void {
+    this.state = 'off';
+    this.#timer++;
+  }
+
+  #discover(): void {
+    this.state = 'selecting';
+    this.#newTransaction();
+    this.#sendDiscover();
+  }
+
+  #sendDiscover(): void {
+    this.#send(MessageType.DISCOVER, this.address === 0 ? {} : { requestedAddress: this.address }, 0, 0);
+    this.#later(this.#backoff(), () => this.#sendDiscover());
+  }
+
+  #sendSelecting(address: number): void {
+    this.#send(MessageType.REQUEST, { requestedAddress: address, serverIdentifier: this.#server }, 0, 0);
+    this.#later(this.#backoff(), () => (this.#tries > 3 ? this.#discover() : this.#sendSelecting(address)));
+  }
+
+  #initReboot(): void {
+    this.#send(MessageType.REQUEST, { requestedAddress: this.address }, 0, 0);
+    this.#later(this.#backoff(), () => (this.#tries > 2 ? this.#goOnAfterReboot() : this.#initReboot()));
+  }
+
+  /** RFC 2131 §3.2 (4): without an answer it may go on with the old lease, or begin anew. */
+  #goOnAfterReboot(): void {
+    if (this.#world.agenda.now < this.leaseEnds && this.#world.random.chance(0.5)) this.#bound();
+    else this.#discover();
+  }
+
+  #bound(): void {
+    this.state = 'bound';
+    const t1 = this.leaseEnds - this.#leaseMs / 2 + this.#world.random.between(-0.02, 0.02) * this.#leaseMs;
+    this.#later(Math.max(1, t1 - this.#world.agenda.now), () => {
+      this.#newTransaction();
+      this.#renew();
+    });
+  }
+
+  #renew(): void {
+    const left = this.leaseEnds - this.#world.agenda.now;
+    if (left <= 0) return this.#expire();
+    const rebinding = left <= this.#leaseMs / 8;
+    this.state = rebinding ? 'rebinding' : 'renewing';
+    this.#send(MessageType.REQUEST, { ciaddr: this.address, broadcast: false }, this.address, rebinding ? 0 : this.#server);
+    const toRebinding = left - this.#leaseMs / 8;
+    const wait = rebinding ? left / 2 : Math.min(toRebinding, Math.max(toRebinding / 2, 4000));
+    this.#later(Math.max(500, wait), () => this.#renew());
+  }
+
+  /** Its own clock says that the lease is over: the address is used no longer. */
+  #expire(): void {
+    this.#world.onGivenUp(this, this.address);
+    this.#world.count('client-expired');
+    this.seekingSince = this.#world.agenda.now;
+    this.#discover();
+  }
+
+  release(): void {
+    if (this.address === 0 || (this.state !== 'bound' && this.state !== 'renewing')) return;
+    const { address } = this;
+    this.#world.onGivenUp(this, address);
+    this.#newTransaction();
+    this.#send(MessageType.RELEASE, { ciaddr: address, serverIdentifier: this.#server, broadcast: false }, address, this.#server);
+    this.address = 0;
+    this.off();
+  }
+
+  // ── what it hears ────────────────────────────────────────────────────────────────────────────
+
+  receive(bytes: Buffer): void {
+    const message = new DhcpMessage();
+    if (this.state === 'off' || message.parse(bytes) !== undefined || message.xid !== this.#xid) return;
+    const server = message.optionU32(SERVER_ID) ?? 0;
+    if (message.type === MessageType.OFFER && this.state === 'selecting') {
+      this.state = 'requesting';
+      this.#server = server;
+      this.#tries = 0;
+      this.#sendSelecting(message.yiaddr);
+    } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
+    else if (message.type === MessageType.NAK) this.#onNak(server);
+  }
+
+  #onAck(address: number, server: number, leaseSeconds: number): void {
+    if (!['requesting', 'init-reboot', 'renewing', 'rebinding'].includes(this.state) || leaseSeconds === 0) return;
+    const renewal = this.state === 'renewing' || this.state === 'rebinding' || this.state === 'init-reboot';
+    if (this.address !== 0 && this.address !== address) this.#world.onGivenUp(this, this.address);
+    this.address = address;
+    this.#server = server;
+    this.#leaseMs = leaseSeconds * 1000;
+    // RFC 2131 §4.4.1 counts from the request; many clients count from the answer, which is later.
+    this.leaseEnds = this.#world.agenda.now + this.#leaseMs * (1 + this.#world.random.between(-1, 1) * 200e-6);
+    this.granted++;
+    this.#world.onGranted(this, address, this.leaseEnds);
+    if (!renewal && this.#world.random.chance(0.01)) return this.#decline();
+    this.#bound();
+  }
+
+  /** RFC 2131 §3.1 (5): its own check found the address in use. */
+  #decline(): void {
+    const { address } = this;
+    this.#world.onGivenUp(this, address);
+    this.#world.count('client-declined');
+    this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: this.#server }, 0, 0);
+    this.address = 0;
+    this.state = 'selecting';
+    this.#later(10_000, () => this.#discover());
+  }
+
+  #onNak(server: number): void {
+    if (this.state === 'selecting' || this.state === 'bound') return;
+    if (this.state === 'requesting' && server !== this.#server) return;
+    if (this.address !== 0) this.#world.onGivenUp(this, this.address);
+    this.#world.count('client-nak');
+    this.address = 0;
+    this.#later(this.#world.random.between(50, 1000), () => this.#discover());
+    this.state = 'selecting';
+  }
+}

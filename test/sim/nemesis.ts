@@ -1,0 +1,180 @@
+/** Breaks things, one or several at a time, each for a while; and mends them all at the end. */
+import type { SimNode } from './node.ts';
+import type { World } from './world.ts';
+
+/** Every kind of fault; a run over many seeds in which one never happened proves too little. */
+export const FAULTS = {
+  crash: 4, 'power-cut': 1, pause: 3, 'link-cut': 3, 'link-cut-one-way': 1, 'link-break': 2, 'link-slow': 2,
+  'etcd-cut': 2, 'etcd-down': 1, 'etcd-lossy': 2, 'etcd-slow': 1, 'etcd-leader-change': 1, 'disk-slow': 2, 'disk-wiped': 1,
+  'client-lossy': 1, 'client-late': 2, 'client-cut': 1, 'drain': 1, 'pause-then-etcd-cut': 2, 'link-cut-then-crash': 3,
+} as const;
+export type Fault = keyof typeof FAULTS;
+
+export class Nemesis {
+  readonly #world: World;
+  /** Drawn for this world: a world in which everything breaks at once shows less than one with a theme. */
+  readonly #menu: Fault[] = [];
+  readonly #everyMs: number;
+  #active = true;
+  #mend: (() => void)[] = [];
+
+  constructor(world: World) {
+    this.#world = world;
+    const { random } = world;
+    const kinds = Object.keys(FAULTS) as Fault[];
+    const chosen = random.chance(0.3) ? kinds : kinds.filter(() => random.chance(0.4));
+    for (const kind of chosen) for (let i = 0; i < FAULTS[kind]; i++) this.#menu.push(kind);
+    this.#everyMs = random.pick([4000, 8000, 15_000, 30_000]);
+  }
+
+  begin(untilMs: number): void {
+    const { agenda, random } = this.#world;
+    const next = (): void => {
+      agenda.after(random.between(0.2, 1.8) * this.#everyMs, () => {
+        if (agenda.now > untilMs || !this.#active) return;
+        if (this.#menu.length > 0) this.#strike(random.pick(this.#menu));
+        next();
+      });
+    };
+    agenda.after(5000, next);
+  }
+
+  /** All is well again: what was cut is joined, what is down comes up. */
+  end(): void {
+    this.#active = false;
+    for (const mend of this.#mend) mend();
+    const world = this.#world;
+    world.etcdDown = false;
+    world.etcdLossy = 0;
+    world.etcdSlow = false;
+    world.clientLoss = 0;
+    world.clientLate = 0;
+    world.etcdCut.clear();
+    world.clientCut.clear();
+    world.links.cuts.clear();
+    world.links.slow.clear();
+    for (const node of world.nodes) {
+      node.diskSlowUntil = 0;
+      if (!node.alive) world.agenda.after(world.random.between(0, 3000), () => world.bootNode(node));
+    }
+  }
+
+  #for(ms: number, mend: () => void): void {
+    this.#mend.push(mend);
+    this.#world.agenda.after(ms, () => {
+      if (this.#active) mend();
+    });
+  }
+
+  #strike(fault: Fault): void {
+    const world = this.#world;
+    const { random } = world;
+    const node = random.pick(world.nodes);
+    const others = world.nodes.filter((candidate) => candidate !== node);
+    const other = others.length > 0 ? random.pick(others) : undefined;
+    if (other === undefined && (fault.startsWith('link') || fault === 'disk-wiped')) return;
+    if (!world.clustered && (fault.startsWith('etcd') || fault === 'pause-then-etcd-cut')) return;
+    world.log(`*** ${fault} ${node.id}${other === undefined ? '' : ` ${other.id}`}`);
+    world.count(`fault:${fault}`);
+    this.#do(fault, node, other);
+  }
+
+  #do(fault: Fault, node: SimNode, other: SimNode | undefined): void {
+    const world = this.#world;
+    const { random, agenda } = world;
+    switch (fault) {
+      case 'crash': return this.#crash(node, random.between(200, 15_000));
+      case 'power-cut':
+        for (const each of world.nodes) this.#crash(each, random.between(200, 10_000));
+        return undefined;
+      case 'pause': return node.pause(random.chance(0.5) ? random.between(100, 3000) : random.between(3000, 60_000));
+      case 'link-cut': return this.#cut(node, other!, true, random.between(300, 30_000));
+      case 'link-cut-one-way': return this.#cut(node, other!, false, random.between(300, 15_000));
+      case 'link-break': return world.links.break(node, other!);
+      case 'link-slow': {
+        const [a, b] = [node.id, other!.id].toSorted();
+        world.links.slow.set(`${a} ${b}`, world.now + random.between(500, 10_000));
+        return undefined;
+      }
+      case 'etcd-cut':
+        world.etcdCut.add(node.id);
+        return this.#for(random.between(500, 40_000), () => world.etcdCut.delete(node.id));
+      case 'etcd-down':
+        world.etcdDown = true;
+        return this.#for(random.between(500, 60_000), () => {
+          world.etcdDown = false;
+          world.etcd.grantAll(world.now);
+        });
+      case 'etcd-lossy':
+        world.etcdLossy = random.between(0.05, 0.5);
+        return this.#for(random.between(2000, 30_000), () => {
+          world.etcdLossy = 0;
+        });
+      case 'etcd-slow':
+        world.etcdSlow = true;
+        return this.#for(random.between(2000, 20_000), () => {
+          world.etcdSlow = false;
+        });
+      case 'etcd-leader-change': return world.etcd.grantAll(world.now);
+      case 'disk-slow':
+        node.diskSlowUntil = world.now + random.between(500, 8000);
+        return undefined;
+      case 'disk-wiped': return this.#wipe(node);
+      case 'client-lossy':
+        world.clientLoss = random.between(0.1, 0.5);
+        return this.#for(random.between(2000, 20_000), () => {
+          world.clientLoss = 0.01;
+        });
+      case 'client-late':
+        world.clientLate = random.between(0.05, 0.3);
+        return this.#for(random.between(2000, 20_000), () => {
+          world.clientLate = 0;
+        });
+      case 'client-cut':
+        world.clientCut.add(node.id);
+        return this.#for(random.between(1000, 20_000), () => world.clientCut.delete(node.id));
+      case 'drain':
+        node.drain();
+        return undefined;
+      case 'pause-then-etcd-cut': {
+        node.pause(random.between(3000, 9000));
+        world.etcdCut.add(node.id);
+        return this.#for(random.between(9000, 30_000), () => world.etcdCut.delete(node.id));
+      }
+      case 'link-cut-then-crash':
+        this.#cut(node, other!, true, random.between(500, 20_000));
+        agenda.after(random.between(300, 8000), () => {
+          if (this.#active) this.#crash(node, random.between(200, 15_000));
+        });
+        return undefined;
+      default: return fault satisfies never;
+    }
+  }
+
+  #crash(node: SimNode, downMs: number): void {
+    const world = this.#world;
+    if (!node.alive) return;
+    world.log(`${node.id} crashes`);
+    world.stopNode(node);
+    this.#for(downMs, () => world.bootNode(node));
+  }
+
+  #cut(a: SimNode, b: SimNode, bothWays: boolean, ms: number): void {
+    const { cuts } = this.#world.links;
+    const ways = bothWays ? [`${a.id}>${b.id}`, `${b.id}>${a.id}`] : [`${a.id}>${b.id}`];
+    for (const way of ways) cuts.add(way);
+    this.#for(ms, () => {
+      for (const way of ways) cuts.delete(way);
+    });
+  }
+
+  /** A new disk in one machine, while another is in service: one fault, as the promises suppose. */
+  #wipe(node: SimNode): void {
+    const world = this.#world;
+    const serves = world.nodes.some((each) => each !== node && each.engine?.core.nodeState === 'NORMAL' && !each.paused);
+    if (!serves || !node.alive) return;
+    this.#crash(node, world.random.between(500, 5000));
+    node.disk.wipe();
+    world.count('fault:disk-wiped-done');
+  }
+}

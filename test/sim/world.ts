@@ -1,0 +1,390 @@
+/**
+ * One simulated world: nodes, etcd, streams, a segment with clients, and a nemesis that breaks things
+ * for a while and then stops. Everything follows from the seed.
+ *
+ * Two phases. Safety: whatever breaks, no address is held by two clients. Convergence: once nothing
+ * breaks any more, all nodes are in one view within a bound, hold the same bindings, know every lease
+ * that a client holds, and serve a newcomer.
+ */
+import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import { formatIpv4 } from '../../node/codec/address.ts';
+import type { ClusterConfig } from '../../node/config/types.ts';
+import { BindingState, recordClientKey, recordState } from '../../node/lease/record.ts';
+import type { OutgoingPacket } from '../../node/server/ports.ts';
+import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
+import { Agenda } from './agenda.ts';
+import { Checker, PromiseBroken } from './checker.ts';
+import { SimClient } from './client.ts';
+import type { ClientWorld } from './client.ts';
+import { SimEtcd } from './etcd.ts';
+import { SimLinks } from './links.ts';
+import { Nemesis } from './nemesis.ts';
+import { SimNode } from './node.ts';
+import type { NodeWorld } from './node.ts';
+import { Random } from './random.ts';
+
+const FAULTS_MS = 240_000;
+/** After the last fault: sessions end, nodes come back and join, one after the other. */
+const CONVERGE_MS = 90_000;
+const SETTLE_MS = 10_000;
+const NEWCOMER_MS = 30_000;
+const RELAYS = [ip('10.0.250.1'), ip('10.0.250.2')] as const;
+
+export interface WorldResult {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly grants: number;
+  readonly simulatedMs: number;
+  /** The reason why a promise is broken; undefined: all were kept. */
+  readonly failure: string | undefined;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export class World implements NodeWorld, ClientWorld {
+  readonly seed: number;
+  readonly random: Random;
+  readonly agenda = new Agenda();
+  readonly config: ClusterConfig;
+  readonly clustered: boolean;
+  readonly etcd: SimEtcd;
+  readonly nodes: SimNode[];
+  readonly links: SimLinks;
+  readonly clients: SimClient[] = [];
+  readonly checker = new Checker();
+  readonly counts = new Map<string, number>();
+  readonly #nemesis: Nemesis;
+  readonly #log: ((line: string) => void) | undefined;
+  #failure: string | undefined;
+  /** Nodes that do not reach etcd, and what may go wrong with an answer. */
+  readonly etcdCut = new Set<string>();
+  etcdDown = false;
+  etcdLossy = 0;
+  etcdSlow = false;
+  clientLoss = 0.01;
+  clientLate = 0;
+  readonly clientCut = new Set<string>();
+
+  constructor(seed: number, log?: (line: string) => void) {
+    this.seed = seed;
+    this.#log = log;
+    this.random = new Random(seed);
+    const { random } = this;
+    const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
+    this.clustered = size > 1 || random.chance(0.5);
+    this.config = worldConfig(random, size);
+    this.etcd = new SimEtcd();
+    this.nodes = this.config.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
+    for (const node of this.nodes) {
+      node.wallOffsetMs = random.between(-4000, 4000);
+      node.disk.visibleBeforeFlush = random.chance(0.5);
+    }
+    this.links = new SimLinks(this.agenda, random, this.nodes);
+    this.etcd.onChange(() => this.#hintAll());
+    this.#addClients();
+    this.#nemesis = new Nemesis(this);
+  }
+
+  get now(): number {
+    return this.agenda.now;
+  }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by);
+  }
+
+  log(line: string): void {
+    this.#log?.(`${(this.now / 1000).toFixed(3).padStart(9)} ${line}`);
+  }
+
+  // ── run ──────────────────────────────────────────────────────────────────────────────────────
+
+  run(): WorldResult {
+    try {
+      this.#run();
+    } catch (error) {
+      // A broken promise, or an assertion of the code under test: both are failures of this seed.
+      this.#failure = error instanceof PromiseBroken ? error.message : String((error as Error).stack);
+    }
+    this.#collect();
+    return {
+      seed: this.seed, nodes: this.nodes.length, grants: this.checker.grants, simulatedMs: this.now,
+      failure: this.#failure, counts: this.counts,
+    };
+  }
+
+  #run(): void {
+    this.#expireLeases();
+    for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
+    for (const client of this.clients) this.#live(client);
+    this.#nemesis.begin(FAULTS_MS);
+    this.agenda.run(FAULTS_MS);
+    this.#nemesis.end();
+    this.log('--- faults stop');
+    this.agenda.run(FAULTS_MS + CONVERGE_MS);
+    this.#checkConverged();
+    this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS);
+    this.#quiet = true;
+    this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
+    this.#checkStores();
+    this.#checkNewcomer();
+  }
+
+  #quiet = false;
+
+  #expireLeases(): void {
+    this.etcd.expire(this.now);
+    this.agenda.after(100, () => this.#expireLeases());
+  }
+
+  bootNode(node: SimNode): void {
+    if (node.alive) return;
+    this.log(`${node.id} starts`);
+    node.boot();
+  }
+
+  // ── clients ──────────────────────────────────────────────────────────────────────────────────
+
+  #addClients(): void {
+    const { random } = this;
+    const count = random.int(4, 14);
+    for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
+  }
+
+  #newClient(id: number): SimClient {
+    const { random } = this;
+    return new SimClient(id, this, {
+      chaddr: chaddrOf(id + 1),
+      clientId: random.chance(0.5) ? Buffer.concat([Buffer.of(1), chaddrOf(id + 1)]) : random.chance(0.3) ? Buffer.from(`client-${id}`) : undefined,
+      relays: random.chance(0.25) ? RELAYS : random.chance(0.1) ? [RELAYS[0]] : [],
+    });
+  }
+
+  /** A machine that is switched on and off, and sometimes says goodbye. */
+  #live(client: SimClient): void {
+    const { random } = this;
+    this.agenda.after(random.between(500, 20_000), () => {
+      if (!this.#quiet) {
+        if (client.state === 'off') client.boot();
+        else if (random.chance(0.25)) client.release();
+        else if (random.chance(0.3)) {
+          client.off();
+          this.count('client-off');
+        }
+      }
+      this.#live(client);
+    });
+  }
+
+  sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void {
+    const { random } = this;
+    if (to === 0 && client.relays.length > 0) {
+      for (const giaddr of client.relays) {
+        const relayed = Buffer.from(bytes);
+        relayed.writeUInt32BE(giaddr, 24);
+        const end = relayed.indexOf(255, 240);
+        const agent = Buffer.concat([Buffer.of(82, 6, 1, 4), addressOption(client.id)]);
+        const withAgent = Buffer.concat([relayed.subarray(0, end), agent, Buffer.of(255)]);
+        for (const node of this.nodes) this.#deliverToNode(node, withAgent, giaddr, 67, true);
+      }
+      return;
+    }
+    for (const node of this.nodes) {
+      if (to === 0 || node.address === to) this.#deliverToNode(node, bytes, from, 68, to !== 0);
+    }
+    if (random.chance(0.01)) this.count('fault:client-duplicate');
+  }
+
+  #deliverToNode(node: SimNode, bytes: Buffer, address: number, port: number, unicast: boolean): void {
+    const deliver = (): void => node.receivePacket(Buffer.from(bytes), { address, port, unicast });
+    this.#overSegment(node, deliver);
+  }
+
+  /** Loses, doubles and delays, as networks do. */
+  #overSegment(node: SimNode, deliver: () => void): void {
+    const { random } = this;
+    if (this.clientCut.has(node.id)) return;
+    if (random.chance(this.clientLoss)) {
+      this.count('fault:client-loss');
+      return;
+    }
+    const late = random.chance(this.clientLate);
+    if (late) this.count('fault:client-late');
+    this.agenda.after(late ? random.between(100, 15_000) : random.delay(0.5, 50), deliver);
+    if (random.chance(0.005)) {
+      this.count('fault:client-duplicate');
+      this.agenda.after(random.between(0.1, 2000), deliver);
+    }
+  }
+
+  onPacket(node: SimNode, packet: OutgoingPacket): void {
+    const chaddr = packet.bytes.subarray(28, 34);
+    const client = this.clients.find((candidate) => candidate.chaddr.equals(chaddr));
+    if (client === undefined) return;
+    const bytes = Buffer.from(packet.bytes);
+    this.#overSegment(node, () => client.receive(bytes));
+  }
+
+  onGranted(client: SimClient, address: number, untilMs: number): void {
+    this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
+    this.checker.granted(client, address, untilMs, this.now);
+  }
+
+  onGivenUp(client: SimClient, address: number): void {
+    this.log(`client ${client.id} gives up ${formatIpv4(address)}`);
+    this.checker.givenUp(client, address);
+  }
+
+  // ── nodes ────────────────────────────────────────────────────────────────────────────────────
+
+  onMessage(from: SimNode, peer: string, message: PeerMessage): void {
+    this.links.send(from, peer, message);
+  }
+
+  onReset(from: SimNode, peer: string): void {
+    this.links.break(from, this.nodes.find((node) => node.id === peer)!);
+  }
+
+  onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
+    this.count(`event:${id}`);
+    this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
+  }
+
+  /** The process has drained and ends by itself; it is started again, as an upgrade would. */
+  onExit(node: SimNode): void {
+    this.count('drained');
+    this.collectNode(node);
+    this.stopNode(node);
+    this.agenda.after(this.random.between(500, 5000), () => this.bootNode(node));
+  }
+
+  stopNode(node: SimNode): void {
+    this.collectNode(node);
+    node.crash();
+    this.links.breakAllOf(node);
+  }
+
+  // ── etcd ─────────────────────────────────────────────────────────────────────────────────────
+
+  onEtcdRequest(from: SimNode, request: EtcdRequest): void {
+    const { random } = this;
+    const { start } = from;
+    let answered = false;
+    const answer = (result: EtcdResult): void => {
+      if (answered || start !== from.start) return;
+      answered = true;
+      from.etcdResult(result);
+    };
+    this.agenda.after(request.deadlineMs, () => answer({ id: request.id, outcome: 'unknown', error: 'deadline' }));
+    if (this.#etcdLoses(from)) return;
+    const late = random.chance(this.etcdLossy * 0.3);
+    if (late) this.count('fault:etcd-late');
+    const there = late ? random.between(500, 8000) : this.etcdSlow ? random.between(20, 1800) : random.delay(1, 40);
+    this.agenda.after(there, () => {
+      if (this.etcdDown) return;
+      const result = this.etcd.apply(request, this.now);
+      if (this.#etcdLoses(from)) {
+        this.count('fault:etcd-answer-lost');
+        return;
+      }
+      this.agenda.after(random.delay(0.5, 20), () => answer(result));
+    });
+  }
+
+  #etcdLoses(from: SimNode): boolean {
+    return this.etcdDown || this.etcdCut.has(from.id) || this.random.chance(this.etcdLossy);
+  }
+
+  #hintAll(): void {
+    for (const node of this.nodes) {
+      const { start } = node;
+      if (this.etcdCut.has(node.id) || this.random.chance(0.05)) continue;
+      this.agenda.after(this.random.delay(1, 300), () => {
+        if (node.start === start) node.hint();
+      });
+    }
+  }
+
+  // ── checks ───────────────────────────────────────────────────────────────────────────────────
+
+  #checkConverged(): void {
+    const states = this.nodes.map((node) => `${node.id}=${node.engine?.core.nodeState ?? 'dead'}`).join(' ');
+    const views = new Set(this.nodes.map((node) => node.engine?.core.state.view?.epoch));
+    const settled = this.nodes.every((node) => node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished);
+    if (!settled || views.size !== 1) throw new PromiseBroken(`not converged ${CONVERGE_MS} ms after the last fault: ${states}, epochs ${[...views].join(' ')}`);
+    const leaders = this.nodes.filter((node) => node.engine!.core.leader.leads);
+    if (this.clustered && leaders.length !== 1) throw new PromiseBroken(`${leaders.length} leaders after convergence`);
+    for (let slot = 0; slot < 256; slot++) {
+      const owners = this.nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
+      if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
+      if (owners[0] !== this.nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
+    }
+  }
+
+  #checkStores(): void {
+    const [first, ...others] = this.nodes.map((node) => this.#storeOf(node));
+    for (const [i, other] of others.entries()) {
+      for (const address of new Set([...first!.keys(), ...other.keys()])) {
+        const a = first!.get(address);
+        const b = other.get(address);
+        if (a === undefined || b === undefined || !a.equals(b)) {
+          throw new PromiseBroken(`the stores of ${this.nodes[0]!.id} and ${this.nodes[i + 1]!.id} differ at ${formatIpv4(address)}`);
+        }
+      }
+    }
+    for (const { address, client, until } of this.checker.held(this.now + 5000)) {
+      const record = first!.get(address);
+      const known = record !== undefined && recordState(record) === BindingState.ACTIVE && recordClientKey(record).equals(client.clientKey);
+      if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
+    }
+  }
+
+  #storeOf(node: SimNode): Map<number, Buffer> {
+    return new Map(node.table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
+  }
+
+  /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
+  #checkNewcomer(): void {
+    const free = this.nodes[0]!.table!.counts(0);
+    for (const client of this.clients) client.off();
+    const newcomer = this.#newClient(this.clients.length);
+    this.clients.push(newcomer);
+    newcomer.boot();
+    this.agenda.run(this.now + NEWCOMER_MS);
+    if (newcomer.granted === 0 && free.free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free.free} addresses free`);
+  }
+
+  /** What a node's life showed, before its memory goes. */
+  collectNode(node: SimNode): void {
+    const { engine } = node;
+    if (engine === undefined) return;
+    for (const [cell, times] of engine.core.transitions) this.count(`node:${cell}`, times);
+    for (const [cell, times] of engine.core.replication.transitions) this.count(`binding:${cell}`, times);
+    this.count('inbox-items', engine.core.inbox.itemsWritten);
+    this.count('records-fetched', engine.core.learner.recordsFetched);
+    for (const [reason, times] of Object.entries(node.counters.drops)) if (times > 0) this.count(`drop:${reason}`, times);
+  }
+
+  #collect(): void {
+    for (const node of this.nodes) this.collectNode(node);
+  }
+}
+
+function worldConfig(random: Random, size: number): ClusterConfig {
+  const first = ip('10.0.1.0') + random.int(0, 200);
+  const leaseSeconds = random.pick([20, 40, 60, 120]);
+  return {
+    nodes: ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 })),
+    subnets: [{
+      name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16,
+      pools: [{ first, last: first + random.int(3, 20) }],
+      leaseSeconds, identity: 'client-id', authoritative: random.chance(0.7), options: [], reservations: [],
+    }],
+    authoritative: true,
+    maxClockSkewMs: 10_000,
+    loadBalanceMaxSeconds: 3,
+    ackTimeoutMs: 250,
+    evictAfterMs: 30_000,
+    coldStartWaitMs: 20_000,
+    logLeases: false,
+  };
+}
