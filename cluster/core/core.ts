@@ -417,10 +417,7 @@ export class ClusterCore {
     state.committedSeq = 0;
     state.acknowledged.clear();
     state.inboxed.clear();
-    for (const peer of state.peers.values()) {
-      peer.up = false;
-      peer.deferred = [];
-    }
+    for (const peer of state.peers.values()) peer.forgetOurLog();
     this.adoption.abandon();
     this.inbox.reset();
     this.confirmations.reset();

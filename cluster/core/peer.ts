@@ -54,6 +54,19 @@ export class Peer {
     return this.streamOpen && this.hello !== undefined;
   }
 
+  /** This node has become another incarnation: its log begins anew. */
+  forgetOurLog(): void {
+    this.up = false;
+    this.nextSeq = 1;
+    this.catchUpTarget = 0;
+    this.deferred = [];
+  }
+
+  /** The highest epoch that it spoke of. */
+  get epoch(): number {
+    return Math.max(this.hello?.epoch ?? 0, this.status?.epoch ?? 0);
+  }
+
   streamClosed(): void {
     this.streamOpen = false;
     this.hello = undefined;

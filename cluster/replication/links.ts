@@ -230,11 +230,12 @@ export class Links {
     const acked = acknowledged.get(peer.incarnation) ?? 0;
     const waiting = peer.follows && peer.nextSeq - 1 > acked;
     const late = waiting && now - peer.progressAt > context.options.ackTimeoutMs;
-    if (peer.up && (late || now - peer.lastHeardAt > SILENCE_MS)) {
+    const outdated = peer.epoch > (view?.epoch ?? 0);
+    if (peer.up && (late || outdated || now - peer.lastHeardAt > SILENCE_MS)) {
       peer.up = false;
       peer.catchUpTarget = log.last;
-      this.#changed(peer, late ? 'acknowledgements stay out' : 'silent');
-    } else if (!peer.up && acked >= peer.catchUpTarget && peer.nextSeq - 1 >= peer.catchUpTarget && !late &&
+      this.#changed(peer, outdated ? 'it has a newer view' : late ? 'acknowledgements stay out' : 'silent');
+    } else if (!peer.up && !outdated && acked >= peer.catchUpTarget && peer.nextSeq - 1 >= peer.catchUpTarget && !late &&
         now - peer.lastHeardAt <= SILENCE_MS && view !== undefined && isNamed(this.#state, view) &&
         (names(view, peer.id, peer.incarnation) || this.#state.required?.incarnation === peer.incarnation)) {
       peer.up = true;

@@ -55,8 +55,6 @@ export class Adoption {
   #finishing: Finishing | undefined;
   /** Tails asked for under an epoch that is not adopted yet, or before the own inbox is read. */
   #waitingTails: { readonly peer: string; readonly request: TailRequest }[] = [];
-  /** Planted bugs, for the tests that prove that the simulator finds them. */
-  skipInbox = false;
 
   constructor(state: ClusterState, replication: Replication, inbox: Inbox, hooks: AdoptionHooks) {
     this.#state = state;
@@ -151,7 +149,7 @@ export class Adoption {
   }
 
   #readInbox(finishing: Finishing): void {
-    if (this.#state.duties.length === 0 || this.skipInbox || !this.#state.context.options.clustered) finishing.inboxRead = true;
+    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;
     if (finishing.inboxRead || finishing.inboxAsked) return;
     finishing.inboxAsked = true;
     this.#inbox.read((read) => {

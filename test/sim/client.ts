@@ -3,7 +3,7 @@
  * reboots with a remembered address, and loses patience. It tells the checker what it holds; the
  * checker believes nobody else.
  */
-import { DhcpMessage, MessageType } from '../../node/codec/message.ts';
+import { BOOTREPLY, DhcpMessage, MessageType } from '../../node/codec/message.ts';
 import { clientPacket } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
 import type { Agenda } from './agenda.ts';
@@ -170,7 +170,7 @@ export class SimClient {
 
   receive(bytes: Buffer): void {
     const message = new DhcpMessage();
-    if (this.state === 'off' || message.parse(bytes) !== undefined || message.xid !== this.#xid) return;
+    if (this.state === 'off' || message.parse(bytes, BOOTREPLY) !== undefined || message.xid !== this.#xid) return;
     const server = message.optionU32(SERVER_ID) ?? 0;
     if (message.type === MessageType.OFFER && this.state === 'selecting') {
       this.state = 'requesting';
