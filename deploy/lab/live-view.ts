@@ -15,6 +15,8 @@ export interface LabNode {
   readonly pid?: number;
   /** A command for another terminal that kills the node. */
   readonly kill: string;
+  /** How to start it again; shown while it does not run. */
+  readonly start?: string;
   /** A command for another terminal that shows its metrics. */
   readonly metrics: string;
 }
@@ -190,8 +192,9 @@ function eventLines(statuses: readonly (NodeStatus | undefined)[], lab: LiveView
 
 function helpLines({ nodes, stop }: LiveViewLab): Line[] {
   const lines: Line[] = [];
-  for (const { node, kill, pid } of nodes) {
+  for (const { node, kill, start, pid } of nodes) {
     if (pid !== undefined) lines.push([cell(`kill node ${node}`, 17, 'bold'), span(kill)]);
+    else if (start !== undefined) lines.push([cell(`start node ${node}`, 17, 'bold'), span(start)]);
   }
   for (const { node, metrics } of nodes.slice(0, 1)) lines.push([cell(`metrics of ${node}`, 17, 'bold'), span(metrics)]);
   lines.push([cell('stop', 17, 'bold'), span(stop)]);
