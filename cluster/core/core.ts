@@ -444,7 +444,7 @@ export class ClusterCore {
     state.cursors.replaceAll(cursors);
     state.received.clear();
     this.adoption.standOn(view, revision);
-    this.replication.flushedFromCursors();
+    this.replication.flushAllCursors();
     this.#links.helloAll();
   }
 

@@ -288,17 +288,20 @@ export class Replication {
     }
   }
 
-  /** What is flushed counts from the disk's cursors at a start, and after a fetch. */
+  /** What is flushed counts from the disk's cursors at a start. */
   flushedFromCursors(): void {
     this.#flushedOf.clear();
     this.#pendingAcks = [];
     for (const cursor of this.#state.cursors.list()) this.#flushedOf.set(cursor.incarnation, cursor.seq);
   }
 
-  /** Everything applied so far waits for this position: a learner's fetch, as one. */
+  /**
+   * After a fetch: acknowledged as a whole once all of it is flushed. The members wait for that
+   * acknowledgement before they vouch, also where no further change ever comes.
+   */
   flushAllCursors(): void {
-    for (const cursor of this.#state.cursors.list()) {
-      this.#pendingAcks.push({ incarnation: cursor.incarnation, seq: cursor.seq, position: this.#state.context.store.position });
-    }
+    const { context, cursors } = this.#state;
+    this.#flushedOf.clear();
+    this.#pendingAcks = cursors.list().map(({ incarnation, seq }) => ({ incarnation, seq, position: context.store.position }));
   }
 }
