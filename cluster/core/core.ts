@@ -169,12 +169,13 @@ export class ClusterCore {
       this.#links.onEvent(event);
       return;
     }
-    if (!peer.streamOpen || this.state.phase === 'starting') return;
+    if (!peer.streamOpen) return;
     peer.lastHeardAt = this.state.context.now.mono;
     const { body } = event.message;
     if (body === undefined) return;
+    // A hello is said once on a stream: it is noted even while this incarnation is not announced yet.
     if (body.$case === 'hello') this.#links.onHello(peer, body.value);
-    else if (peer.hello !== undefined) this.#onPeerMessage(peer, body);
+    else if (peer.hello !== undefined && this.state.phase !== 'starting') this.#onPeerMessage(peer, body);
   }
 
   #onPeerMessage(peer: Peer, body: NonNullable<PeerMessage['body']>): void {

@@ -149,7 +149,7 @@ export class Links {
 
   sendStatus(peer: Peer): void {
     const { context, view, finished, log, committedSeq } = this.#state;
-    if (!peer.connected) return;
+    if (!peer.connected || this.#state.phase === 'starting') return;
     peer.lastStatusSentAt = context.now.mono;
     const status: Status = {
       state: this.#hooks.nodeState(),

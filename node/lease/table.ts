@@ -50,15 +50,18 @@ export interface SubnetCounts {
  */
 export function reuseSeconds(record: Buffer, maxClockSkewMs: number): WallSeconds {
   const skew = maxClockSkewMs / 1000;
-  let at: number;
+  const since = recordStateSince(record);
+  const expires = recordExpires(record);
+  const leaseSeconds = recordLeaseSeconds(record);
+  const drift = leaseSeconds === INFINITE_SECONDS ? 0 : leaseSeconds * CLIENT_DRIFT;
+  const ended = (expires === INFINITE_SECONDS ? since : expires) + skew + drift + MAX_REPLY_AGE_SECONDS;
+  let at = ended;
   if (recordState(record) === BindingState.RELEASED) {
-    at = recordStateSince(record) + RELEASE_HOLD_SECONDS + skew;
-  } else {
-    const expires = recordExpires(record);
-    const end = expires === INFINITE_SECONDS ? recordStateSince(record) : expires;
-    const leaseSeconds = recordLeaseSeconds(record);
-    const drift = leaseSeconds === INFINITE_SECONDS ? 0 : leaseSeconds * CLIENT_DRIFT;
-    at = end + skew + drift + MAX_REPLY_AGE_SECONDS;
+    const held = since + RELEASE_HOLD_SECONDS + skew;
+    // A release that comes soon after a grant may have been sent before it and been overtaken, and the
+    // client uses the address: then it goes to somebody else only when that lease would have ended.
+    const soon = since - recordLastTransaction(record) <= RELEASE_HOLD_SECONDS;
+    at = soon ? Math.max(held, ended) : held;
   }
   return Math.min(Math.ceil(at), INFINITE_SECONDS) as WallSeconds;
 }

@@ -9,7 +9,7 @@
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { BindingState, recordClientKey, recordState } from '../../node/lease/record.ts';
+import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
@@ -327,7 +327,7 @@ export class World implements NodeWorld, ClientWorld {
         const a = first!.get(address);
         const b = other.get(address);
         if (a === undefined || b === undefined || !a.equals(b)) {
-          throw new PromiseBroken(`the stores of ${this.nodes[0]!.id} and ${this.nodes[i + 1]!.id} differ at ${formatIpv4(address)}`);
+          throw new PromiseBroken(`the stores of ${this.nodes[0]!.id} and ${this.nodes[i + 1]!.id} differ at ${formatIpv4(address)}: ${describeRecord(a)} and ${describeRecord(b)}`);
         }
       }
     }
@@ -367,6 +367,12 @@ export class World implements NodeWorld, ClientWorld {
   #collect(): void {
     for (const node of this.nodes) this.collectNode(node);
   }
+}
+
+function describeRecord(record: Buffer | undefined): string {
+  if (record === undefined) return 'none';
+  const { epoch, incarnation, seq } = recordStamp(record);
+  return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;
 }
 
 function worldConfig(random: Random, size: number): ClusterConfig {
