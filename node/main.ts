@@ -26,6 +26,7 @@ import { openLmdbDisk } from './io/lmdb-disk.ts';
 import { BindingStore } from './lease/store.ts';
 import type { Disk, WriteBatch } from './lease/store.ts';
 import { LeaseTable } from './lease/table.ts';
+import type { OutgoingPacket } from './server/ports.ts';
 import { Counters } from './telemetry/counters.ts';
 import { StandardOutput } from './telemetry/io/standard-output.ts';
 import { Telemetry } from './telemetry/log.ts';
@@ -37,6 +38,8 @@ const STORE_RETRY_MS = 1000;
 /** A drain that takes longer is given up: the others evict the node when its process is gone. */
 const DRAIN_MS_MAX = 8000;
 const RATE_WINDOW_MS = 5000;
+/** The value of option 53 in a reply: it is always written first. */
+const MESSAGE_TYPE_AT = 242;
 
 /** Runs until SIGTERM or SIGINT; rejects when the node cannot start, or can go on no longer. */
 export async function runNode(configPath: string): Promise<void> {
@@ -210,6 +213,8 @@ class NodeProcess {
       this.#engine.tick(now);
       this.#setPeers();
       this.#sampleRate(now.mono);
+      this.#counters.takeovers = this.#engine.core.takeovers;
+      this.#counters.conflicts = this.#engine.core.replication.conflicts;
       this.#turn();
     }, TICK_MS);
     this.#turn();
@@ -243,9 +248,21 @@ class NodeProcess {
     for (const { peer, message } of outputs.messages) this.#links!.send(peer, message);
     for (const peer of outputs.resets) this.#links!.reset(peer);
     for (const request of outputs.etcd) this.#etcd!.request(request);
-    if (outputs.packets.length > 0) this.#sockets!.send(outputs.packets);
+    if (outputs.packets.length > 0) {
+      this.#sockets!.send(outputs.packets);
+      this.#countSent(outputs.packets, now.mono);
+    }
     if (outputs.events.length > 0) this.#telemetry.emit(outputs.events, now);
     if (outputs.exit !== undefined) this.#finish();
+  }
+
+  #countSent(packets: readonly OutgoingPacket[], at: number): void {
+    const { sent, replyTime } = this.#counters;
+    for (const { bytes, receivedAt } of packets) {
+      const type = bytes[MESSAGE_TYPE_AT]!;
+      sent[type]!++;
+      replyTime[type]!.observe((at - receivedAt) / 1000);
+    }
   }
 
   /** One flush under way at a time: all changes of the meantime share the next. */
