@@ -65,6 +65,13 @@ export class AddressChecker {
     }
   }
 
+  /** What another one saw, as if it had been told here. */
+  addAll(other: AddressChecker): void {
+    for (const [address, all] of other.#byAddress) this.#byAddress.set(address, [...(this.#byAddress.get(address) ?? []), ...all.map((held) => ({ ...held }))]);
+    for (const client of other.#clients) this.#clients.add(client);
+    this.#leases += other.#leases;
+  }
+
   /** Each pair of clients that held one address at one time, in words. */
   conflicts(): string[] {
     return [...this.#byAddress].flatMap(([address, all]) => {

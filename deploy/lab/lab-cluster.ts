@@ -203,8 +203,10 @@ export class LabCluster {
         seen = statuses.map((status, i) => describe(NODE_NAMES[i]!, status)).join('; ');
         const [a, b] = statuses;
         const normal = [a, b].every((status) => status?.state === 'NORMAL' && status.view?.members.length === 2 &&
-          status.slotsOwned === status.homeSlots);
-        return normal && a!.view!.epoch === b!.view!.epoch ? true : undefined;
+          status.slotsOwned === status.homeSlots && status.peers.every(({ link }) => link === 'up'));
+        if (!normal || a!.view!.epoch !== b!.view!.epoch) return undefined;
+        // And each has finished that view: it serves all that the view gives it.
+        return Promise.all(NODE_NAMES.map((name) => this.nodes[name].fetch('/readyz'))).then(() => true, () => undefined);
       });
     } catch (error) {
       throw new Error(`${(error as Error).message} (last seen: ${seen})`, { cause: error });

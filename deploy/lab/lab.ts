@@ -54,13 +54,17 @@ function timeLimit(): Promise<never> {
   });
 }
 
-/** Returns the exit code. */
-async function runCheck(lab: LabCluster): Promise<number> {
+/** Returns the exit code. Silent once the lab is being removed. */
+async function runCheck(lab: LabCluster, removing: AbortSignal): Promise<number> {
   const began = performance.now();
-  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const print = (line: string): void => {
+    if (!removing.aborted) process.stdout.write(`${line}\n`);
+  };
+  print('Two nodes (a and b), etcd and DHCP clients, each on a host of its own, joined by a bridge.');
+  const check = new Check(lab, print);
   try {
-    await Promise.race([new Check(lab, print).run(), timeLimit()]);
-    print(`All steps held, in ${((performance.now() - began) / 1000).toFixed(0)} s.`);
+    await Promise.race([check.run(), timeLimit()]);
+    print(`All steps held, in ${((performance.now() - began) / 1000).toFixed(0)} s. ${check.summary}`);
     return 0;
   } catch (error) {
     print(`\n${error instanceof Error ? error.message : String(error)}`);
@@ -85,12 +89,16 @@ async function main(): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const ended = endSignal();
   const lab = new LabCluster();
+  const removing = new AbortController();
   const crashed = new Promise<never>((_resolve, reject) => process.on('uncaughtException', reject));
   try {
-    const work = options.check ? runCheck(lab) : new LiveLab(lab).run();
+    const work = options.check ? runCheck(lab, removing.signal) : new LiveLab(lab).run();
     const result = await Promise.race([work, ended, crashed]);
-    return typeof result === 'number' ? result : EXIT[result];
+    if (typeof result === 'number') return result;
+    process.stderr.write(`Ended by ${result}: stopping and removing everything.\n`);
+    return EXIT[result];
   } finally {
+    removing.abort();
     await lab.remove();
   }
 }

@@ -91,7 +91,10 @@ export class LiveLab {
           start: terminal ? `key ${i + 1}` : 'start the lab in a terminal to bring nodes back',
         };
       }),
-      clients: this.#clients.map((client) => describeClient(client)),
+      clients: [
+        { name: 'perfdhcp', address: `${LOAD_CLIENTS} clients`, note: `asks for ${RATE} leases/s and renews ${RENEW_RATE}/s` },
+        ...this.#clients.map((client) => describeClient(client)),
+      ],
       stop: terminal ? 'q or Ctrl-C' : 'Ctrl-C',
     };
   }

@@ -2,6 +2,8 @@
  * A steady load of new leases and renewals: perfdhcp, which plays a relay agent with thousands of clients
  * behind it.
  */
+import { join } from 'node:path';
+import type { AddressChecker } from './address-checker.ts';
 import type { Host } from './netns.ts';
 import type { LabProcess } from './processes.ts';
 import { requireProgram } from './programs.ts';
@@ -29,6 +31,7 @@ export interface LoadResult {
 /** After the last packet, for answers that are under way. */
 const EXIT_WAIT_US = 500_000;
 const STOP_MS = 5000;
+const START_MS = 10_000;
 
 export class Load {
   readonly #process: LabProcess;
@@ -61,6 +64,28 @@ export class Load {
     } finally {
       clearTimeout(timer);
     }
+  }
+}
+
+/** What perfdhcp's clients received, read along on its host. */
+export class AckWatcher {
+  readonly #checker: AddressChecker;
+  readonly #process: LabProcess;
+
+  constructor(host: Host, checker: AddressChecker) {
+    this.#checker = checker;
+    this.#process = host.spawn([process.execPath, join(import.meta.dirname, 'ack-watcher.ts')], {
+      name: 'watcher of acknowledgements', onLine: (line) => this.#onLine(line),
+    });
+  }
+
+  async ready(): Promise<void> {
+    await this.#process.waitForLine(/^ready/, START_MS);
+  }
+
+  #onLine(line: string): void {
+    const [at, client, address, seconds] = line.split(' ');
+    if (seconds !== undefined) this.#checker.held(`perfdhcp's ${client!}`, address!, Number(at), Number(at) + Number(seconds) * 1000);
   }
 }
 
