@@ -221,8 +221,10 @@ export class LabCluster {
   }
 
   async #remove(): Promise<void> {
-    await this.network.remove();
-    rmSync(this.folder, { recursive: true, force: true });
+    // Nobody needs an orderly end here, and a node could not drain without etcd.
+    this.network.removeAtOnce();
+    await Promise.all(this.network.hosts.map((host) => host.stopProcesses()));
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     this.#guardian.stdin?.end();
     if (this.#guardian.exitCode === null) await new Promise((resolve) => this.#guardian.once('exit', resolve));
   }

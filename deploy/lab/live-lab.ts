@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import type { WallMs } from '../../node/time.ts';
 import { NODE_NAMES, type LabCluster, type NodeName } from './lab-cluster.ts';
-import { renderLiveView, type LabClient, type LiveViewLab } from './live-view.ts';
+import { renderLiveView, type LabClient, type LiveViewLab, type Screen } from './live-view.ts';
 import { Load } from './load.ts';
 import { sleep } from './processes.ts';
 import { RealClient } from './real-clients.ts';
@@ -19,7 +19,7 @@ const RENEW_RATE = 100;
 const LOAD_CLIENTS = 3000;
 const DHCLIENT_RENEWS_AFTER = 8;
 /** What a pipe or a file is given. */
-const PLAIN_SCREEN = { width: 140, height: 40, colours: false };
+const PLAIN_SCREEN: Screen = { width: 140, height: 40, colours: false };
 
 const CTRL_C = '\u0003';
 const ENTER_SCREEN = '\u001B[?1049h\u001B[?25l';
@@ -72,8 +72,7 @@ export class LiveLab {
   async #draw(terminal: boolean): Promise<void> {
     const statuses = await this.#lab.statuses();
     if (this.#quit) return;
-    const { columns, rows } = process.stdout;
-    const screen = terminal ? { width: columns, height: rows, colours: process.env['NO_COLOR'] === undefined } : PLAIN_SCREEN;
+    const screen = terminal ? terminalScreen() : PLAIN_SCREEN;
     const text = renderLiveView(statuses, this.#view(terminal), screen);
     if (terminal) process.stdout.write(`${HOME}${text.replaceAll('\n', `${CLEAR_TO_END_OF_LINE}\n`)}${CLEAR_TO_END_OF_LINE}${CLEAR_BELOW}`);
     else process.stdout.write(`${text.replaceAll(/\n{3,}/g, '\n\n')}\n\n`);
@@ -128,6 +127,12 @@ export class LiveLab {
     if (node.pid === undefined) node.start();
     else void node.kill();
   }
+}
+
+function terminalScreen(): Screen {
+  const { columns, rows } = process.stdout;
+  // A terminal that does not know its size says 0.
+  return { width: columns || PLAIN_SCREEN.width, height: rows || PLAIN_SCREEN.height, colours: process.env['NO_COLOR'] === undefined };
 }
 
 function leaveScreen(): void {

@@ -25,5 +25,6 @@ TEXT
   exit 3
 fi
 
-"$lab/install.sh" lab
-exec "$project/node_modules/.bin/node" "$lab/lab.ts" "$@"
+node=$project/node_modules/.bin/node
+if [ "${help:-no}" = no ] || [ ! -x "$node" ]; then "$lab/install.sh" lab; fi
+exec "$node" "$lab/lab.ts" "$@"
