@@ -304,7 +304,6 @@ export class ClusterCore {
   /** Often, and at the end of each turn. */
   step(): void {
     const { state } = this;
-    this.#watchClock();
     if (state.phase === 'starting') return;
     if (state.context.options.clustered) {
       this.#links.tick();
@@ -545,7 +544,8 @@ export class ClusterCore {
 
   // ── time and state ───────────────────────────────────────────────────────────────────────────
 
-  #watchClock(): void {
+  /** Before anything is decided by a new reading of the clocks. */
+  watchClock(): void {
     const { context } = this.state;
     const offset = context.now.wall - context.now.mono;
     if (this.#wallOffset !== undefined && Math.abs(offset - this.#wallOffset) > CLOCK_STEP_MS) {

@@ -7,7 +7,7 @@
  * on is confirmed; no answer leaves more than 5 s after its packet was read; a node that is evicted
  * forgets every answer that still waits.
  */
-import { OfferBook } from '../../node/allocation/offers.ts';
+import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { isRecord, recordIncarnation, recordSeq, recordStamp } from '../../node/lease/record.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -149,8 +149,14 @@ export class Engine {
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
 
-  onPacket(packet: ReceivedPacket, now: Now): void {
+  /** Every input brings the time; a wall clock that stepped is noticed before it decides anything. */
+  #enter(now: Now): void {
     this.#context.now = now;
+    this.core.watchClock();
+  }
+
+  onPacket(packet: ReceivedPacket, now: Now): void {
+    this.#enter(now);
     if (now.mono - this.#lastTurnAt > STALL_MS) {
       this.#counters.drop('stalled');
       return;
@@ -159,41 +165,41 @@ export class Engine {
   }
 
   onLink(event: LinkEvent, now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     this.core.onLink(event);
   }
 
   onEtcd(result: EtcdResult, now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     this.core.onEtcd(result);
   }
 
   onHint(now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     this.core.onHint();
   }
 
   onFlushed(position: number, now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     this.core.onFlushed(position);
   }
 
   /** The DHCP interfaces as they are now; without an address there is nobody to serve. */
   setInterfaces(interfaces: readonly InterfaceInfo[], now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     const ids = interfaces.flatMap((iface) => iface.addresses.map(({ address }) => address));
     this.core.setDhcp(ids.length > 0, ids);
   }
 
   drain(now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     this.core.drain();
     this.core.stopOutside();
   }
 
   /** Time passes; several times a second. */
   tick(now: Now): void {
-    this.#context.now = now;
+    this.#enter(now);
     const { peers, serverIds } = this.core.state;
     this.#serverIds = new Map(serverIds.map((id) => [id, this.#context.options.self]));
     for (const peer of peers.values()) for (const id of peer.status?.serverIds ?? []) this.#serverIds.set(id, peer.id);
@@ -206,7 +212,7 @@ export class Engine {
   takeOutputs(now: Now): Outputs {
     const stalled = now.mono - this.#lastTurnAt > STALL_MS;
     this.#lastTurnAt = now.mono;
-    this.#context.now = now;
+    this.#enter(now);
     this.core.step();
     this.#retryPostponed();
     this.#release();

@@ -149,7 +149,7 @@ export class Learner {
   onRecords(peer: Peer, answer: FetchRecords): void {
     const run = this.#run;
     if (run === undefined || answer.id !== run.id || peer.id !== run.source) return;
-    if (answer.refused || answer.epoch !== run.epoch || answer.changes.some(({ record }) => record.length > 0 && !isRecord(record as Buffer))) {
+    if (answer.refused || answer.epoch !== run.epoch || answer.changes.some(({ record }) => record.length > 0 && !isRecord(record))) {
       this.#restart();
       return;
     }
@@ -164,7 +164,7 @@ export class Learner {
       run.came?.add(address);
       this.recordsFetched++;
       if (record.length === 0) context.table.remove(address, context.now);
-      else context.table.put(address, record as Buffer, context.now);
+      else context.table.put(address, record, context.now);
     }
     if (run.stage === 'pages' && !answer.done) this.#request(run, { from: answer.next });
     else if (run.stage === 'pages') run.stage = this.#mayHaveSuspects(run) ? 'scan' : 'suspects';

@@ -2,8 +2,9 @@
  * The links: who is at the other end, whether it keeps up, and what each side shows of itself.
  *
  * A link is up, for the commit rule, when the peer has caught up with our log; it is down when its
- * acknowledgements stay out for `ackTimeout`, when nothing is heard for a second, or when the stream
- * ends. Down costs only speed: changes then take the inbox.
+ * acknowledgements stay out for `ackTimeout`, when nothing is heard for a second, when it speaks of a
+ * newer view, or when the stream ends (the transport gives up a dead one by itself). Down costs only
+ * speed: changes then take the inbox.
  */
 import type { Cursor, Hello, Status } from '../../proto/gen/replication.ts';
 import type { Beats } from '../recovery/beats.ts';
@@ -19,8 +20,6 @@ import type { Replication } from './replication.ts';
 export const STATUS_EVERY_MS = 250;
 /** An idle link is heard every STATUS_EVERY_MS; a silent one is given up after this. */
 export const SILENCE_MS = 1000;
-/** A stream over which nothing comes is made anew. */
-const RESET_SILENCE_MS = 3000;
 
 export interface LinkHooks {
   /** The peer's process holds this node's own log further than it was written, or another one. */
@@ -221,11 +220,6 @@ export class Links {
   #watch(peer: Peer): void {
     const { context, acknowledged, log, view } = this.#state;
     const now = context.now.mono;
-    if (now - peer.lastHeardAt > RESET_SILENCE_MS) {
-      context.out.resets.push(peer.id);
-      peer.lastHeardAt = now;
-      return;
-    }
     if (!peer.connected) return;
     const acked = acknowledged.get(peer.incarnation) ?? 0;
     const waiting = peer.follows && peer.nextSeq - 1 > acked;

@@ -183,7 +183,7 @@ export class Replication {
     let complete = true;
     const log = this.#receivedLog(incarnation);
     for (const change of changes) {
-      const record = change.record as Buffer;
+      const record = change.record;
       if (!isRecord(record)) {
         complete = false;
         break;
@@ -226,8 +226,9 @@ export class Replication {
     const { context, cursors, received } = this.#state;
     cursors.set(incarnation, seq, checksum);
     received.get(incarnation)?.trim(seq);
-    // The cursor itself is queued before the next flush begins, so one more position covers it.
-    this.#pendingAcks.push({ incarnation, seq, position: context.store.position });
+    // One position more: the cursor itself, queued just before the next flush begins. A change that
+    // replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
+    this.#pendingAcks.push({ incarnation, seq, position: context.store.position + 1 });
   }
 
   /** Part of the tail of an evicted node's log; false when a record is none. */

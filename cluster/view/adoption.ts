@@ -236,7 +236,7 @@ export class Adoption {
       if (page.length < SCAN_PAGE) break;
       from = page.at(-1)!.address;
     }
-    return changes.toSorted((a, b) => recordSeq(a.record as Buffer) - recordSeq(b.record as Buffer));
+    return changes.toSorted((a, b) => recordSeq(a.record) - recordSeq(b.record));
   }
 
   onTail(peer: Peer, tail: Tail): void {

@@ -103,7 +103,7 @@ function parse(value: Buffer): NodeJson | undefined {
 
 function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
   if (pair === undefined) return undefined;
-  const json = parse(pair.value) as (NodeJson & { node?: string }) | undefined;
+  const json = parse(pair.value);
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }
 

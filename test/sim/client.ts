@@ -173,6 +173,7 @@ export class SimClient {
     if (this.state === 'off' || message.parse(bytes, BOOTREPLY) !== undefined || message.xid !== this.#xid) return;
     const server = message.optionU32(SERVER_ID) ?? 0;
     if (message.type === MessageType.OFFER && this.state === 'selecting') {
+      if (this.#world.random.chance(0.01)) return this.#declineOffer(message.yiaddr, server);
       this.state = 'requesting';
       this.#server = server;
       this.#tries = 0;
@@ -194,6 +195,13 @@ export class SimClient {
     this.#world.onGranted(this, address, this.leaseEnds);
     if (!renewal && this.#world.random.chance(0.01)) return this.#decline();
     this.#bound();
+  }
+
+  /** Not what RFC 2131 has in mind, and yet some do: the check comes before the request. */
+  #declineOffer(address: number, server: number): void {
+    this.#world.count('client-declined-offer');
+    this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: server }, 0, 0);
+    this.#later(10_000, () => this.#discover());
   }
 
   /** RFC 2131 §3.1 (5): its own check found the address in use. */

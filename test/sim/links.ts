@@ -7,6 +7,9 @@ import type { Agenda } from './agenda.ts';
 import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
 
+/** As in cluster/io: a ping after 2 s, and 2 s for its answer. */
+const KEEPALIVE_MS = 4000;
+
 interface Stream {
   readonly a: SimNode;
   readonly b: SimNode;
@@ -27,7 +30,7 @@ export class SimLinks {
   readonly #nodes: readonly SimNode[];
   readonly #streams = new Map<string, Stream>();
   /** One way: "a>b" messages from a do not reach b. */
-  readonly cuts = new Set<string>();
+  readonly cuts = new Map<string, number>();
   /** Extra delay of a pair until a time. */
   readonly slow = new Map<string, number>();
 
@@ -75,6 +78,15 @@ export class SimLinks {
     const at = Math.max(this.#agenda.now + delay, flight.at(-1)?.at ?? 0);
     flight.push({ at, message });
     this.#agenda.at(at, () => this.#arrive(stream, side));
+  }
+
+  /** Both ends send keepalives: a way that stays cut for as long as they wait ends the stream. */
+  cut(ways: readonly string[], a: SimNode, b: SimNode): void {
+    const since = this.#agenda.now;
+    for (const way of ways) this.cuts.set(way, since);
+    this.#agenda.after(KEEPALIVE_MS, () => {
+      if (ways.some((way) => this.cuts.get(way) === since)) this.break(a, b);
+    });
   }
 
   /** While the way is cut, segments are sent again and again, and everything waits for them. */

@@ -7,8 +7,13 @@ export const FAULTS = {
   crash: 4, 'power-cut': 1, pause: 3, 'link-cut': 3, 'link-cut-one-way': 1, 'link-break': 2, 'link-slow': 2,
   'etcd-cut': 2, 'etcd-down': 1, 'etcd-lossy': 2, 'etcd-slow': 1, 'etcd-leader-change': 1, 'disk-slow': 2, 'disk-wiped': 1,
   'client-lossy': 1, 'client-late': 2, 'client-cut': 1, 'drain': 1, 'pause-then-etcd-cut': 2, 'link-cut-then-crash': 3,
+  'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1,
 } as const;
 export type Fault = keyof typeof FAULTS;
+
+const NEEDS_TWO: ReadonlySet<Fault> = new Set([
+  'link-cut', 'link-cut-one-way', 'link-break', 'link-slow', 'link-cut-then-crash', 'disk-wiped', 'unread-inbox', 'late-batch', 'clock-step',
+]);
 
 export class Nemesis {
   readonly #world: World;
@@ -72,7 +77,7 @@ export class Nemesis {
     const node = random.pick(world.nodes);
     const others = world.nodes.filter((candidate) => candidate !== node);
     const other = others.length > 0 ? random.pick(others) : undefined;
-    if (other === undefined && (fault.startsWith('link') || fault === 'disk-wiped')) return;
+    if (other === undefined && NEEDS_TWO.has(fault)) return;
     if (!world.clustered && (fault.startsWith('etcd') || fault === 'pause-then-etcd-cut')) return;
     world.log(`*** ${fault} ${node.id}${other === undefined ? '' : ` ${other.id}`}`);
     world.count(`fault:${fault}`);
@@ -147,6 +152,9 @@ export class Nemesis {
           if (this.#active) this.#crash(node, random.between(200, 15_000));
         });
         return undefined;
+      case 'unread-inbox': return this.#unreadInbox(node, other!);
+      case 'late-batch': return this.#lateBatch(node, other!);
+      case 'clock-step': return this.#stepClock(node);
       default: return fault satisfies never;
     }
   }
@@ -160,11 +168,58 @@ export class Nemesis {
   }
 
   #cut(a: SimNode, b: SimNode, bothWays: boolean, ms: number): void {
-    const { cuts } = this.#world.links;
+    const { links } = this.#world;
     const ways = bothWays ? [`${a.id}>${b.id}`, `${b.id}>${a.id}`] : [`${a.id}>${b.id}`];
-    for (const way of ways) cuts.add(way);
+    links.cut(ways, a, b);
     this.#for(ms, () => {
-      for (const way of ways) cuts.delete(way);
+      for (const way of ways) links.cuts.delete(way);
+    });
+  }
+
+  #later(ms: number, run: () => void): void {
+    this.#world.agenda.after(ms, () => {
+      if (this.#active) run();
+    });
+  }
+
+  /** Commits go through the inbox of one that cannot read it yet; then their owner dies. */
+  #unreadInbox(owner: SimNode, heir: SimNode): void {
+    const world = this.#world;
+    const { random } = world;
+    const cutMs = random.between(3000, 8000);
+    this.#cut(owner, heir, true, cutMs + 10_000);
+    this.#later(500, () => world.etcdCut.add(heir.id));
+    this.#later(cutMs, () => this.#crash(owner, random.between(5000, 15_000)));
+    this.#for(cutMs + random.between(0, 1000), () => world.etcdCut.delete(heir.id));
+    this.#later(cutMs, () => {
+      world.etcdLossy = 0.4;
+    });
+    this.#for(cutMs + 8000, () => {
+      world.etcdLossy = 0;
+    });
+  }
+
+  /** A change is held up in the network until its maker has been evicted, and is taken for silent meanwhile. */
+  #lateBatch(owner: SimNode, heir: SimNode): void {
+    const world = this.#world;
+    const { random } = world;
+    world.etcdCut.add(owner.id);
+    this.#for(random.between(12_000, 20_000), () => world.etcdCut.delete(owner.id));
+    this.#later(random.between(1000, 2500), () => {
+      this.#cut(owner, heir, false, random.between(3400, 3950));
+      this.#later(random.between(500, 2500), () => owner.pause(random.between(1500, 2700)));
+    });
+  }
+
+  /** A wall clock that is wrong for a while, on a node that has others to compare it with. */
+  #stepClock(node: SimNode): void {
+    const world = this.#world;
+    const inService = world.nodes.filter((each) => each.engine?.core.nodeState === 'NORMAL' && !each.paused);
+    if (inService.length < 2 || !inService.includes(node)) return;
+    const step = world.random.pick([-1, 1]) * world.random.between(20_000, 120_000);
+    node.wallOffsetMs += step;
+    this.#for(world.random.between(3000, 20_000), () => {
+      node.wallOffsetMs -= step;
     });
   }
 

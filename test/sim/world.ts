@@ -146,7 +146,7 @@ export class World implements NodeWorld, ClientWorld {
 
   #addClients(): void {
     const { random } = this;
-    const count = random.int(4, 14);
+    const count = random.int(4, 20);
     for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
   }
 
