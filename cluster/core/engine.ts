@@ -425,7 +425,7 @@ export class Engine {
   }
 
   #onPropose(from: string, incarnation: number, propose: Propose): void {
-    const record = propose.record as Buffer;
+    const { record } = propose;
     const may = this.core.serving() && this.core.owns(propose.address & 0xff) && isRecord(record) &&
       this.#isUnchanged(propose.address, propose.expectedIncarnation, propose.expectedSeq) &&
       this.server.mayApply(propose.address, record, this.#context.now);
@@ -461,7 +461,7 @@ export class Engine {
   #onAllocate(from: string, allocate: Allocate): void {
     const subnetIndex = this.#config.subnets.findIndex((subnet) => subnet.network === allocate.subnet);
     const address = subnetIndex < 0 || !this.core.serving()
-      ? 0 : this.server.allocateFor(subnetIndex, allocate.client as Buffer, this.#context.now);
+      ? 0 : this.server.allocateFor(subnetIndex, allocate.client, this.#context.now);
     this.#post(from, { $case: 'allocateResult', value: { id: allocate.id, address } });
   }
 

@@ -43,10 +43,10 @@ export class Beats {
   constructor(context: Context, hadData: boolean) {
     this.#context = context;
     this.#store = context.store;
-    this.#held = readJson<number[]>(context.store, META_INCARNATIONS) ?? [];
-    this.#beat = readJson<number>(context.store, META_BEAT) ?? 0;
+    this.#held = (readJson(context.store, META_INCARNATIONS) ?? []) as number[];
+    this.#beat = (readJson(context.store, META_BEAT) ?? 0) as number;
     this.diskBeat = this.#beat;
-    this.#acks = readJson<AckSeen[]>(context.store, META_ACKS) ?? [];
+    this.#acks = (readJson(context.store, META_ACKS) ?? []) as AckSeen[];
     this.#hadData = hadData;
   }
 
@@ -174,7 +174,7 @@ export function decodeBeat(value: Buffer): BeatValue | undefined {
   }
 }
 
-function readJson<T>(store: BindingStore, key: string): T | undefined {
+function readJson(store: BindingStore, key: string): unknown {
   const bytes = store.readMeta(key);
-  return bytes === undefined ? undefined : (JSON.parse(bytes.toString()) as T);
+  return bytes === undefined ? undefined : JSON.parse(bytes.toString());
 }

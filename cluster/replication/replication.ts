@@ -183,7 +183,7 @@ export class Replication {
     let complete = true;
     const log = this.#receivedLog(incarnation);
     for (const change of changes) {
-      const record = change.record;
+      const { record } = change;
       if (!isRecord(record)) {
         complete = false;
         break;
@@ -234,8 +234,8 @@ export class Replication {
   /** Part of the tail of an evicted node's log; false when a record is none. */
   applyTail(changes: readonly Change[]): boolean {
     for (const change of changes) {
-      if (!isRecord(change.record as Buffer)) return false;
-      this.#apply(change.address, change.record as Buffer);
+      if (!isRecord(change.record)) return false;
+      this.#apply(change.address, change.record);
     }
     return true;
   }

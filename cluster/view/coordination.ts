@@ -87,6 +87,8 @@ export class Coordination {
 }
 
 interface NodeJson {
+  /** In the election key only. */
+  node?: string;
   incarnation: number;
   beat: number;
   address?: string;

@@ -51,7 +51,7 @@ export function decodeView(bytes: Uint8Array): View | undefined {
   }
   const parsed = schema.safeParse(json);
   if (!parsed.success) return undefined;
-  const slots = [...parsed.data.slots].map((digit) => Number.parseInt(digit, 36));
+  const slots = parsed.data.slots.split('').map((digit) => Number.parseInt(digit, 36));
   if (slots.some((index) => !(index < parsed.data.members.length))) return undefined;
   return { ...parsed.data, slots };
 }
