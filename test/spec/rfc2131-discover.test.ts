@@ -34,6 +34,7 @@ test("RFC 2131 §4.3.1: ELSE the client's previous address as recorded in the cl
 test("RFC 2131 §4.3.1: ... if that address is in the server's pool of available addresses and not already allocated", () => {
   const server = new TestServer({ subnets: [subnetConfig({ pools: [{ first: ip('10.0.0.100'), last: ip('10.0.0.101') }] })] });
   const address = lease(server);
+  server.advance(60_000);
   server.receive(release({ ciaddr: address, xid: 77 }), { unicast: true, sourceAddress: address });
   server.advance(3_600_000);
   server.server.tick(server.now);

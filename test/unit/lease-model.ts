@@ -69,9 +69,12 @@ export class Model {
   }
 
   reuse(binding: Binding): number {
-    if (binding.state === BindingState.RELEASED) return Math.ceil(binding.since + 30 + SKEW_MS / 1000);
-    if (binding.expires === INFINITE_SECONDS) return Math.ceil(binding.since + SKEW_MS / 1000 + 5);
-    return Math.ceil(binding.expires + SKEW_MS / 1000 + binding.leaseSeconds / 5000 + 5);
+    const { since, expires, leaseSeconds } = binding;
+    const drift = leaseSeconds === INFINITE_SECONDS ? 0 : leaseSeconds / 5000;
+    const ended = Math.ceil((expires === INFINITE_SECONDS ? since : expires) + SKEW_MS / 1000 + drift + 5);
+    if (binding.state !== BindingState.RELEASED) return ended;
+    const held = Math.ceil(since + 30 + SKEW_MS / 1000);
+    return since - binding.lastTransaction > 30 ? held : Math.max(held, ended);
   }
 
   put(address: number, binding: Binding): void {

@@ -24,7 +24,9 @@ function tableOf(subnets: readonly SubnetConfig[], disk = new SimDisk()): { tabl
 
 function binding(state: BindingState, client: string, since = T, leaseSeconds = 3600): Parameters<typeof recordOf>[0] {
   return {
-    state, client, since, lastTransaction: since, leaseSeconds,
+    state, client, since, leaseSeconds,
+    // A release that comes later than one that a grant may have overtaken.
+    lastTransaction: state === BindingState.RELEASED ? since - 60 : since,
     expires: leaseSeconds === INFINITE_SECONDS ? INFINITE_SECONDS : since + leaseSeconds,
   };
 }
@@ -45,6 +47,13 @@ test('an ended lease may go to another client after clock skew, 1/5000 of its le
 
 test('a released address goes to nobody else for 30 s and the clock skew', () => {
   assert.equal(reuseSeconds(recordOf(binding(BindingState.RELEASED, 'c')), 10_000), T + 40);
+});
+
+test('an address released within 30 s of its grant goes to nobody else before that lease would have ended', () => {
+  const released = { ...binding(BindingState.RELEASED, 'c'), expires: T + 3600 };
+  assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 30 }), 10_000), T + 3600 + 10 + 1 + 5); // 3600 / 5000 = 0.72, rounded up
+  assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 31 }), 10_000), T + 40);
+  assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 5, expires: T + 2 }), 10_000), T + 40, 'held for 30 s all the same');
 });
 
 test('reuse times never pass what 32 bits hold', () => {
