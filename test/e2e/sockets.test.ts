@@ -193,7 +193,8 @@ test('packets that wait together are handed over once each and answered in one b
   await responder.wait('ready');
   // The process is stopped until all are in its sockets.
   responder.process.signal('SIGSTOP');
-  const datagrams = Array.from({ length: 200 }, (_, i) => ({ to: '10.1.0.1', hex: packet(i, { giaddr: '10.1.0.9' }) }));
+  // More than one system call takes, and no more than a socket of the client's holds while it has no turn.
+  const datagrams = Array.from({ length: 100 }, (_, i) => ({ to: '10.1.0.1', hex: packet(i, { giaddr: '10.1.0.9' }) }));
   const client = net.host('client').spawn(senderCommand({ address: '10.1.0.9', port: 67, listen: true, datagrams }));
   await client.waitForLine(/"sent"/, 8000);
   responder.process.signal('SIGCONT');
@@ -201,7 +202,7 @@ test('packets that wait together are handed over once each and answered in one b
   await responder.process.stop();
   assert.deepEqual(responder.of('packet').map((said) => said['xid']), datagrams.map((_, i) => i));
   const [end] = responder.of('end');
-  assert.ok(Number(end?.['batches']) < 10, `200 packets in ${String(end?.['batches'])} batches`);
+  assert.ok(Number(end?.['batches']) < 10, `${datagrams.length} packets in ${String(end?.['batches'])} batches`);
 });
 
 test('a second DHCP server on an interface is noticed, and served beside once the first is gone', needsNetwork, async () => {
