@@ -210,10 +210,12 @@ export class Check {
       return `NORMAL ${ms(took)} after its start, with its ${status?.slotsOwned ?? 0} home slots, view ${status?.view?.epoch ?? 0}`;
     });
     await this.#step('both nodes serve new clients', async () => {
-      const leases = await this.#newClients(`after-return-${node}`, 500, LEASE_MS);
-      for (const name of NODE_NAMES) {
-        if (!leases.some(({ serverId }) => serverId === serverIdOf(name))) throw new Error(`node ${name} served none: ${byServer(leases)}`);
+      const leases: ClientEvent[] = [];
+      // While the link between them is down, one answers for both: on a busy machine that can happen.
+      for (const end = performance.now() + LEASE_MS; !servedByAll(leases) && performance.now() < end;) {
+        leases.push(...await this.#newClients(`after-return-${node}`, 500, LEASE_MS));
       }
+      if (!servedByAll(leases)) throw new Error(`only one node serves: ${byServer(leases)}`);
       return byServer(leases);
     });
   }
@@ -301,6 +303,10 @@ function lease({ address, serverId, leaseSeconds }: { address: string; serverId:
 
 function nodeOf(serverId: string): string {
   return NODE_NAMES.find((name) => serverIdOf(name) === serverId) ?? serverId;
+}
+
+function servedByAll(leases: readonly ClientEvent[]): boolean {
+  return NODE_NAMES.every((node) => leases.some(({ serverId }) => serverId === serverIdOf(node)));
 }
 
 function byServer(leases: readonly ClientEvent[]): string {

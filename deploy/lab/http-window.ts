@@ -2,17 +2,23 @@
  * Runs on a host of the lab: passes connections to a socket in the file system on to a TCP port that
  * only that network reaches. Arguments: `SOCKET=ADDRESS:PORT ...`. Prints `ready` once it listens.
  */
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
+
+/** What ends in order is delivered to the last byte; what is cut off is seen to be cut off. */
+function join(from: Socket, to: Socket): void {
+  from.pipe(to);
+  from.on('error', () => to.destroy());
+  from.on('close', () => {
+    if (!to.writableEnded) to.destroy();
+  });
+}
 
 const listening = process.argv.slice(2).map((argument) => {
   const [, path = '', host = '', port = ''] = /^(.*)=(.*):(\d+)$/.exec(argument) ?? [];
   const server = createServer((client) => {
     const node = connect({ host, port: Number(port) });
-    // Either end's failure ends both: the asker sees a connection that was cut.
-    client.on('error', () => node.destroy()).on('close', () => node.destroy());
-    node.on('error', () => client.destroy()).on('close', () => client.destroy());
-    client.pipe(node);
-    node.pipe(client);
+    join(client, node);
+    join(node, client);
   });
   return new Promise<void>((resolve, reject) => {
     server.once('error', reject);
