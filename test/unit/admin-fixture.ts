@@ -1,6 +1,6 @@
 /** Bindings and a node's HTTP port for the tests of the admin and cli rooms. */
 import type { TestContext } from 'node:test';
-import { startHttp, type HttpOptions } from '../../node/admin/http.ts';
+import { startHttp, type HttpOptions } from '../../node/admin/io/http.ts';
 import type { LeaseRecords, LeaseSource } from '../../node/admin/lease-query.ts';
 import type { SubnetConfig } from '../../node/config/types.ts';
 import { BindingState, encodeRecord, writeStamp, type BindingFields } from '../../node/lease/record.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
-import { HttpListenError, startHttp } from '../../node/admin/http.ts';
+import { HttpListenError, startHttp } from '../../node/admin/io/http.ts';
 import type { LeaseSource } from '../../node/admin/lease-query.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import { binding, leaseSource, startNode } from './admin-fixture.ts';

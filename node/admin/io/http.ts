@@ -6,14 +6,14 @@
 import { Readable } from 'node:stream';
 import { setImmediate as yieldToPackets } from 'node:timers/promises';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
-import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX } from '../limits.ts';
-import type { Occurrence } from '../telemetry/events.ts';
-import { METRICS_CONTENT_TYPE } from '../telemetry/metrics.ts';
-import { HttpListenError } from './http-error.ts';
-import { leasePage, parseLeaseQuery, type LeasePage, type LeaseQuery, type LeaseSource } from './lease-query.ts';
-import type { NodeStatus } from './status.ts';
+import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
+import type { Occurrence } from '../../telemetry/events.ts';
+import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics.ts';
+import { HttpListenError } from '../http-error.ts';
+import { leasePage, parseLeaseQuery, type LeasePage, type LeaseQuery, type LeaseSource } from '../lease-query.ts';
+import type { NodeStatus } from '../status.ts';
 
-export { HttpListenError } from './http-error.ts';
+export { HttpListenError } from '../http-error.ts';
 
 export interface HttpOptions {
   readonly host: string;
