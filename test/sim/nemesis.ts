@@ -65,10 +65,13 @@ export class Nemesis {
   }
 
   #for(ms: number, mend: () => void): void {
-    this.#mend.push(mend);
-    this.#world.agenda.after(ms, () => {
-      if (this.#active) mend();
-    });
+    let mended = false;
+    const once = (): void => {
+      if (!mended) mend();
+      mended = true;
+    };
+    this.#mend.push(once);
+    this.#world.agenda.after(ms, once);
   }
 
   #strike(fault: Fault): void {
