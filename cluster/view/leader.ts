@@ -100,6 +100,8 @@ export class Leader {
     const { context } = this.#state;
     const read = this.#coordination.latest;
     if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
+    // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
+    if (this.#state.clockSteppedAt !== undefined) return this.#resign();
     if (this.#key !== undefined) this.#lead(read);
     else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
     else if (this.#isDead(read.leader.node, read.leader.incarnation)) this.depose(read.leader.createRevision);
@@ -136,6 +138,13 @@ export class Leader {
       }
       this.#coordination.read();
     });
+  }
+
+  #resign(): void {
+    if (this.#key === undefined) return;
+    const key = this.#key;
+    this.reset();
+    this.depose(key);
   }
 
   /** An election key that a lost answer left us with, or that a dead node left behind. */
