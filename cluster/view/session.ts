@@ -12,6 +12,8 @@ export class Session {
   #ttlMs: number;
   #busy = false;
   #nextAt = -Infinity;
+  /** Apart from `#nextAt`: a state that keeps changing must not keep the session from being kept alive. */
+  #keepAliveAt = -Infinity;
   /** What `nodes/<id>` shows now, and what it should show. */
   #shown: string | undefined;
 
@@ -30,13 +32,14 @@ export class Session {
 
   /** Once a turn, with what the other nodes and operators should see of this one. */
   tick(describe: () => string): void {
-    if (this.#busy || this.#context.now.mono < this.#nextAt) return;
-    if (this.#lease === undefined) this.#grant();
-    else {
-      const text = describe();
-      if (text !== this.#shown) this.#show(this.#lease, text);
-      else this.#keepAlive(this.#lease);
-    }
+    if (this.#busy) return;
+    const { mono } = this.#context.now;
+    if (this.#lease !== undefined && mono >= this.#keepAliveAt) return this.#keepAlive(this.#lease);
+    if (mono < this.#nextAt) return;
+    if (this.#lease === undefined) return this.#grant();
+    const text = describe();
+    if (text !== this.#shown) this.#show(this.#lease, text);
+    else this.#nextAt = mono + this.#ttlMs / 3;
   }
 
   /** State changes show at once. */
@@ -56,6 +59,7 @@ export class Session {
       this.#ttlMs = result.ttlSeconds * 1000;
       this.#shown = undefined;
       this.#nextAt = this.#context.now.mono;
+      this.#keepAliveAt = this.#context.now.mono + this.#ttlMs / 3;
     });
   }
 
@@ -65,7 +69,8 @@ export class Session {
     this.#context.etcd.txn({ then: [put] }, (result) => {
       this.#busy = false;
       if (result === undefined) {
-        // The lease may be gone: the next keepalive tells.
+        // The lease may be gone: a keepalive tells.
+        this.#nextAt = this.#context.now.mono + RETRY_MS;
         this.#keepAlive(lease);
         return;
       }
@@ -78,12 +83,14 @@ export class Session {
     this.#busy = true;
     this.#context.etcd.lease({ kind: 'keepalive', lease }, (result) => {
       this.#busy = false;
+      const { mono } = this.#context.now;
       if (result.outcome === 'alive' && result.ttlSeconds > 0) {
-        this.#nextAt = this.#context.now.mono + (this.#shown === undefined ? RETRY_MS : this.#ttlMs / 3);
+        this.#keepAliveAt = mono + this.#ttlMs / 3;
         return;
       }
       if (result.outcome === 'alive') this.#lease = undefined;
-      this.#nextAt = this.#context.now.mono + RETRY_MS;
+      this.#keepAliveAt = mono + RETRY_MS;
+      this.#nextAt = mono + RETRY_MS;
     });
   }
 
