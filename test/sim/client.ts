@@ -201,6 +201,8 @@ export class SimClient {
   #declineOffer(address: number, server: number): void {
     this.#world.count('client-declined-offer');
     this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: server }, 0, 0);
+    // What else answers the old transaction is not for it any more.
+    this.#newTransaction();
     this.#later(10_000, () => this.#discover());
   }
 
