@@ -407,6 +407,7 @@ export class ClusterCore {
     const { state } = this;
     const { context } = state;
     this.#hooks.onOut();
+    this.#beats.newIncarnation();
     context.incarnation = newIncarnation(context.random);
     state.phase = 'starting';
     state.finished = false;
@@ -425,7 +426,6 @@ export class ClusterCore {
     this.learner.reset();
     this.learner.allowIncarnation();
     this.#restart.reset();
-    this.#beats.newIncarnation();
     this.#beats.begin();
     this.session.hurry();
     this.#updateNodeState();

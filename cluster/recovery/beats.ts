@@ -29,6 +29,8 @@ export class Beats {
   #held: number[];
   #beat: number;
   #acks: AckSeen[];
+  /** Whose log `#acksNow` is about: this start's, until `begin` names another. */
+  #origin: number;
   /** Acknowledgements of this incarnation's log, by whom. */
   #acksNow = new Map<number, number>();
   #acksDirtyAt: number | undefined;
@@ -42,6 +44,7 @@ export class Beats {
 
   constructor(context: Context, hadData: boolean) {
     this.#context = context;
+    this.#origin = context.incarnation;
     this.#store = context.store;
     this.#held = (readJson(context.store, META_INCARNATIONS) ?? []) as number[];
     this.#beat = (readJson(context.store, META_BEAT) ?? 0) as number;
@@ -52,6 +55,7 @@ export class Beats {
 
   /** Names this start on the disk; announced once that is flushed. */
   begin(): void {
+    this.#origin = this.#context.incarnation;
     this.#held = [...this.#held.filter((held) => held !== this.#context.incarnation), this.#context.incarnation].slice(-HELD_MAX);
     this.#incarnationPosition = this.#putJson(META_INCARNATIONS, this.#held);
   }
@@ -135,6 +139,8 @@ export class Beats {
 
   /** A learner is a new incarnation with each fetch and beats once more before it asks to be let in. */
   newIncarnation(): void {
+    this.#acks = this.acksSeen().slice(-HELD_MAX);
+    this.#acksNow.clear();
     this.#published = 0;
     this.#pending = undefined;
     this.#lastBeatAt = -Infinity;
@@ -143,8 +149,7 @@ export class Beats {
   // ── acknowledgements ─────────────────────────────────────────────────────────────────────────
 
   acksSeen(): AckSeen[] {
-    const { incarnation } = this.#context;
-    return [...this.#acks, ...[...this.#acksNow].map(([by, seq]) => ({ by, origin: incarnation, seq }))];
+    return [...this.#acks, ...[...this.#acksNow].map(([by, seq]) => ({ by, origin: this.#origin, seq }))];
   }
 
   noteAck(by: number, seq: number): void {
