@@ -127,6 +127,18 @@ unpack_packages() {
   rm -rf "$cache/root.old" "$cache/archives"
 }
 
+# Scripts of clients and `ip netns exec` need ip in its usual place, with its libraries; it brings no service.
+install_iproute() {
+  local install=(apt-get -qq --yes --no-install-recommends install iproute2)
+  say 'Installing iproute2 from Debian (the program ip; no service comes with it)'
+  "${install[@]}" >"$cache/apt.log" 2>&1 && return 0
+  say 'Fetching the package lists (apt-get update)'
+  apt-get -qq update >"$cache/apt.log" 2>&1 && "${install[@]}" >"$cache/apt.log" 2>&1 && return 0
+  cat "$cache/apt.log" >&2
+  complain 'iproute2 could not be installed; see above.'
+  return 1
+}
+
 install_programs() {
   find_missing "$@"
   [ ${#missing_programs[@]} -eq 0 ] && return 0
@@ -147,6 +159,11 @@ install_programs() {
   # Somebody else may have been at it while this run waited.
   find_missing "$@"
   [ ${#missing_programs[@]} -eq 0 ] && return 0
+  if ! have_program ip; then
+    install_iproute || exit 1
+    find_missing "$@"
+    [ ${#missing_programs[@]} -eq 0 ] && return 0
+  fi
   say "Getting from Debian: ${missing_programs[*]}"
   fetch_packages || exit 1
   unpack_packages

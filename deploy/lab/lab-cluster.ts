@@ -4,7 +4,7 @@
  * nothing of either, and a guardian process does the same when this one is killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -115,12 +115,16 @@ export class LabNode {
 
   /** A command for another terminal. */
   metricsCommand(): string {
-    return `sudo ip netns exec ${this.host.namespace} curl -s http://${ADDRESSES[this.name]}:${HTTP_PORT}/metrics`;
+    return `sudo ip netns exec ${this.host.namespace} ${findOnPath('curl') ? 'curl -s' : 'wget -qO-'} http://${ADDRESSES[this.name]}:${HTTP_PORT}/metrics`;
   }
 }
 
 function compileCache(folder: string): Record<string, string> {
   return { NODE_COMPILE_CACHE: join(folder, 'compiled') };
+}
+
+function findOnPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(':').some((folder) => existsSync(join(folder, program)));
 }
 
 function nodeYaml(name: NodeName): string {

@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { createInterface } from 'node:readline';
 import { openUdpSocket } from '../../node/io/libc.ts';
+import { requireProgram } from './programs.ts';
 import { MessageType, readServerMessage, writeClientMessage, type ClientMessage, type ServerMessage } from './client-wire.ts';
 
 export type ClientCommand =
@@ -58,7 +59,8 @@ function openSocket(address: string, onPacket: (bytes: Buffer) => void): Promise
 }
 
 /** Addresses come and go by one program that reads them line by line. */
-const ip = spawn('ip', ['-force', '-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'] });
+const { command, env } = requireProgram('ip');
+const ip = spawn(command, ['-force', '-batch', '-'], { stdio: ['pipe', 'ignore', 'ignore'], env: { ...process.env, ...env } });
 
 class ScriptedClient {
   readonly name: string;
