@@ -7,7 +7,7 @@ export const FAULTS = {
   crash: 4, 'power-cut': 1, pause: 3, 'link-cut': 3, 'link-cut-one-way': 1, 'link-break': 2, 'link-slow': 2,
   'etcd-cut': 2, 'etcd-down': 1, 'etcd-lossy': 2, 'etcd-slow': 1, 'etcd-leader-change': 1, 'disk-slow': 2, 'disk-wiped': 1,
   'client-lossy': 1, 'client-late': 2, 'client-cut': 1, 'drain': 1, 'pause-then-etcd-cut': 2, 'link-cut-then-crash': 3,
-  'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1,
+  'power-cut-while-flushing': 2, 'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1,
 } as const;
 export type Fault = keyof typeof FAULTS;
 
@@ -155,6 +155,11 @@ export class Nemesis {
           if (this.#active) this.#crash(node, random.between(200, 15_000));
         });
         return undefined;
+      case 'power-cut-while-flushing':
+        for (const each of world.nodes) each.diskSlowUntil = world.now + 4000;
+        return this.#later(random.between(300, 4000), () => {
+          for (const each of world.nodes) this.#crash(each, random.between(200, 10_000));
+        });
       case 'unread-inbox': return this.#unreadInbox(node, other!);
       case 'late-batch': return this.#lateBatch(node, other!);
       case 'clock-step': return this.#stepClock(node);

@@ -10,6 +10,7 @@ import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/po
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
+import { reuseSeconds } from '../../node/lease/table.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
@@ -19,7 +20,7 @@ import type { ClientWorld } from './client.ts';
 import { SimEtcd } from './etcd.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
-import { SimNode } from './node.ts';
+import { SimNode, WALL_EPOCH_MS } from './node.ts';
 import type { NodeWorld } from './node.ts';
 import { Random } from './random.ts';
 
@@ -333,7 +334,10 @@ export class World implements NodeWorld, ClientWorld {
     }
     for (const { address, client, until } of this.checker.held(this.now + 5000)) {
       const record = first!.get(address);
-      const known = record !== undefined && recordState(record) === BindingState.ACTIVE && recordClientKey(record).equals(client.clientKey);
+      // A copy of its release that the network held back can make it RELEASED; then it still goes to
+      // nobody else before the lease that the client holds would have ended.
+      const known = record !== undefined && recordClientKey(record).equals(client.clientKey) &&
+        (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, this.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
       if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
     }
   }
