@@ -158,6 +158,7 @@ export class Engine {
   onPacket(packet: ReceivedPacket, now: Now): void {
     this.#enter(now);
     if (now.mono - this.#lastTurnAt > STALL_MS) {
+      this.#counters.received[0]!++;
       this.#counters.drop('stalled');
       return;
     }

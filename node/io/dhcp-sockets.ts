@@ -158,7 +158,7 @@ class LinuxDhcpSockets implements DhcpSockets {
   discardWaiting(): number {
     let total = 0;
     for (const open of this.#open.values()) for (const listener of open.listeners) total += listener.discardWaiting();
-    this.#drop('stalled', total);
+    this.#dropUnread('stalled', total);
     return total;
   }
 
@@ -220,8 +220,8 @@ class LinuxDhcpSockets implements DhcpSockets {
       const listener = new DhcpListener({
         ...(device === undefined ? {} : { device }), address, port: this.#port, shared,
         onPacket: (bytes, from, port) => this.#deliver(name, unicast, bytes, from, port),
-        onTooLong: () => this.#drop('too-long', 1),
-        onDiscarded: (count) => this.#drop('stalled', count),
+        onTooLong: () => this.#dropUnread('too-long', 1),
+        onDiscarded: (count) => this.#dropUnread('stalled', count),
         onError: (error) => this.#onReceiveError(name, error),
       });
       opened.push(listener);
@@ -344,5 +344,11 @@ class LinuxDhcpSockets implements DhcpSockets {
 
   #drop(reason: DropReason, count: number): void {
     this.#options.counters.drops[reason] += count;
+  }
+
+  /** Packets that nobody looked at: received all the same, as messages of no known type. */
+  #dropUnread(reason: DropReason, count: number): void {
+    this.#options.counters.received[0]! += count;
+    this.#drop(reason, count);
   }
 }
