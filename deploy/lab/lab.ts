@@ -21,6 +21,7 @@ fare. Nothing outside of the namespaces is touched; all is removed at the end.
 
 /** sysexits are of no use to people: 2 wrong usage, 3 this machine cannot, 128 + n ended by signal n. */
 const EXIT = { usage: 2, cannot: 3, SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const PARENT_POLL_MS = 200;
 /** The check itself takes half of it. */
 const CHECK_MS_MAX = 150_000;
 
@@ -45,6 +46,12 @@ function whyImpossible(): string | undefined {
 function endSignal(): Promise<'SIGINT' | 'SIGTERM' | 'SIGHUP'> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
+    // npm passes a signal on to its shell, which ends and tells nobody.
+    if (process.env['npm_lifecycle_event'] === undefined) return;
+    const parent = process.ppid;
+    setInterval(() => {
+      if (process.ppid !== parent) resolve('SIGTERM');
+    }, PARENT_POLL_MS).unref();
   });
 }
 
