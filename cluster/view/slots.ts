@@ -34,6 +34,9 @@ export function homeTable(nodes: readonly NodeWeight[]): string[] {
   return interleave(nodes, SLOTS);
 }
 
+/** The last answer: the leader asks in every turn, and what it asks with hardly ever changes. */
+let last: { readonly nodes: readonly NodeWeight[]; readonly question: string; readonly slots: readonly number[] } | undefined;
+
 /**
  * Every slot to its home where that is in the view and can serve clients; the others to those that
  * can, by weight. Where nobody can, all members count as able: a view always has owners.
@@ -42,8 +45,14 @@ export function assignSlots(
   nodes: readonly NodeWeight[],
   members: readonly Member[],
   canServe: (node: string) => boolean,
-): number[] {
+): readonly number[] {
   const able = members.filter((member) => canServe(member.node));
+  const question = `${members.map(({ node }) => node).join(' ')}/${able.map(({ node }) => node).join(' ')}`;
+  if (last?.nodes !== nodes || last.question !== question) last = { nodes, question, slots: assign(nodes, members, able) };
+  return last.slots;
+}
+
+function assign(nodes: readonly NodeWeight[], members: readonly Member[], able: readonly Member[]): number[] {
   const takers = able.length > 0 ? able : members;
   const weights = takers.map((member) => ({
     id: member.node,
