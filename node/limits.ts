@@ -132,5 +132,11 @@ export const OFFER_HOLD_MS = 30_000;
 /** Records read from the disk at once while the table is loaded. */
 export const LOAD_PAGE_RECORDS = 4096;
 
+/** One of the two files of the journal; when it is full its changes go into LMDB while the other is written to. */
+export const JOURNAL_BYTES = 4 * 1024 * 1024;
+
+/** Changes that go from the journal into LMDB in one transaction, between two turns of the event loop. */
+export const CHECKPOINT_SLICE_CHANGES = 512;
+
 /** Longest key of a meta value on the disk, in UTF-8 bytes (LMDB takes 1978); a longer one is a bug. */
 export const META_KEY_BYTES_MAX = 1024;

@@ -22,7 +22,7 @@ import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
-import { openLmdbDisk } from './io/lmdb-disk.ts';
+import { openJournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
 import type { Disk, WriteBatch } from './lease/store.ts';
 import { LeaseTable } from './lease/table.ts';
@@ -101,7 +101,7 @@ class NodeProcess {
 
   async #start(): Promise<void> {
     const { cluster } = this.#config;
-    this.#disk = openLmdbDisk(this.#config.dataDir);
+    this.#disk = openJournaledDisk(this.#config.dataDir);
     this.#clusterConfig = cluster === undefined ? this.#ownFile() : await this.#sharedConfig(cluster);
     checkTogether(this.#config, this.#clusterConfig);
     this.#store = new BindingStore(this.#disk);

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { open } from 'lmdb';
+import { openJournaledDisk } from '../../node/io/journaled-disk.ts';
 import { openLmdbDisk } from '../../node/io/lmdb-disk.ts';
 import { StoreError } from '../../node/lease/store-error.ts';
 import type { Disk, WriteBatch } from '../../node/lease/store.ts';
@@ -22,15 +23,15 @@ interface Subject {
   end(): Promise<void>;
 }
 
-const SUBJECTS: Record<string, () => Subject> = {
-  lmdb: () => {
+function onDisk(open: (folder: string) => Disk): () => Subject {
+  return () => {
     const folder = mkdtempSync(join(tmpdir(), 'lessor-disk-'));
-    let disk: Disk = openLmdbDisk(folder);
+    let disk = open(folder);
     return {
       disk,
       restart: async () => {
         await disk.close();
-        disk = openLmdbDisk(folder);
+        disk = open(folder);
         return disk;
       },
       end: async () => {
@@ -38,7 +39,14 @@ const SUBJECTS: Record<string, () => Subject> = {
         rmSync(folder, { recursive: true, force: true });
       },
     };
-  },
+  };
+}
+
+const SUBJECTS: Record<string, () => Subject> = {
+  lmdb: onDisk(openLmdbDisk),
+  journaled: onDisk(openJournaledDisk),
+  // Small enough that nearly every commit finds its file full.
+  'journaled, short files': onDisk((folder) => openJournaledDisk(folder, 8192)),
   simulated: () => {
     const sim = new SimDisk();
     return {
