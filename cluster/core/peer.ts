@@ -33,6 +33,8 @@ export class Peer {
   catchUpTarget = 0;
   /** When it last acknowledged something new, or when sending began after all was acknowledged. */
   progressAt = 0;
+  /** It refused a change because it is in this epoch: until we are too, nothing goes over the link. */
+  refusedInEpoch = 0;
   /** It said our clocks differ too much: its refusal is not to be gone round through the inbox. */
   refusesClock = false;
 
@@ -60,11 +62,6 @@ export class Peer {
     this.nextSeq = 1;
     this.catchUpTarget = 0;
     this.deferred = [];
-  }
-
-  /** The highest epoch that it spoke of. */
-  get epoch(): number {
-    return Math.max(this.hello?.epoch ?? 0, this.status?.epoch ?? 0);
   }
 
   streamClosed(): void {

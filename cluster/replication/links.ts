@@ -2,8 +2,8 @@
  * The links: who is at the other end, whether it keeps up, and what each side shows of itself.
  *
  * A link is up, for the commit rule, when the peer has caught up with our log; it is down when its
- * acknowledgements stay out for `ackTimeout`, when nothing is heard for a second, when it speaks of a
- * newer view, or when the stream ends (the transport gives up a dead one by itself). Down costs only
+ * acknowledgements stay out for `ackTimeout`, when nothing is heard for a second, when it refuses
+ * a change because of a newer view, or when the stream ends (the transport gives up a dead one by itself). Down costs only
  * speed: changes then take the inbox.
  */
 import type { Cursor, Hello, Status } from '../../proto/gen/replication.ts';
@@ -115,7 +115,8 @@ export class Links {
       peer.refusesClock = false;
     }
     const wasUp = peer.up;
-    peer.up = false;
+    // The same incarnation says hello again when its standing changes; it has not lost what it had.
+    peer.up = wasUp && peer.hello?.incarnation === hello.incarnation;
     peer.hello = hello;
     peer.follows = hello.follows;
     this.#compareWall(peer, hello.wallMs);
@@ -131,8 +132,8 @@ export class Links {
     if (view === undefined || hello.epoch > view.epoch) this.#hooks.onNewEpoch();
     this.#replication.sendAck(peer);
     this.sendStatus(peer);
-    if (wasUp) this.#changed(peer, 'said hello again');
-    this.#hooks.onLinkChange(peer);
+    if (wasUp && !peer.up) this.#changed(peer, 'another incarnation');
+    else this.#hooks.onLinkChange(peer);
   }
 
   /** DESIGN: a peer that has a number never sent, or another checksum for it: our past is another. */
@@ -224,11 +225,11 @@ export class Links {
     const acked = acknowledged.get(peer.incarnation) ?? 0;
     const waiting = peer.follows && peer.nextSeq - 1 > acked;
     const late = waiting && now - peer.progressAt > context.options.ackTimeoutMs;
-    const outdated = peer.epoch > (view?.epoch ?? 0);
+    const outdated = peer.refusedInEpoch > (view?.epoch ?? 0);
     if (peer.up && (late || outdated || now - peer.lastHeardAt > SILENCE_MS)) {
       peer.up = false;
       peer.catchUpTarget = log.last;
-      this.#changed(peer, outdated ? 'it has a newer view' : late ? 'acknowledgements stay out' : 'silent');
+      this.#changed(peer, outdated ? 'it refused an older epoch' : late ? 'acknowledgements stay out' : 'silent');
     } else if (!peer.up && !outdated && acked >= peer.catchUpTarget && peer.nextSeq - 1 >= peer.catchUpTarget && !late &&
         now - peer.lastHeardAt <= SILENCE_MS && view !== undefined && isNamed(this.#state, view) &&
         (names(view, peer.id, peer.incarnation) || this.#state.required?.incarnation === peer.incarnation)) {

@@ -126,6 +126,7 @@ export class Replication {
         peer: peer.id, differenceMs: Math.round(refuse.wallMs - this.#state.context.now.wall),
       });
     }
+    if (refuse.reason === RefuseReason.REFUSE_REASON_EPOCH) peer.refusedInEpoch = Math.max(peer.refusedInEpoch, refuse.epoch);
     this.#readView();
   }
 

@@ -190,32 +190,41 @@ export class Nemesis {
     });
   }
 
-  /** Commits go through the inbox of one that cannot read it yet; then their owner dies. */
+  /**
+   * Commits go through the inbox of one that cannot read it; then their owner dies, and the heir, which
+   * has not lost its session, takes over at once and reaches etcd badly.
+   */
   #unreadInbox(owner: SimNode, heir: SimNode): void {
     const world = this.#world;
     const { random } = world;
-    const cutMs = random.between(3000, 8000);
-    this.#cut(owner, heir, true, cutMs + 10_000);
-    this.#later(500, () => world.etcdCut.add(heir.id));
-    this.#later(cutMs, () => this.#crash(owner, random.between(5000, 15_000)));
-    this.#for(cutMs + random.between(0, 1000), () => world.etcdCut.delete(heir.id));
+    const cutMs = random.between(900, 2600);
+    this.#cut(owner, heir, true, cutMs);
+    world.etcdCut.add(heir.id);
+    world.wakeClients(0.5);
     this.#later(cutMs, () => {
-      world.etcdLossy = 0.4;
+      this.#crash(owner, random.between(5000, 15_000));
+      world.etcdLossy = random.between(0.2, 0.6);
+      world.wakeClients(1);
     });
-    this.#for(cutMs + 8000, () => {
+    this.#for(cutMs, () => world.etcdCut.delete(heir.id));
+    this.#for(cutMs + 4000, () => {
       world.etcdLossy = 0;
     });
   }
 
-  /** A change is held up in the network until its maker has been evicted, and is taken for silent meanwhile. */
+  /**
+   * A change is held up in the network until its maker has been evicted, which has not heard of it and
+   * still waits for the acknowledgement; meanwhile its heir gives addresses away.
+   */
   #lateBatch(owner: SimNode, heir: SimNode): void {
     const world = this.#world;
     const { random } = world;
     world.etcdCut.add(owner.id);
     this.#for(random.between(12_000, 20_000), () => world.etcdCut.delete(owner.id));
-    this.#later(random.between(1000, 2500), () => {
-      this.#cut(owner, heir, false, random.between(3400, 3950));
-      this.#later(random.between(500, 2500), () => owner.pause(random.between(1500, 2700)));
+    this.#later(random.between(900, 1300), () => {
+      this.#cut(owner, heir, false, random.between(3300, 3950));
+      this.#later(300, () => world.wakeClients(0.6));
+      this.#later(2800, () => world.wakeClients(1));
     });
   }
 

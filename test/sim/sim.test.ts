@@ -11,14 +11,14 @@ import { SABOTAGES, sabotaged } from './sabotage.ts';
 
 const FRESH_SEEDS = 40;
 /** A planted bug is searched for over so many seeds, so that a change of the random stream does not hide it. */
-const SABOTAGE_SEEDS = 20;
+const SABOTAGE_SEEDS = 200;
 const RUN_MS_MAX = 300_000;
 
 /** From where each planted bug is found soon. */
 const FIRST_SEEDS: Readonly<Record<keyof typeof SABOTAGES, number>> = {
-  'ack-before-the-peer-has-it': 7000,
+  'ack-before-the-peer-has-it': 7174,
   'ack-when-visible': 7000,
-  'accept-from-outside-the-view': 7000,
+  'accept-from-outside-the-view': 7072,
   'skip-the-inbox-at-takeover': 7000,
 };
 
@@ -65,7 +65,7 @@ for (const [name, { rule }] of Object.entries(SABOTAGES)) {
     t.diagnostic(`seed ${seed}: ${failure}`);
     // A crash of the changed code would show that the change is clumsy, not that the simulator sees its consequences.
     assert.doesNotMatch(failure, /^\w*Error\b/, output);
-    const clean = await sim('--quiet', '--first-seed', String(first), '--seeds', String(Number(seed) - first + 1));
-    assert.equal(clean.code, 0, `the same seeds without the planted bug: ${clean.output}`);
+    const clean = await sim('--quiet', '--first-seed', seed, '--seeds', '1');
+    assert.equal(clean.code, 0, `the same seed without the planted bug: ${clean.output}`);
   });
 }

@@ -176,6 +176,15 @@ export class World implements NodeWorld, ClientWorld {
     });
   }
 
+  /** Machines that are off are switched on, as after a power cut in an office. */
+  wakeClients(share: number): void {
+    for (const client of this.clients) {
+      if (client.state === 'off' && this.random.chance(share)) this.agenda.after(this.random.between(0, 800), () => {
+        if (client.state === 'off') client.boot();
+      });
+    }
+  }
+
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void {
     const { random } = this;
     if (to === 0 && client.relays.length > 0) {
