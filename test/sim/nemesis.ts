@@ -145,9 +145,12 @@ export class Nemesis {
         node.drain();
         return undefined;
       case 'pause-then-etcd-cut': {
-        node.pause(random.between(3000, 9000));
+        const pauseMs = random.between(3500, 9000);
+        node.pause(pauseMs);
         world.etcdCut.add(node.id);
-        return this.#for(random.between(9000, 30_000), () => world.etcdCut.delete(node.id));
+        this.#later(pauseMs + 500, () => world.wakeClients(0.6));
+        this.#later(pauseMs + 2500, () => world.wakeClients(1));
+        return this.#for(random.between(12_000, 30_000), () => world.etcdCut.delete(node.id));
       }
       case 'link-cut-then-crash':
         this.#cut(node, other!, true, random.between(500, 20_000));
@@ -243,7 +246,9 @@ export class Nemesis {
   /** A new disk in one machine, while another is in service: one fault, as the promises suppose. */
   #wipe(node: SimNode): void {
     const world = this.#world;
-    const serves = world.nodes.some((each) => each !== node && each.engine?.core.nodeState === 'NORMAL' && !each.paused);
+    // The view that counts is etcd's: the disk of its only member is not one that another one has.
+    const serves = world.nodes.some((each) => each !== node && !each.paused && each.engine?.core.state.finished === true &&
+      each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
     if (!serves || !node.alive) return;
     this.#crash(node, world.random.between(500, 5000));
     node.disk.wipe();

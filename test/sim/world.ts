@@ -7,6 +7,7 @@
  * that a client holds, and serve a newcomer.
  */
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import { decodeView } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
@@ -302,6 +303,12 @@ export class World implements NodeWorld, ClientWorld {
 
   #etcdLoses(from: SimNode): boolean {
     return this.etcdDown || this.etcdCut.has(from.id) || this.random.chance(this.etcdLossy);
+  }
+
+  /** What no node can be sure of at any moment, and the nemesis must know. */
+  epochInEtcd(): number {
+    const view = this.etcd.entries().find(({ key }) => key === 'view');
+    return view === undefined ? 0 : decodeView(view.value)?.epoch ?? 0;
   }
 
   #hintAll(): void {
