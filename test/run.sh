@@ -24,12 +24,7 @@ say() { printf '%s\n' "$*"; }
 
 # The processes of this run, whoever their parents are: the folder's name is in their environment.
 own_processes() {
-  for file in /proc/[0-9]*/environ; do
-    pid=${file#/proc/}
-    pid=${pid%/environ}
-    [ "$pid" = "$$" ] && continue
-    if tr '\0' '\n' 2>/dev/null <"$file" | grep -qx "TMPDIR=$folder.*"; then echo "$pid"; fi
-  done 2>/dev/null
+  grep -lsz "^TMPDIR=$folder" /proc/[0-9]*/environ | sed 's|^/proc/\([0-9]*\)/.*|\1|'
 }
 
 end_processes() {
@@ -37,13 +32,14 @@ end_processes() {
   [ -n "$own" ] || return 0
   # shellcheck disable=SC2086
   kill -TERM $own 2>/dev/null || true
-  for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+  for _ in 1 2 3 4 5; do
+    sleep 0.2
     own=$(own_processes)
     [ -n "$own" ] || return 0
-    sleep 0.2
   done
   # shellcheck disable=SC2086
   kill -KILL $own 2>/dev/null || true
+  sleep 0.2
 }
 
 clean_up() {
