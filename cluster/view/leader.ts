@@ -317,8 +317,9 @@ export class Leader {
     this.#write(view, false, 'restarted nodes go on', viewRevision);
   }
 
+  /** A request is under way, or one failed and the read that follows it should come first. */
   get busy(): boolean {
-    return this.#busy;
+    return this.#busy || this.#state.context.now.mono < this.#retryAt;
   }
 
   /** Items for nodes outside the view help nobody; a required learner's are left alone. */
