@@ -24,7 +24,8 @@ say() { printf '%s\n' "$*"; }
 
 # The processes of this run, whoever their parents are: the folder's name is in their environment.
 own_processes() {
-  grep -lsz "^TMPDIR=$folder" /proc/[0-9]*/environ | sed 's|^/proc/\([0-9]*\)/.*|\1|'
+  # Not these two themselves.
+  TMPDIR=/tmp grep -lsz "^TMPDIR=$folder" /proc/[0-9]*/environ | TMPDIR=/tmp sed 's|^/proc/\([0-9]*\)/.*|\1|'
 }
 
 end_processes() {
