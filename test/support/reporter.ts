@@ -16,7 +16,7 @@ interface Kept {
 export default async function* report(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   const kept: Kept = { leftOut: [], closing: [] };
   for await (const chunk of Readable.from(withoutClosing(source, kept)).pipe(new spec())) yield String(chunk);
-  if (kept.leftOut.length > 0) yield `\nLeft out, ${kept.leftOut.length} of the tests:\n${kept.leftOut.join('')}${failure()}`;
+  if (kept.leftOut.length > 0) yield `\nLeft out (${kept.leftOut.length}):\n${kept.leftOut.join('')}${failure()}`;
   yield `\n${kept.closing.map((line) => `ℹ ${line}\n`).join('')}`;
 }
 
