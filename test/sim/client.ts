@@ -25,11 +25,11 @@ const SERVER_ID = 54;
 
 export class SimClient {
   readonly id: number;
-  readonly chaddr: Buffer;
+  chaddr: Buffer;
   /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
   readonly relays: readonly number[];
   readonly #world: ClientWorld;
-  readonly #clientId: Buffer | undefined;
+  #clientId: Buffer | undefined;
   state: State = 'off';
   address = 0;
   #server = 0;
@@ -101,6 +101,13 @@ export class SimClient {
     this.#timer++;
   }
 
+  /** Another machine is plugged in where this one was, which holds nothing any more. */
+  becomeAnother(chaddr: Buffer): void {
+    this.chaddr = chaddr;
+    this.#clientId = undefined;
+    this.address = 0;
+  }
+
   #discover(): void {
     this.state = 'selecting';
     this.#newTransaction();
@@ -163,6 +170,7 @@ export class SimClient {
     this.#newTransaction();
     this.#send(MessageType.RELEASE, { ciaddr: address, serverIdentifier: this.#server, broadcast: false }, address, this.#server);
     this.address = 0;
+    this.leaseEnds = 0;
     this.off();
   }
 

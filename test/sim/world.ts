@@ -132,6 +132,7 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   #quiet = false;
+  #machines = 0;
 
   #expireLeases(): void {
     this.etcd.expire(this.now);
@@ -166,8 +167,10 @@ export class World implements NodeWorld, ClientWorld {
     const { random } = this;
     this.agenda.after(random.between(500, 20_000), () => {
       if (!this.#quiet) {
-        if (client.state === 'off') client.boot();
-        else if (random.chance(0.25)) client.release();
+        if (client.state === 'off') {
+          if (random.chance(0.5) && client.leaseEnds < this.now) client.becomeAnother(chaddrOf(1000 + this.#machines++));
+          client.boot();
+        } else if (random.chance(0.25)) client.release();
         else if (random.chance(0.3)) {
           client.off();
           this.count('client-off');
@@ -181,7 +184,9 @@ export class World implements NodeWorld, ClientWorld {
   wakeClients(share: number): void {
     for (const client of this.clients) {
       if (client.state === 'off' && this.random.chance(share)) this.agenda.after(this.random.between(0, 800), () => {
-        if (client.state === 'off') client.boot();
+        if (client.state !== 'off') return;
+        if (client.address === 0) client.becomeAnother(chaddrOf(1000 + this.#machines++));
+        client.boot();
       });
     }
   }
@@ -402,7 +407,7 @@ function worldConfig(random: Random, size: number): ClusterConfig {
     nodes: ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 })),
     subnets: [{
       name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16,
-      pools: [{ first, last: first + random.int(3, 20) }],
+      pools: [{ first, last: first + random.int(3, 30) }],
       leaseSeconds, identity: 'client-id', authoritative: random.chance(0.7), options: [], reservations: [],
     }],
     authoritative: true,
