@@ -12,6 +12,8 @@ export interface Plan {
   readonly searchTrialSeconds: number;
   readonly searches: number;
   readonly precision: number;
+  /** How often a rate must fail. */
+  readonly attempts: number;
   /** No further search is begun, and none goes on, after that long. */
   readonly searchSecondsMax: number;
   readonly fixedTrials: number;
@@ -19,10 +21,10 @@ export interface Plan {
 }
 
 export const FULL: Plan = {
-  searchTrialSeconds: 6, searches: 3, precision: 1.1, searchSecondsMax: 500, fixedTrials: 3, fixedTrialSeconds: 8,
+  searchTrialSeconds: 6, searches: 3, precision: 1.1, attempts: 2, searchSecondsMax: 500, fixedTrials: 3, fixedTrialSeconds: 8,
 };
 export const QUICK: Plan = {
-  searchTrialSeconds: 3, searches: 1, precision: 1.25, searchSecondsMax: 100, fixedTrials: 1, fixedTrialSeconds: 5,
+  searchTrialSeconds: 3, searches: 1, precision: 1.25, attempts: 1, searchSecondsMax: 100, fixedTrials: 1, fixedTrialSeconds: 5,
 };
 
 export interface Latency {
@@ -140,8 +142,8 @@ async function searchAll(contestants: readonly Contestant[], plan: Plan, until: 
   const searches = contestants.map(({ searched }) => {
     const known = searched.length === 0 ? 0 : median(searched);
     return known === 0
-      ? new RateSearch({ start: SEARCH_START, step: 2, precision: plan.precision })
-      : new RateSearch({ start: known, step: 1.25, precision: plan.precision });
+      ? new RateSearch({ start: SEARCH_START, step: 2, precision: plan.precision, attempts: plan.attempts })
+      : new RateSearch({ start: known, step: 1.25, precision: plan.precision, attempts: plan.attempts });
   });
   const seconds = plan.searchTrialSeconds;
   while (searches.some(({ done }) => !done) && performance.now() < until) {

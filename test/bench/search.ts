@@ -10,6 +10,8 @@ export interface SearchOptions {
   readonly step: number;
   /** The end: the failed rate is at most so many times the one that held. */
   readonly precision: number;
+  /** A rate has failed when it failed so often: once may be the machine's doing. */
+  readonly attempts: number;
 }
 
 /** Rates below this are given up: the answer is then 0. */
@@ -20,6 +22,7 @@ export class RateSearch {
   #held = 0;
   #failed = Infinity;
   #next: number;
+  #attempt = 0;
 
   constructor(options: SearchOptions) {
     this.#options = options;
@@ -41,6 +44,8 @@ export class RateSearch {
   }
 
   tried(rate: number, held: boolean): void {
+    if (!held && ++this.#attempt < this.#options.attempts) return;
+    this.#attempt = 0;
     if (held) this.#held = Math.max(this.#held, rate);
     else this.#failed = Math.min(this.#failed, rate);
     // A rate that holds after a lower one has failed: the lower failure was chance.

@@ -6,7 +6,7 @@ import { holds, parseHalves, type Trial } from '../bench/trial.ts';
 
 /** What a search finds where every rate up to `capacity` holds, and how many trials that took. */
 function search(capacity: number, start: number, precision: number): { found: number; trials: number } {
-  const rates = new RateSearch({ start, step: 2, precision });
+  const rates = new RateSearch({ start, step: 2, precision, attempts: 1 });
   let trials = 0;
   for (let rate = rates.next; rate !== undefined; rate = rates.next) {
     rates.tried(rate, rate <= capacity);
@@ -28,12 +28,23 @@ test('a search ends where nothing holds', () => {
 });
 
 test('a rate that holds above one that failed goes by the higher', () => {
-  const rates = new RateSearch({ start: 1000, step: 2, precision: 1.1 });
+  const rates = new RateSearch({ start: 1000, step: 2, precision: 1.1, attempts: 1 });
   rates.tried(1000, false);
   rates.tried(500, true);
   rates.tried(1100, true);
   assert.equal(rates.held, 1100);
   assert.equal(rates.next, 2200);
+});
+
+test('a rate has failed only when it failed as often as it must', () => {
+  const rates = new RateSearch({ start: 1000, step: 2, precision: 1.1, attempts: 2 });
+  rates.tried(1000, false);
+  assert.equal(rates.next, 1000);
+  rates.tried(1000, true);
+  assert.equal(rates.held, 1000);
+  rates.tried(2000, false);
+  rates.tried(2000, false);
+  assert.equal(rates.next, 1414);
 });
 
 test('quantiles lie between the values that they are nearest to', () => {
