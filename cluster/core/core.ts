@@ -461,9 +461,11 @@ export class ClusterCore {
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
-    // Links of peers that the view names no more count no longer.
+    // What the view names no more neither counts nor gets our log; it says hello again as a learner.
     for (const peer of state.peers.values()) {
-      if (peer.up && !names(view!, peer.id, peer.incarnation)) peer.up = false;
+      if (names(view!, peer.id, peer.incarnation)) continue;
+      peer.up = false;
+      if (peer.hello?.member === true) peer.follows = false;
     }
     this.#links.statusAll();
     this.session.hurry();

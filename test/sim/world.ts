@@ -73,7 +73,8 @@ export class World implements NodeWorld, ClientWorld {
     const { random } = this;
     const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
     this.clustered = size > 1 || random.chance(0.5);
-    this.config = worldConfig(random, size);
+    this.#busy = random.chance(0.3);
+    this.config = worldConfig(random, size, this.#busy);
     this.etcd = new SimEtcd();
     this.nodes = this.config.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
@@ -132,6 +133,8 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   #quiet = false;
+  /** Many machines that come and go. */
+  readonly #busy: boolean;
   #machines = 0;
 
   #expireLeases(): void {
@@ -149,7 +152,7 @@ export class World implements NodeWorld, ClientWorld {
 
   #addClients(): void {
     const { random } = this;
-    const count = random.int(4, 20);
+    const count = this.#busy ? random.int(20, 45) : random.int(4, 20);
     for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
   }
 
@@ -165,10 +168,10 @@ export class World implements NodeWorld, ClientWorld {
   /** A machine that is switched on and off, and sometimes says goodbye. */
   #live(client: SimClient): void {
     const { random } = this;
-    this.agenda.after(random.between(500, 20_000), () => {
+    this.agenda.after(random.between(500, this.#busy ? 6000 : 20_000), () => {
       if (!this.#quiet) {
         if (client.state === 'off') {
-          if (random.chance(0.5) && client.leaseEnds < this.now) client.becomeAnother(chaddrOf(1000 + this.#machines++));
+          if (random.chance(this.#busy ? 0.8 : 0.5) && client.leaseEnds < this.now) client.becomeAnother(chaddrOf(1000 + this.#machines++));
           client.boot();
         } else if (random.chance(0.25)) client.release();
         else if (random.chance(0.3)) {
@@ -400,14 +403,14 @@ function describeRecord(record: Buffer | undefined): string {
   return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;
 }
 
-function worldConfig(random: Random, size: number): ClusterConfig {
+function worldConfig(random: Random, size: number, busy: boolean): ClusterConfig {
   const first = ip('10.0.1.0') + random.int(0, 200);
   const leaseSeconds = random.pick([20, 40, 60, 120]);
   return {
     nodes: ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 })),
     subnets: [{
       name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16,
-      pools: [{ first, last: first + random.int(3, 30) }],
+      pools: [{ first, last: first + (busy ? random.int(20, 45) : random.int(3, 30)) }],
       leaseSeconds, identity: 'client-id', authoritative: random.chance(0.7), options: [], reservations: [],
     }],
     authoritative: true,
