@@ -105,9 +105,9 @@ class Contestant {
   }
 }
 
-function describeTrial({ rate, offer, ack, exchanges, serverCpuMs }: Trial): string {
+function describeTrial({ rate, offer, ack, exchanges, unread, serverCpuMs }: Trial): string {
   const share = (half: Trial['offer']): string => (half.sent === 0 ? '-' : `${(100 * (half.sent - half.received) / half.sent).toFixed(1)} %`);
-  return `${String(rate).padStart(6)}/s  drops ${share(offer)} ${share(ack)}  mean ${offer.meanMs.toFixed(2)} ${ack.meanMs.toFixed(2)} ms  `
+  return `${String(rate).padStart(6)}/s  drops ${share(offer)} ${share(ack)} (${unread} unread)  mean ${offer.meanMs.toFixed(2)} ${ack.meanMs.toFixed(2)} ms  `
     + `CPU ${(serverCpuMs / Math.max(exchanges, 1)).toFixed(3)} ms `;
 }
 

@@ -91,11 +91,15 @@ test("perfdhcp's report is read half by half", () => {
 
 test('a trial holds when both halves lose 1 % at most and perfdhcp sent what it was asked', () => {
   const half = (sent: number, received: number): Trial['offer'] => ({ sent, received, meanMs: 1, maxMs: 2 });
-  const trial = (offer: Trial['offer'], ack: Trial['ack']): Trial =>
-    ({ rate: 100, offer, ack, exchanges: ack.received, serverCpuMs: 1, helperCpuMs: 0, probed: undefined });
+  const trial = (offer: Trial['offer'], ack: Trial['ack'], unread = 0): Trial =>
+    ({ rate: 100, offer, ack, exchanges: ack.received, unread, serverCpuMs: 1, helperCpuMs: 0, probed: undefined });
   assert.equal(holds(trial(half(400, 396), half(396, 393)), 4), true);
   assert.equal(holds(trial(half(400, 395), half(395, 395)), 4), false);
   assert.equal(holds(trial(half(400, 400), half(400, 395)), 4), false);
   assert.equal(holds(trial(half(379, 379), half(379, 379)), 4), false);
   assert.equal(holds(trial(half(400, 0), half(0, 0)), 4), false);
+  // What perfdhcp was too slow to read is no drop of the server's; the rest is.
+  assert.equal(holds(trial(half(400, 390), half(390, 380), 16), 4), true);
+  assert.equal(holds(trial(half(400, 390), half(390, 380), 4), 4), false);
+  assert.equal(holds(trial(half(400, 0), half(0, 0), 5), 4), false);
 });
