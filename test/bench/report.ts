@@ -37,7 +37,6 @@ export function renderReport({ commonRate, targets }: CampaignResult): string {
     lines.push(`${TARGET_TITLES[ours]}: ${ratio.toFixed(1)} times the exchanges of ${TARGET_TITLES[theirs]} (at least ${floor}, aim ${aim}), `
       + `${(other.cpuMsAtCommonRate / own.cpuMsAtCommonRate).toFixed(2)} times less CPU at ${commonRate}/s`);
   }
-  lines.push('Answers that came while the receive buffer of perfdhcp was full count as answers.');
   lines.push('Lessor flushes each lease to the disk of every node before its ACK; Kea flushes none.');
   return `${lines.join('\n')}\n`;
 }

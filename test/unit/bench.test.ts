@@ -98,8 +98,6 @@ test('a trial holds when both halves lose 1 % at most and perfdhcp sent what it 
   assert.equal(holds(trial(half(400, 400), half(400, 395)), 4), false);
   assert.equal(holds(trial(half(379, 379), half(379, 379)), 4), false);
   assert.equal(holds(trial(half(400, 0), half(0, 0)), 4), false);
-  // What perfdhcp was too slow to read is no drop of the server's; the rest is.
-  assert.equal(holds(trial(half(400, 390), half(390, 380), 16), 4), true);
-  assert.equal(holds(trial(half(400, 390), half(390, 380), 4), 4), false);
-  assert.equal(holds(trial(half(400, 0), half(0, 0), 5), 4), false);
+  // Also what came and was not read.
+  assert.equal(holds(trial(half(400, 390), half(390, 380), 20), 4), false);
 });
