@@ -1,0 +1,45 @@
+/**
+ * The reference pages that are made from the code: the configuration, the metrics and the events.
+ *
+ *     node test/support/documentation.ts      writes them anew
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describeConfig } from '../../node/config/describe.ts';
+import { EVENTS } from '../../node/telemetry/events.ts';
+import { describeMetrics } from '../../node/telemetry/metrics.ts';
+
+export const PROJECT: string = join(import.meta.dirname, '../..');
+
+/** Where a page lies in the project, and its text. */
+export function referencePages(): ReadonlyMap<string, string> {
+  return new Map([
+    ['deploy/configuration.md', page('The configuration', 'node/config/schema.ts', [
+      'Every host has a `node.yaml` of its own; `cluster.yaml` is the same for all nodes. A file with a mistake is',
+      'refused as a whole: `lessor config check FILE` names the line, the key, and what was expected there.',
+    ], describeConfig())],
+    ['deploy/metrics.md', page('The metrics', 'node/telemetry/metric-table.ts', [
+      'What `GET /metrics` answers on the port that `http.listen` names, for Prometheus.',
+    ], describeMetrics())],
+    ['deploy/events.md', page('The events', 'node/telemetry/events.ts', [
+      'Every event is one line of the log, with its id in the field `event`. `log.level` says which are written; warnings',
+      'and errors always are. `lessor_events_total` counts them by id, whether written or not. `lease.granted`,',
+      '`lease.renewed` and `lease.expired` exist with `log.leases` only.',
+    ], describeEvents())],
+  ]);
+}
+
+function page(title: string, source: string, introduction: readonly string[], text: string): string {
+  const note = `<!-- Made from ${source} by test/support/documentation.ts: change it there. -->`;
+  return `${[note, '', `# ${title}`, '', ...introduction, '', text.trimEnd()].join('\n')}\n`;
+}
+
+function describeEvents(): string {
+  const rows = Object.entries(EVENTS).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, { level, message, action }]) => `| \`${id}\` | ${level} | ${message} | ${action} |`);
+  return ['| event | level | message | what to do |', '| --- | --- | --- | --- |', ...rows].join('\n');
+}
+
+if (import.meta.main) {
+  for (const [path, text] of referencePages()) writeFileSync(join(PROJECT, path), text);
+}
