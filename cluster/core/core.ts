@@ -3,17 +3,17 @@
  * events, etcd's answers, flushes and the passing of time; effects go to the outbox. It decides who
  * may change a binding and when a change is committed; what the bindings mean is not its business.
  */
-import assert from 'node:assert/strict';
 import { Beats } from '../recovery/beats.ts';
-import { answerFetch } from '../recovery/fetch.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
+import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
 import { Cursors } from '../replication/cursors.ts';
 import { Inbox } from '../replication/inbox.ts';
 import { Links } from '../replication/links.ts';
 import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
+import { Drain } from '../upgrade/drain.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
@@ -21,22 +21,20 @@ import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
 import { assignSlots, homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
-import type { Member, View } from '../view/view.ts';
+import type { View } from '../view/view.ts';
 import { newIncarnation, PROTOCOL } from './context.ts';
 import type { Context } from './context.ts';
-import { nodeTransitionAllowed } from './node-state.ts';
 import type { NodeState } from './node-state.ts';
+import { Dispatcher } from './dispatch.ts';
+import type { RequestBody } from './dispatch.ts';
 import { Peer } from './peer.ts';
-import type { EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
+import type { EtcdResult, LinkEvent } from './ports.ts';
+import { Standing } from './standing.ts';
 import { etcdReachable, isMember, isNamed, linkUp, memberNamed, otherMembers, owns, selfMember } from './state.ts';
 import type { ClusterState } from './state.ts';
 
-/** Messages kept for an epoch that is not read yet; beyond it the stream is made anew. */
-const DEFERRED_MAX = 1024;
 /** A wall clock that moves by more than this against the monotonic one has stepped. */
 const CLOCK_STEP_MS = 1000;
-
-type RequestBody = Extract<NonNullable<PeerMessage['body']>, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' }>;
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. `incarnation` is the sender's. */
@@ -61,10 +59,10 @@ export class ClusterCore {
   readonly #restart: Restart;
   readonly #hooks: CoreHooks;
   readonly home: readonly string[];
-  /** Counts state transitions, for the simulator's coverage. */
-  readonly transitions = new Map<string, number>();
-  #nodeState: NodeState = 'STARTUP';
-  #recovering = false;
+  readonly #standing: Standing;
+  readonly #vouching: Vouching;
+  readonly #drain: Drain;
+  readonly #dispatcher: Dispatcher;
   #wallOffset: number | undefined;
   #etcdAway = false;
   takeovers = 0;
@@ -86,7 +84,7 @@ export class ClusterCore {
     this.coordination = new Coordination(context, (read) => this.#onRead(read));
     this.replication = new Replication(state, () => this.coordination.read());
     this.inbox = new Inbox(state, this.replication, {
-      onMessage: (from, incarnation, message) => this.#onInboxMessage(from, incarnation, message),
+      onMessage: (from, incarnation, message) => this.#dispatcher.onInboxMessage(from, incarnation, message),
       onViewChanged: () => this.coordination.read(),
     });
     this.confirmations = new Confirmations(state, this.inbox);
@@ -99,8 +97,10 @@ export class ClusterCore {
     this.session = new Session(context);
     this.leader = new Leader(state, this.coordination, this.session, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
-      onRequire: (learner, epoch) => this.#requireEverywhere(learner, epoch),
+      onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
     });
+    this.#vouching = new Vouching(state);
+    this.#drain = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session);
     this.learner = new Learner(state, this.#beats, {
       onNewIncarnation: () => this.#beginIncarnation(),
@@ -110,8 +110,20 @@ export class ClusterCore {
       onRolledBack: (peer) => this.#onRolledBack(peer),
       onLinkChange: (peer) => this.adoption.repeat(peer),
       onNewEpoch: () => this.coordination.read(),
-      nodeState: () => this.#nodeState,
+      nodeState: () => this.nodeState,
       isFit: () => this.state.phase === 'outside' && this.#restart.isFit(this.coordination.latest),
+    });
+    this.#standing = new Standing(state, {
+      isolated: () => this.#links.isolated(),
+      onChange: () => {
+        this.#links.statusAll();
+        this.session.hurry();
+      },
+    });
+    this.#dispatcher = new Dispatcher({
+      state, adoption: this.adoption, beats: this.#beats, confirmations: this.confirmations, coordination: this.coordination,
+      leader: this.leader, learner: this.learner, links: this.#links, replication: this.replication, vouching: this.#vouching,
+      onRequest: hooks.onRequest,
     });
     this.replication.flushedFromCursors();
     this.#beats.begin();
@@ -120,13 +132,17 @@ export class ClusterCore {
   // ── questions ────────────────────────────────────────────────────────────────────────────────
 
   get nodeState(): NodeState {
-    return this.#nodeState;
+    return this.#standing.nodeState;
+  }
+
+  get transitions(): ReadonlyMap<string, number> {
+    return this.#standing.transitions;
   }
 
   /** May answer clients: in the view, able to commit, its wall clock trusted, not on its way out. */
   serving(): boolean {
     const { draining, clockSteppedAt } = this.state;
-    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.#nodeState !== 'ISOLATED';
+    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED';
   }
 
   owns(slot: number): boolean {
@@ -171,85 +187,7 @@ export class ClusterCore {
     }
     if (!peer.streamOpen) return;
     peer.lastHeardAt = this.state.context.now.mono;
-    const { body } = event.message;
-    if (body === undefined) return;
-    // A hello is said once on a stream: it is noted even while this incarnation is not announced yet.
-    if (body.$case === 'hello') this.#links.onHello(peer, body.value);
-    else if (peer.hello !== undefined && this.state.phase !== 'starting') this.#onPeerMessage(peer, body);
-  }
-
-  #onPeerMessage(peer: Peer, body: NonNullable<PeerMessage['body']>): void {
-    if (peer.deferred.length > 0 || this.#isOfNewerEpoch(body)) {
-      if (body.$case === 'status') this.#links.onStatus(peer, body.value);
-      else if (peer.deferred.length < DEFERRED_MAX) peer.deferred.push({ body });
-      else this.state.context.out.resets.push(peer.id);
-      this.coordination.read();
-      return;
-    }
-    this.#dispatch(peer, body);
-  }
-
-  /** Changes and questions of an epoch that is not adopted here wait until it is. */
-  #isOfNewerEpoch(body: NonNullable<PeerMessage['body']>): boolean {
-    const { phase, view } = this.state;
-    if (phase !== 'member') return false;
-    switch (body.$case) {
-      case 'batch': case 'adopted': case 'tailRequest': case 'confirmRequest': case 'require':
-        return body.value.epoch > (view?.epoch ?? 0);
-      default:
-        return false;
-    }
-  }
-
-  #runDeferred(): void {
-    for (const peer of this.state.peers.values()) {
-      const waiting = peer.deferred;
-      if (waiting.length === 0) continue;
-      peer.deferred = [];
-      for (const { body } of waiting) this.#onPeerMessage(peer, body!);
-    }
-  }
-
-  #dispatch(peer: Peer, body: NonNullable<PeerMessage['body']>): void {
-    switch (body.$case) {
-      case 'hello': return;
-      case 'batch': return this.replication.onBatch(peer, body.value);
-      case 'ack':
-        this.replication.onAck(peer, body.value);
-        if (body.value.incarnation === this.state.context.incarnation) this.#beats.noteAck(peer.incarnation, body.value.seq);
-        return this.replication.advanceCommit();
-      case 'refuse': return this.replication.onRefuse(peer, body.value);
-      case 'adopted': return this.adoption.onAdopted(peer, body.value);
-      case 'tailRequest': return this.adoption.onTailRequest(peer, body.value);
-      case 'tail': return this.adoption.onTail(peer, body.value);
-      case 'confirmRequest': return this.confirmations.onRequest(peer, body.value);
-      case 'confirmReply': return this.confirmations.onReply(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
-        return this.#hooks.onRequest(peer.id, peer.incarnation, body);
-      case 'fetch': return answerFetch(this.state, peer, body.value);
-      case 'fetchRecords': return this.learner.onRecords(peer, body.value);
-      case 'joinReady': return this.leader.onJoinReady(peer, body.value);
-      case 'require': return this.#onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);
-      case 'vouch': return this.leader.onVouch(peer.id, body.value);
-      case 'evict': return this.leader.onEvict(body.value);
-      case 'status': return this.#links.onStatus(peer, body.value);
-      default: body satisfies never;
-    }
-  }
-
-  #onInboxMessage(from: string, incarnation: number, { body }: PeerMessage): void {
-    const peer = this.state.peers.get(from);
-    if (peer === undefined || body === undefined) return;
-    switch (body.$case) {
-      case 'adopted':
-        if (body.value.incarnation === incarnation) this.adoption.onAdopted(peer, body.value);
-        return;
-      case 'tailRequest': return this.adoption.onTailRequest(peer, body.value);
-      case 'tail': return this.adoption.onTail(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
-        return this.#hooks.onRequest(from, incarnation, body);
-      default: return;
-    }
+    this.#dispatcher.onMessage(peer, event.message);
   }
 
   onEtcd(result: EtcdResult): void {
@@ -296,19 +234,20 @@ export class ClusterCore {
 
   drain(): void {
     if (this.state.draining) return;
-    this.state.draining = true;
+    this.#drain.begin();
     this.#links.statusAll();
-    this.#updateNodeState();
+    this.#standing.update();
   }
 
   /** Often, and at the end of each turn. */
   step(): void {
     const { state } = this;
-    if (state.phase === 'starting') return;
+    if (state.phase === 'stopped') this.#standing.update();
+    if (state.phase === 'starting' || state.phase === 'stopped') return;
     if (state.context.options.clustered) {
       this.#links.tick();
       this.#watchEtcd();
-      this.session.tick(() => this.#describe());
+      this.session.tick(() => this.#standing.describe());
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -317,10 +256,10 @@ export class ClusterCore {
     this.adoption.step();
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
-      this.#vouch();
-      this.#drainStep();
+      this.#vouching.step(this.leader);
+      this.#drain.step();
     }
-    this.#updateNodeState();
+    this.#standing.update();
     this.confirmations.step();
     this.replication.sendBatches();
     this.inbox.write();
@@ -358,15 +297,16 @@ export class ClusterCore {
     if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.state.draining) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
     if (phase === 'outside' && !this.#restart.step(read)) {
-      this.#recovering = false;
+      this.#standing.recovering = false;
       return;
     }
-    this.#recovering = true;
+    this.#standing.recovering = true;
     this.learner.step(read);
   }
 
   #onRead(read: ClusterRead): void {
     const { state } = this;
+    if (state.phase === 'stopped') this.#standing.update();
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     for (const [node, address] of read.addresses) {
       if (address !== '' && state.peers.has(node)) this.addresses.set(node, address);
@@ -384,7 +324,7 @@ export class ClusterCore {
     if (isNamed(state, view)) {
       if (newer) {
         this.adoption.adopt(view, revision);
-        this.#runDeferred();
+        this.#dispatcher.runDeferred();
       } else if (view.epoch === known.epoch) state.viewRevision = revision;
       return;
     }
@@ -396,10 +336,10 @@ export class ClusterCore {
     const { context } = this.state;
     context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
     if (this.state.draining) {
-      this.#stop('left the view');
+      this.#drain.stop('left the view');
       return;
     }
-    this.#recovering = true;
+    this.#standing.recovering = true;
     this.#beginIncarnation();
   }
 
@@ -428,12 +368,12 @@ export class ClusterCore {
     this.#restart.reset();
     this.#beats.begin();
     this.session.hurry();
-    this.#updateNodeState();
+    this.#standing.update();
   }
 
   #onRolledBack(peer: Peer): void {
     this.state.context.out.event('cluster.rolled-back', { peer: peer.id });
-    this.#recovering = true;
+    this.#standing.recovering = true;
     this.#beats.disown();
     this.#beginIncarnation();
   }
@@ -457,7 +397,7 @@ export class ClusterCore {
       this.#restart.reset();
       this.#links.helloAll();
     }
-    this.#recovering = false;
+    this.#standing.recovering = false;
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
@@ -479,71 +419,6 @@ export class ClusterCore {
     this.replication.advanceCommit();
   }
 
-  // ── joins of others ──────────────────────────────────────────────────────────────────────────
-
-  #vouchFrom: { readonly learner: Member; readonly epoch: number; readonly last: number; said: boolean } | undefined;
-
-  #requireEverywhere(learner: Member, epoch: number): void {
-    for (const member of otherMembers(this.state)) {
-      this.state.context.out.send(member.node, { $case: 'require', value: { epoch, ...learner } });
-    }
-    this.#onRequire(learner, epoch);
-  }
-
-  /** From here on every commit needs the learner's acknowledgement too, until the next view. */
-  #onRequire(learner: Member, epoch: number): void {
-    const { state } = this;
-    if (!isMember(state) || !state.finished || state.view?.epoch !== epoch) return;
-    state.required = learner;
-    this.#vouchFrom = { learner, epoch, last: state.log.last, said: false };
-    this.#vouch();
-  }
-
-  #vouch(): void {
-    const vouch = this.#vouchFrom;
-    const { state } = this;
-    if (vouch === undefined || vouch.said) return;
-    if (state.view?.epoch !== vouch.epoch) {
-      this.#vouchFrom = undefined;
-      return;
-    }
-    const acked = state.acknowledged.get(vouch.learner.incarnation) ?? 0;
-    if (acked < vouch.last || state.peers.get(vouch.learner.node)?.incarnation !== vouch.learner.incarnation) return;
-    vouch.said = true;
-    const value = { epoch: vouch.epoch, ...vouch.learner };
-    if (this.leader.leads) this.leader.onVouch(state.context.options.self, value);
-    else if (this.leader.leaderNode !== undefined) state.context.out.send(this.leader.leaderNode, { $case: 'vouch', value });
-  }
-
-  // ── drain ────────────────────────────────────────────────────────────────────────────────────
-
-  #evictAskedAt = -Infinity;
-
-  /** DESIGN, Drain: nothing new is proposed; once all is committed the leader writes a view without. */
-  #drainStep(): void {
-    const { state } = this;
-    if (!state.draining || !isMember(state)) return;
-    if (state.committedSeq < state.log.last) return;
-    if (otherMembers(state).length === 0) {
-      this.#stop('the only member');
-      return;
-    }
-    if (state.context.now.mono - this.#evictAskedAt < 200) return;
-    this.#evictAskedAt = state.context.now.mono;
-    const evict = { ...selfMember(state), reason: `${state.context.options.self} drains` };
-    if (this.leader.leads) this.leader.onEvict(evict);
-    else for (const member of otherMembers(state)) state.context.out.send(member.node, { $case: 'evict', value: evict });
-  }
-
-  /** Nothing is held back any more: the process may end. Also where a drained node served nobody. */
-  #stop(reason: string): void {
-    if (this.state.phase === 'stopped') return;
-    this.state.phase = 'stopped';
-    this.session.end();
-    this.state.context.out.exit = { code: 0, reason };
-    this.#updateNodeState();
-  }
-
   // ── time and state ───────────────────────────────────────────────────────────────────────────
 
   /** Before anything is decided by a new reading of the clocks. */
@@ -561,43 +436,5 @@ export class ClusterCore {
     if (this.#etcdAway || etcdReachable(this.state) || this.state.etcdAnsweredAt === -Infinity) return;
     this.#etcdAway = true;
     this.state.context.out.event('etcd.unreachable');
-  }
-
-  /** What `nodes/<id>` shows. */
-  #describe(): string {
-    const { state } = this;
-    const down = otherMembers(state).filter((member) => !linkUp(state, member)).map((member) => member.node);
-    return JSON.stringify({
-      incarnation: state.context.incarnation, address: state.context.options.address, software: state.context.options.software,
-      protocol: [PROTOCOL.min, PROTOCOL.max], state: this.#nodeState, serverIds: state.serverIds, linksDown: down,
-    });
-  }
-
-  #derivedState(): NodeState {
-    const { state } = this;
-    if (state.phase === 'stopped') return 'SHUTDOWN';
-    if (state.draining) return 'DRAINING';
-    if (!isMember(state)) return this.#recovering ? 'RECOVER' : 'STARTUP';
-    if (state.context.options.clustered && this.#links.isolated()) return 'ISOLATED';
-    if (otherMembers(state).some((member) => !linkUp(state, member))) return 'COMMUNICATIONS-INTERRUPTED';
-    if (state.context.options.clustered && state.view!.members.length < state.context.options.nodes.length) return 'PARTNER-DOWN';
-    return 'NORMAL';
-  }
-
-  #updateNodeState(): void {
-    const next = this.#derivedState();
-    const last = this.#nodeState;
-    if (next === last) return;
-    assert(nodeTransitionAllowed(last, next), `a node cannot go from ${last} to ${next}`);
-    this.transitions.set(`${last} ${next}`, (this.transitions.get(`${last} ${next}`) ?? 0) + 1);
-    this.#nodeState = next;
-    this.state.context.out.event('node.state', { from: last, to: next });
-    this.#links.statusAll();
-    this.session.hurry();
-  }
-
-  /** For a drained node that no view names: there is nothing to wait for. */
-  stopOutside(): void {
-    if (this.state.draining && !isMember(this.state)) this.#stop('not in the view');
   }
 }

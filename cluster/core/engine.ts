@@ -195,7 +195,6 @@ export class Engine {
   drain(now: Now): void {
     this.#enter(now);
     this.core.drain();
-    this.core.stopOutside();
   }
 
   /** Time passes; several times a second. */

@@ -226,6 +226,7 @@ export class SimClient {
     this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: this.#server }, 0, 0);
     this.address = 0;
     this.state = 'selecting';
+    this.#newTransaction();
     this.#later(10_000, () => this.#discover());
   }
 
