@@ -37,6 +37,15 @@ test('source files that the pages name exist', () => {
   assert.deepEqual(missing, []);
 });
 
+test('what the sources cite of ARCHITECTURE.md is there', () => {
+  const architecture = read('ARCHITECTURE.md').toLowerCase();
+  const sources = globSync('{node,cluster,test,deploy}/**/*.ts', { cwd: PROJECT }).filter((path) => !path.includes('documentation'));
+  const missing = sources.flatMap((path) => [...read(path).matchAll(/\(?ARCHITECTURE\.md, ([A-Z][\w ]+?)[):.,]/g)]
+    .map(([, name]) => name!.toLowerCase()).filter((name) => !architecture.includes(`# ${name}`) && !architecture.includes(`# the ${name}`) &&
+      !architecture.includes(`**${name}`)).map((name) => `${path}: ${name}`));
+  assert.deepEqual(missing, []);
+});
+
 test('npm scripts that the pages name exist', () => {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
   const named = pages.flatMap((page) => [...read(page).matchAll(/\bnpm (?:run (?:--silent )?)([a-z]+)/g)].map(([, name]) => name!));
