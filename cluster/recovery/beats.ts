@@ -1,5 +1,5 @@
 /**
- * What a node's disk can say for itself after a restart (DESIGN: fit): which incarnations' data it
+ * What a node's disk can say for itself after a restart (ARCHITECTURE.md, Fit): which incarnations' data it
  * holds whole, how often it has beaten, and which acknowledgements it has received.
  *
  * Invariants: an incarnation is flushed before it is announced; a beat is flushed before it goes to

@@ -1,5 +1,5 @@
 /**
- * RECOVER, the learner's side (DESIGN: A node joins): fetch what changed from a member that has
+ * RECOVER, the learner's side (ARCHITECTURE.md, A node joins): fetch what changed from a member that has
  * finished its view, replace what the members do not have, follow every member's log, and ask to be
  * let in. Complete before it is a member.
  *

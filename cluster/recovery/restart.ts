@@ -1,5 +1,5 @@
 /**
- * A node that starts (DESIGN: The first view, A node restarts): where others serve it joins them;
+ * A node that starts (ARCHITECTURE.md, The first view, A node restarts): where others serve it joins them;
  * where etcd has no view and no store has data it makes the first one; only where no member is left
  * do fit restarted nodes go on by themselves.
  */
@@ -99,7 +99,7 @@ export class Restart {
 
   // ── after a power cut ────────────────────────────────────────────────────────────────────────
 
-  /** DESIGN, Fit: the disk holds what the view names, is not an older copy, and has lost nothing. */
+  /** ARCHITECTURE.md, Fit: the disk holds what the view names, is not an older copy, and has lost nothing. */
   isFit(read: ClusterRead | undefined): boolean {
     const { context, peers, cursors } = this.#state;
     const own = read?.view === undefined ? undefined : memberOf(read.view, context.options.self);

@@ -1,5 +1,5 @@
 /**
- * Confirmation (DESIGN: Confirm): proof that this node, at some moment after a question arrived, was
+ * Confirmation (ARCHITECTURE.md, Confirmation): proof that this node, at some moment after a question arrived, was
  * in the view and had everything that was committed. One round serves all who asked before it began.
  *
  * A round asks each other member over its link (same epoch, and its last committed number is stored

@@ -136,7 +136,7 @@ export class Links {
     else this.#hooks.onLinkChange(peer);
   }
 
-  /** DESIGN: a peer that has a number never sent, or another checksum for it: our past is another. */
+  /** ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another. */
   #sameLog(cursor: Cursor | undefined): boolean {
     const { log } = this.#state;
     if (cursor === undefined || cursor.seq === 0) return true;

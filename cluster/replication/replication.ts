@@ -1,6 +1,6 @@
 /**
  * The commit rule's first half: changes travel over the links in the order of the log, and are
- * acknowledged, cumulatively, once the receiver has flushed them (DESIGN: Commit rule).
+ * acknowledged, cumulatively, once the receiver has flushed them (ARCHITECTURE.md, The commit rule).
  *
  * Invariants: a log is received without holes; nothing is acknowledged before it is flushed; a
  * change is accepted only from an incarnation that the adopted view names, and not after it has
@@ -150,7 +150,7 @@ export class Replication {
     if (!this.#applyInOrder(batch.incarnation, batch.changes)) context.out.resets.push(peer.id);
   }
 
-  /** DESIGN, Epochs: of my epoch, or of an older one from a member that has not adopted mine yet. */
+  /** ARCHITECTURE.md, Epochs: of my epoch, or of an older one from a member that has not adopted mine yet. */
   #accepts(peer: Peer, batch: Batch): boolean {
     const { view } = this.#state;
     if (!names(view!, peer.id, batch.incarnation)) return false;
@@ -275,7 +275,7 @@ export class Replication {
     context.out.send(peer.id, { $case: 'ack', value: { epoch: view.epoch, incarnation: peer.incarnation, seq } });
   }
 
-  /** DESIGN, Commit rule: own flush, and for every other member its acknowledgement or its inbox. */
+  /** ARCHITECTURE.md, The commit rule: own flush, and for every other member its acknowledgement or its inbox. */
   advanceCommit(): void {
     const state = this.#state;
     if (state.phase !== 'member' || state.clockSteppedAt !== undefined) return;

@@ -1,5 +1,5 @@
 /**
- * Adopting and finishing a view (DESIGN: Finishing a view).
+ * Adopting and finishing a view (ARCHITECTURE.md, Finishing a view).
  *
  * Adopting: the epoch is stored, and what the node loses it stops owning at once. Finishing: for
  * every incarnation that was evicted since the last finished view, read the whole own inbox, then

@@ -1,5 +1,5 @@
 /**
- * Election, and the writing of views (DESIGN: View changes). Only the holder of the election key
+ * Election, and the writing of views (ARCHITECTURE.md, View changes). Only the holder of the election key
  * writes views, in a transaction that compares that key's create revision and the view's mod
  * revision; so whoever writes the next view is a member of the one before.
  *
@@ -205,7 +205,7 @@ export class Leader {
     return Math.min(PROTOCOL.max, ...members.map(({ node }) => this.#state.peers.get(node)?.hello?.protocolMax ?? PROTOCOL.max));
   }
 
-  /** DESIGN, A member leaves. When to evict is a matter of taste, not of safety. */
+  /** ARCHITECTURE.md, A member leaves. When to evict is a matter of taste, not of safety. */
   #whyEvict(member: Member, read: ClusterRead): string | undefined {
     const { context, peers, log, acknowledged } = this.#state;
     const peer = peers.get(member.node);

@@ -36,7 +36,7 @@ export interface Exchange {
   readonly message: DhcpMessage;
   readonly subnet: SubnetConfig;
   readonly subnetIndex: number;
-  /** Who the client is (DESIGN section 2). */
+  /** Who the client is : see `identity` in the configuration. */
   readonly clientKey: Buffer;
   /** Option 61 made the key, not the hardware address. */
   readonly byClientIdentifier: boolean;

@@ -1,5 +1,5 @@
 /**
- * Which node answers which client (DESIGN section 3). Each function returns why this node stays
+ * Which node answers which client (ARCHITECTURE.md, Who owns what). Each function returns why this node stays
  * silent, or undefined: it answers.
  */
 import { fingerprint } from '../lease/fingerprint.ts';

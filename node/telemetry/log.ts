@@ -13,7 +13,7 @@ import type { Now } from '../time.ts';
 /** Events kept for `/v1/status`. */
 export const RECENT_EVENTS_MAX = 50;
 
-/** One a packet at full load: counted always, written only on request, since a line costs more than the packet. */
+/** One a packet at full load: the server makes them only on request, since a line costs more than the packet. */
 const LEASE_EVENTS: ReadonlySet<string> = new Set(['lease.granted', 'lease.renewed']);
 
 const RESERVED_FIELDS = ['time', 'level', 'self', 'event', 'message'] as const;

@@ -16,10 +16,10 @@ const RUN_MS_MAX = 300_000;
 
 /** From where each planted bug is found soon. */
 const FIRST_SEEDS: Readonly<Record<keyof typeof SABOTAGES, number>> = {
-  'ack-before-the-peer-has-it': 30_000,
-  'ack-when-visible': 30_005,
-  'accept-from-outside-the-view': 30_000,
-  'skip-the-inbox-at-takeover': 30_010,
+  'ack-before-the-peer-has-it': 40_000,
+  'ack-when-visible': 40_030,
+  'accept-from-outside-the-view': 40_000,
+  'skip-the-inbox-at-takeover': 40_055,
 };
 
 /** `npm run sim -- ARGS`: what it printed, and its exit code. */
