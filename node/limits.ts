@@ -78,6 +78,13 @@ export const DHCP_SOCKET_SEND_BYTES = 1024 * 1024;
 export const DHCP_RECEIVE_BATCH_PACKETS = 64;
 export const DHCP_SEND_BATCH_PACKETS = 64;
 
+/** Answers that leave at once, and the pause before the next: a relay's socket buffer holds about 200 packets. */
+export const SEND_BURST_PACKETS = 48;
+export const SEND_BURST_PAUSE_MS = 1;
+
+/** Answers that wait for their burst; past it they are dropped as `overload`. */
+export const SEND_QUEUE_PACKETS_MAX = 16_384;
+
 /** Read from one socket in a turn of the event loop; the rest waits for the next turn. */
 export const DHCP_TURN_PACKETS_MAX = 512;
 

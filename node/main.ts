@@ -22,6 +22,7 @@ import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
+import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
 import type { Disk, WriteBatch } from './lease/store.ts';
@@ -62,6 +63,7 @@ class NodeProcess {
   #etcd: EtcdClient | undefined;
   #links: Links | undefined;
   #sockets: DhcpSockets | undefined;
+  #sender: PacedSender | undefined;
   #http: HttpServer | undefined;
   #committing = false;
   #turnScheduled = false;
@@ -74,7 +76,7 @@ class NodeProcess {
     this.#config = config;
     this.#output = new StandardOutput();
     this.#telemetry = new Telemetry({
-      node: config.node, level: config.logLevel, logLeases: config.logLeases, output: this.#output,
+      node: config.node, level: config.logLevel, logLeases: true, output: this.#output,
       readable: this.#output.isTerminal, colours: this.#output.isTerminal,
     });
   }
@@ -200,7 +202,9 @@ class NodeProcess {
         onError: (error) => this.#telemetry.emit([{ id: 'dhcp.socket-failed', fields: { error: error.message } }], readClock()),
       },
     });
-    this.#engine.setInterfaces(this.#sockets.interfaces(), readClock());
+    const sockets = this.#sockets;
+    this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters);
+    this.#engine.setInterfaces(sockets.interfaces(), readClock());
   }
 
   // ── the loop ─────────────────────────────────────────────────────────────────────────────────
@@ -249,7 +253,7 @@ class NodeProcess {
     for (const peer of outputs.resets) this.#links!.reset(peer);
     for (const request of outputs.etcd) this.#etcd!.request(request);
     if (outputs.packets.length > 0) {
-      this.#sockets!.send(outputs.packets);
+      this.#sender!.send(outputs.packets);
       this.#countSent(outputs.packets, now.mono);
     }
     if (outputs.events.length > 0) this.#telemetry.emit(outputs.events, now);
@@ -345,6 +349,7 @@ class NodeProcess {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     await this.#http?.close();
+    this.#sender?.close();
     await this.#sockets?.close();
     await this.#links?.close();
     await this.#etcd?.close();
