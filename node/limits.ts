@@ -79,7 +79,7 @@ export const DHCP_RECEIVE_BATCH_PACKETS = 64;
 export const DHCP_SEND_BATCH_PACKETS = 64;
 
 /** Answers that leave at once, and the pause before the next: a relay's socket buffer holds about 200 packets. */
-export const SEND_BURST_PACKETS = 48;
+export const SEND_BURST_PACKETS = 24;
 export const SEND_BURST_PAUSE_MS = 1;
 
 /** Answers that wait for their burst; past it they are dropped as `overload`. */
