@@ -25,6 +25,7 @@ import type { DhcpSockets } from './io/dhcp-sockets.ts';
 import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
+import { StoreError } from './lease/store-error.ts';
 import type { Disk, WriteBatch } from './lease/store.ts';
 import { LeaseTable } from './lease/table.ts';
 import type { OutgoingPacket } from './server/ports.ts';
@@ -32,6 +33,7 @@ import { Counters } from './telemetry/counters.ts';
 import { StandardOutput } from './telemetry/io/standard-output.ts';
 import { Telemetry } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
+import type { Now } from './time.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 25;
@@ -119,7 +121,7 @@ class NodeProcess {
       this.#links = await openLinks({
         self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(),
         handler: (event) => {
-          this.#engine.onLink(event, readClock());
+          this.#input((engine, now) => engine.onLink(event, now));
           this.#scheduleTurn();
         },
         onRejected: (peer, detail) => this.#telemetry.emit([{ id: 'link.rejected', fields: { peer, detail } }], readClock()),
@@ -155,12 +157,12 @@ class NodeProcess {
       handler: {
         onResult: (result) => {
           if (store?.settle(result) === true) return;
-          this.#engine.onEtcd(result, readClock());
+          this.#input((engine, now) => engine.onEtcd(result, now));
           this.#scheduleTurn();
         },
         onHint: () => {
           if (this.#engine === undefined) return;
-          this.#engine.onHint(readClock());
+          this.#input((engine, now) => engine.onHint(now));
           this.#scheduleTurn();
         },
       },
@@ -192,7 +194,7 @@ class NodeProcess {
     this.#sockets = openDhcpSockets({
       interfaces: this.#config.interfaces, counters: this.#counters,
       handler: {
-        onPacket: (packet) => this.#engine.onPacket(packet, readClock()),
+        onPacket: (packet) => this.#input((engine, now) => engine.onPacket(packet, now)),
         onBatchEnd: () => this.#turn(),
         onInterfacesChanged: (interfaces) => {
           this.#engine.setInterfaces(interfaces, readClock());
@@ -214,7 +216,7 @@ class NodeProcess {
   #loop(): void {
     this.#timer = setInterval(() => {
       const now = readClock();
-      this.#engine.tick(now);
+      this.#input((engine) => engine.tick(now));
       this.#setPeers();
       this.#sampleRate(now.mono);
       this.#counters.takeovers = this.#engine.core.takeovers;
@@ -234,15 +236,26 @@ class NodeProcess {
   }
 
   #turn(): void {
-    if (this.#stopped) return;
-    try {
+    this.#input(() => {
       this.#carryOut();
       this.#flush();
+    });
+  }
+
+  /** Whatever arrives goes in here. */
+  #input(run: (engine: Engine, now: Now) => void): void {
+    if (this.#stopped) return;
+    try {
+      run(this.#engine, readClock());
     } catch (error) {
-      // A broken invariant: what this node believes cannot be trusted any more, and its peers can do without it.
-      this.#stopped = true;
-      this.#finish(error as Error);
+      this.#fail(error as Error);
     }
+  }
+
+  /** A broken invariant: what this node believes cannot be trusted any more, and its peers can do without it. */
+  #fail(error: Error): void {
+    this.#stopped = true;
+    this.#finish(error);
   }
 
   #carryOut(): void {
@@ -286,6 +299,8 @@ class NodeProcess {
         break;
       } catch (error) {
         if (this.#stopped) return;
+        // A full or failing disk may recover; anything else is a mistake of ours.
+        if (!(error instanceof StoreError) || error.code === 'closed') return this.#fail(error as Error);
         if (!failed) this.#telemetry.emit([{ id: 'store.failed', fields: { error: (error as Error).message } }], readClock());
         await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
       }
@@ -293,8 +308,9 @@ class NodeProcess {
     if (this.#stopped) return;
     this.#counters.flushTime.observe((performance.now() - began) / 1000);
     this.#committing = false;
-    this.#engine.onFlushed(batch.position, readClock());
+    this.#input((engine, now) => engine.onFlushed(batch.position, now));
     this.#turn();
+    return undefined;
   }
 
   #setPeers(): void {
@@ -337,10 +353,8 @@ class NodeProcess {
   // ── end ──────────────────────────────────────────────────────────────────────────────────────
 
   #drain(): void {
-    if (this.#engine === undefined) {
-      this.#finish();
-      return;
-    }
+    // Still waiting for etcd's configuration: nothing was promised to anybody.
+    if (this.#engine === undefined) process.exit(0);
     this.#engine.drain(readClock());
     this.#scheduleTurn();
     setTimeout(() => this.#finish(), DRAIN_MS_MAX).unref();

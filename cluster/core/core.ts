@@ -4,6 +4,7 @@
  * may change a binding and when a change is committed; what the bindings mean is not its business.
  */
 import { Beats } from '../recovery/beats.ts';
+import { answerFetch } from '../recovery/fetch.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
 import { Vouching } from '../recovery/vouching.ts';
@@ -41,7 +42,6 @@ export interface CoreHooks {
   readonly onRequest: (from: string, incarnation: number, body: RequestBody) => void;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
-  readonly onGained: (slots: number) => void;
 }
 
 export class ClusterCore {
@@ -90,7 +90,7 @@ export class ClusterCore {
     this.confirmations = new Confirmations(state, this.inbox);
     this.adoption = new Adoption(state, this.replication, this.inbox, {
       onAdopted: (previous, wasMember) => this.#onAdopted(previous, wasMember),
-      onFinished: (gained) => this.#onFinished(gained),
+      onFinished: () => this.#onFinished(),
     });
     this.adoption.restore();
     this.#beats = new Beats(context, state.view !== undefined || context.table.records(-1, 1).length > 0);
@@ -123,7 +123,7 @@ export class ClusterCore {
     this.#dispatcher = new Dispatcher({
       state, adoption: this.adoption, beats: this.#beats, confirmations: this.confirmations, coordination: this.coordination,
       leader: this.leader, learner: this.learner, links: this.#links, replication: this.replication, vouching: this.#vouching,
-      onRequest: hooks.onRequest,
+      onFetch: (peer, fetch) => answerFetch(state, peer, fetch), onRequest: hooks.onRequest,
     });
     this.replication.flushedFromCursors();
     this.#beats.begin();
@@ -413,9 +413,8 @@ export class ClusterCore {
     if (wasMember && gone.length > 0) this.takeovers++;
   }
 
-  #onFinished(gained: number): void {
+  #onFinished(): void {
     this.#links.statusAll();
-    if (gained > 0) this.#hooks.onGained(gained);
     this.replication.advanceCommit();
   }
 

@@ -2,7 +2,6 @@
  * Where each message of a peer goes. What speaks of an epoch that is not adopted here waits, with all
  * that follows it on that link, until the view has been read.
  */
-import { answerFetch } from '../recovery/fetch.ts';
 import type { Beats } from '../recovery/beats.ts';
 import type { Learner } from '../recovery/learner.ts';
 import type { Vouching } from '../recovery/vouching.ts';
@@ -12,6 +11,7 @@ import type { Replication } from '../replication/replication.ts';
 import type { Adoption } from '../view/adoption.ts';
 import type { Coordination } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
+import type { Fetch } from '../../proto/gen/replication.ts';
 import type { Peer } from './peer.ts';
 import type { PeerMessage } from './ports.ts';
 import type { ClusterState } from './state.ts';
@@ -33,6 +33,7 @@ export interface DispatchParts {
   readonly links: Links;
   readonly replication: Replication;
   readonly vouching: Vouching;
+  readonly onFetch: (peer: Peer, fetch: Fetch) => void;
   /** A forwarded request or its answer, for the engine. `incarnation` is the sender's. */
   readonly onRequest: (from: string, incarnation: number, body: RequestBody) => void;
 }
@@ -83,7 +84,7 @@ export class Dispatcher {
       case 'confirmReply': return confirmations.onReply(peer, body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
         return this.#parts.onRequest(peer.id, peer.incarnation, body);
-      case 'fetch': return answerFetch(state, peer, body.value);
+      case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);
       case 'joinReady': return leader.onJoinReady(peer, body.value);
       case 'require': return vouching.onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);

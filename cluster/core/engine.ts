@@ -71,7 +71,6 @@ export class Engine {
     this.core = new ClusterCore(this.#context, {
       onRequest: (from, _incarnation, body) => this.#forwarding.onRequest(from, body),
       onOut: () => this.#forget(),
-      onGained: () => undefined,
     });
     const { core } = this;
     const serverIds = (): ReadonlyMap<number, string> => this.#serverIds;

@@ -44,7 +44,7 @@ interface Finishing {
 
 export interface AdoptionHooks {
   readonly onAdopted: (previous: View | undefined, wasMember: boolean) => void;
-  readonly onFinished: (gainedSlots: number) => void;
+  readonly onFinished: () => void;
 }
 
 export class Adoption {
@@ -300,7 +300,7 @@ export class Adoption {
     this.#storeDuties();
     const gained = updateContinuous(this.#state, view!, true);
     context.out.event('view.finished', { epoch: view!.epoch, slots: slotsOf(view!, context.options.self), gained });
-    this.#hooks.onFinished(gained);
+    this.#hooks.onFinished();
     this.#answerTails(undefined);
   }
 

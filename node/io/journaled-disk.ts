@@ -14,43 +14,24 @@
  *   generation as a whole is harmless however much of it LMDB has.
  * - Reading sees exactly the commits that have resolved.
  *
- * Frame, big-endian, at a multiple of 4096: 0 u32 magic, 4 u32 bytes of the payload, 8 u48 generation,
- * 14 u48 number within the generation, 20 u32 frames of the generation before, 24 u32 CRC-32 of bytes 4 to 24
- * and the payload, 28 payload: the changes, each u8 kind (bit 0 meta, bit 1 removal), u16 key length, u32 value length, key, value. A
- * record's key is its address, u32.
- *
  * What was flushed and cannot be read back is noticed, and stops the start: a frame that fails its check with
  * a good one of the same generation behind it, or a generation that the next one knows to have been longer.
  */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, write, writeSync, constants } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
-import { CORRUPT_ACTION, StoreError } from '../lease/store-error.ts';
+import { randomBytes } from 'node:crypto';
+import { StoreError } from '../lease/store-error.ts';
+import { mergedPage } from '../lease/merged-records.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
-import { CHECKPOINT_SLICE_CHANGES, JOURNAL_BYTES, META_KEY_BYTES_MAX } from '../limits.ts';
+import { CHECKPOINT_SLICE_CHANGES, JOURNAL_BYTES } from '../limits.ts';
+import { damaged, emptyOverlay, encode, holdsFrames, JournalFile } from './journal-file.ts';
+import type { Changes, Encoded, Overlay } from './journal-file.ts';
+import { tryLockFile } from './libc.ts';
 import { type LmdbDisk, openLmdbDisk, syncFolder, toStoreError } from './lmdb-disk.ts';
 
-const PAGE_BYTES = 4096;
-const HEADER_BYTES = 28;
-const CHECKSUM_AT = 24;
-const CHANGE_BYTES = 7;
-const MAGIC = 0x4c53_4a31;
-const KIND_META = 1;
-const KIND_REMOVAL = 2;
 /** LMDB's meta key with the last generation that it has all of. */
 const GENERATION_KEY = 'journal-generation';
-
-type Changes = Pick<WriteBatch, 'records' | 'meta'>;
-
-/** What LMDB does not have yet, by key; its own to change. */
-interface Overlay {
-  readonly records: Map<number, Buffer | null>;
-  readonly meta: Map<string, Buffer | null>;
-}
-
-function emptyOverlay(): Overlay {
-  return { records: new Map(), meta: new Map() };
-}
+const SEED_KEY = 'journal-seed';
 
 function apply(changes: Changes, to: Overlay): void {
   for (const [address, record] of changes.records) to.records.set(address, record);
@@ -62,10 +43,14 @@ function apply(changes: Changes, to: Overlay): void {
  * journal. `journalBytes` is for tests. Throws StoreError `newer-format`, `corrupt`, `unavailable`, `full` or `io`.
  */
 export function openJournaledDisk(dataDir: string, journalBytes: number = JOURNAL_BYTES): JournaledDisk {
-  const lmdb = openLmdbDisk(dataDir);
+  const lock = lockFolder(dataDir);
+  let lmdb: LmdbDisk | undefined;
   const files: JournalFile[] = [];
   try {
-    for (const name of ['journal-0', 'journal-1']) files.push(new JournalFile(join(dataDir, name), journalBytes));
+    lmdb = openLmdbDisk(dataDir);
+    const paths = ['journal-0', 'journal-1'].map((name) => join(dataDir, name));
+    const seed = journalSeed(lmdb, paths);
+    for (const path of paths) files.push(new JournalFile(path, journalBytes, seed));
     syncFolder(dataDir);
     const last = Number(lmdb.readMeta(GENERATION_KEY)?.toString() ?? 0);
     const replayed = emptyOverlay();
@@ -74,17 +59,47 @@ export function openJournaledDisk(dataDir: string, journalBytes: number = JOURNA
       replayed.meta.set(GENERATION_KEY, Buffer.from(String(generation)));
       lmdb.commitNow(replayed);
     }
-    return new JournaledDisk(dataDir, lmdb, files, generation + 1);
+    return new JournaledDisk(dataDir, lock, lmdb, files, generation + 1);
   } catch (error) {
     for (const file of files) file.close();
-    void lmdb.close();
+    void lmdb?.close();
+    closeSync(lock);
     throw toStoreError(error, dataDir);
   }
 }
 
+/**
+ * One process at a time: a second one would put the first one's journal into LMDB and mark as done what
+ * the first still appends to. The kernel lets go of the lock with the process.
+ */
+function lockFolder(dataDir: string): number {
+  let fd: number;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o750 });
+    fd = openSync(join(dataDir, 'lock'), constants.O_RDWR | constants.O_CREAT, 0o640);
+  } catch (error) {
+    throw toStoreError(error, dataDir);
+  }
+  if (tryLockFile(fd)) return fd;
+  closeSync(fd);
+  throw new StoreError('unavailable', `Another process uses the lease store in ${dataDir}`,
+    'Stop the other node, or give this one a dataDir of its own.');
+}
+
+/** Random, made with the store: so that no bytes of a client, at a page's start, can pass for a frame. */
+function journalSeed(lmdb: LmdbDisk, paths: readonly string[]): number {
+  const saved = lmdb.readMeta(SEED_KEY);
+  if (saved !== undefined) return saved.readUInt32BE(0);
+  // A journal that was written to belongs to another store, or this one is not the one it was.
+  if (paths.some((path) => holdsFrames(path))) throw damaged();
+  const made = randomBytes(4);
+  lmdb.commitNow({ records: new Map(), meta: new Map([[SEED_KEY, made]]) });
+  return made.readUInt32BE(0);
+}
+
 /** Puts what the generations above `last` hold together; returns the newest of them, or `last`. */
 function replay(files: readonly JournalFile[], last: number, into: Overlay): number {
-  const found = files.map((file) => file.readFrames()).filter((frames) => frames !== undefined);
+  const found = files.map((file) => file.readFrames(last)).filter((frames) => frames !== undefined);
   let before = { generation: last, length: 0 };
   for (const { generation, previous, batches } of found.toSorted((a, b) => a.generation - b.generation)) {
     if (generation <= last) continue;
@@ -95,12 +110,9 @@ function replay(files: readonly JournalFile[], last: number, into: Overlay): num
   return before.generation;
 }
 
-function damaged(): StoreError {
-  return new StoreError('corrupt', 'The journal of the lease store is damaged: changes that it held cannot be read', CORRUPT_ACTION);
-}
-
 export class JournaledDisk implements Disk {
   readonly #path: string;
+  readonly #lock: number;
   readonly #lmdb: LmdbDisk;
   readonly #files: readonly JournalFile[];
   /** Of the file that is written to. */
@@ -115,8 +127,9 @@ export class JournaledDisk implements Disk {
   #waiting = 0;
   #closed = false;
 
-  constructor(path: string, lmdb: LmdbDisk, files: readonly JournalFile[], generation: number) {
+  constructor(path: string, lock: number, lmdb: LmdbDisk, files: readonly JournalFile[], generation: number) {
     this.#path = path;
+    this.#lock = lock;
     this.#lmdb = lmdb;
     this.#files = files;
     this.#generation = generation;
@@ -138,34 +151,9 @@ export class JournaledDisk implements Disk {
   }
 
   scan(after: number, limit: number): { address: number; record: Buffer }[] {
-    if (limit <= 0) return [];
-    let from = after;
-    for (;;) {
-      const page = this.#lmdb.scan(from, limit);
-      const end = page.length < limit ? Infinity : page.at(-1)!.address;
-      const laid = this.#laidOver(from, end);
-      if (laid.size === 0) return page;
-      const merged = new Map(page.map(({ address, record }) => [address, record]));
-      for (const [address, record] of laid) {
-        if (record === null) merged.delete(address);
-        else merged.set(address, record);
-      }
-      // All of this page may have been removed, and more lie behind it.
-      if (merged.size > 0 || end === Infinity) {
-        return [...merged].map(([address, record]) => ({ address, record })).sort((a, b) => a.address - b.address).slice(0, limit);
-      }
-      from = end;
-    }
-  }
-
-  /** What is not in LMDB of the addresses in (after, end]. */
-  #laidOver(after: number, end: number): Map<number, Buffer | null> {
-    const laid = new Map<number, Buffer | null>();
-    for (const overlay of [this.#leaving, this.#overlay]) {
-      if (overlay === undefined) continue;
-      for (const [address, record] of overlay.records) if (address > after && address <= end) laid.set(address, record);
-    }
-    return laid;
+    const changes = new Map(this.#leaving?.records);
+    for (const [address, record] of this.#overlay.records) changes.set(address, record);
+    return mergedPage((from, most) => this.#lmdb.scan(from, most), changes, after, limit);
   }
 
   /**
@@ -262,207 +250,6 @@ export class JournaledDisk implements Disk {
     }
     for (const file of this.#files) file.close();
     await this.#lmdb.close();
+    closeSync(this.#lock);
   }
-}
-
-interface Encoded {
-  readonly frame: Buffer;
-  /** The batch with values that lie in the frame: what the caller does with its buffers no longer matters. */
-  readonly changes: Overlay;
-}
-
-/** A frame without generation and number. Throws RangeError for a meta key that LMDB would not take. */
-function encode({ records, meta }: Changes): Encoded {
-  let bytes = HEADER_BYTES;
-  const keys = new Map<string, Buffer>();
-  for (const record of records.values()) bytes += CHANGE_BYTES + 4 + (record?.length ?? 0);
-  for (const [key, value] of meta) {
-    const keyBytes = Buffer.from(key);
-    if (keyBytes.length === 0 || keyBytes.length > META_KEY_BYTES_MAX) throw new RangeError(`bad meta key of ${key.length} characters`);
-    keys.set(key, keyBytes);
-    bytes += CHANGE_BYTES + keyBytes.length + (value?.length ?? 0);
-  }
-  const frame = Buffer.allocUnsafeSlow(Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES);
-  frame.fill(0, bytes);
-  frame.writeUInt32BE(MAGIC, 0);
-  frame.writeUInt32BE(bytes - HEADER_BYTES, 4);
-  const changes = emptyOverlay();
-  let at = HEADER_BYTES;
-  const writeChange = (kind: number, keyBytes: number, value: Buffer | null): void => {
-    frame[at] = value === null ? kind | KIND_REMOVAL : kind;
-    frame.writeUInt16BE(keyBytes, at + 1);
-    frame.writeUInt32BE(value?.length ?? 0, at + 3);
-    at += CHANGE_BYTES;
-  };
-  const writeValue = (value: Buffer | null): Buffer | null => {
-    if (value === null) return null;
-    const from = at;
-    at += value.copy(frame, at);
-    return frame.subarray(from, at);
-  };
-  for (const [address, record] of records) {
-    writeChange(0, 4, record);
-    at = frame.writeUInt32BE(address, at);
-    changes.records.set(address, writeValue(record));
-  }
-  for (const [key, value] of meta) {
-    const keyBytes = keys.get(key)!;
-    writeChange(KIND_META, keyBytes.length, value);
-    at += keyBytes.copy(frame, at);
-    changes.meta.set(key, writeValue(value));
-  }
-  return { frame, changes };
-}
-
-/** The changes of a frame's payload; undefined where it is none (its checksum says that it was written so). */
-function decode(payload: Buffer): Overlay | undefined {
-  const changes = emptyOverlay();
-  let at = 0;
-  while (at < payload.length) {
-    if (at + CHANGE_BYTES > payload.length) return undefined;
-    const kind = payload[at]!;
-    const keyEnd = at + CHANGE_BYTES + payload.readUInt16BE(at + 1);
-    const end = keyEnd + payload.readUInt32BE(at + 3);
-    if (end > payload.length) return undefined;
-    const key = payload.subarray(at + CHANGE_BYTES, keyEnd);
-    const value = (kind & KIND_REMOVAL) === 0 ? payload.subarray(keyEnd, end) : null;
-    if ((kind & KIND_META) !== 0) changes.meta.set(key.toString(), value);
-    else changes.records.set(key.readUInt32BE(0), value);
-    at = end;
-  }
-  return changes;
-}
-
-interface Frames {
-  readonly generation: number;
-  /** How many the generation before had. */
-  readonly previous: number;
-  readonly batches: readonly Overlay[];
-}
-
-/** One preallocated file of frames. */
-class JournalFile {
-  readonly #fd: number;
-  readonly #bytes: number;
-  #at = 0;
-  #number = 0;
-  #generation = 0;
-  #previous = 0;
-
-  /** Makes the file, or keeps what it holds. Throws the system's error. */
-  constructor(path: string, bytes: number) {
-    // Each write returns when its data is on the disk.
-    this.#fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_DSYNC, 0o640);
-    try {
-      const { size } = fstatSync(this.#fd);
-      // Written out once, so that no later write changes the file's size or its blocks, only its data.
-      if (size < bytes) {
-        const zeros = Buffer.alloc(bytes - size);
-        for (let at = 0; at < zeros.length;) at += writeSync(this.#fd, zeros, at, zeros.length - at, size + at);
-        fsyncSync(this.#fd);
-      }
-      this.#bytes = Math.max(size, bytes);
-    } catch (error) {
-      closeSync(this.#fd);
-      throw error;
-    }
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-  }
-
-  /** From here on what it holds counts for nothing: the caller has it in LMDB. */
-  begin(generation: number, previous: number): void {
-    this.#generation = generation;
-    this.#previous = previous;
-    this.#number = 0;
-    this.#at = 0;
-  }
-
-  /** Written in this generation. */
-  get frames(): number {
-    return this.#number;
-  }
-
-  hasRoomFor(bytes: number): boolean {
-    return this.#at + bytes <= this.#bytes;
-  }
-
-  /** Resolves when the frame is flushed. After a failure the next frame takes its place. */
-  append(frame: Buffer): Promise<void> {
-    frame.writeUIntBE(this.#generation, 8, 6);
-    frame.writeUIntBE(this.#number, 14, 6);
-    frame.writeUInt32BE(this.#previous, 20);
-    frame.writeUInt32BE(checksum(frame, frame.readUInt32BE(4)), CHECKSUM_AT);
-    return new Promise((resolve, reject) => {
-      const writeFrom = (from: number): void => {
-        write(this.#fd, frame, from, frame.length - from, this.#at + from, (error, written) => {
-          if (error !== null) {
-            reject(error);
-          } else if (from + written < frame.length) {
-            writeFrom(from + written);
-          } else {
-            this.#at += frame.length;
-            this.#number++;
-            resolve();
-          }
-        });
-      };
-      writeFrom(0);
-    });
-  }
-
-  /** The frames from the start of the file up to the first that is none, or was written in an earlier turn. */
-  readFrames(): Frames | undefined {
-    const bytes = Buffer.alloc(this.#bytes);
-    for (let at = 0; at < bytes.length;) {
-      const read = readSync(this.#fd, bytes, at, bytes.length - at, at);
-      if (read === 0) break;
-      at += read;
-    }
-    const first = frameAt(bytes, 0);
-    if (first?.number !== 0) return undefined;
-    const { generation, previous } = first;
-    const batches: Overlay[] = [];
-    let at = 0;
-    for (let frame: Frame | undefined = first; frame !== undefined;) {
-      batches.push(frame.changes);
-      at += frame.bytes;
-      frame = frameAt(bytes, at);
-      if (frame?.generation !== generation || frame.number !== batches.length) frame = undefined;
-    }
-    for (; at + HEADER_BYTES <= bytes.length; at += PAGE_BYTES) {
-      const later = frameAt(bytes, at);
-      if (later?.generation === generation && later.number > batches.length) throw damaged();
-    }
-    return { generation, previous, batches };
-  }
-}
-
-interface Frame {
-  readonly generation: number;
-  readonly number: number;
-  readonly previous: number;
-  readonly changes: Overlay;
-  /** In the file, to the next frame. */
-  readonly bytes: number;
-}
-
-function frameAt(bytes: Buffer, at: number): Frame | undefined {
-  if (at + HEADER_BYTES > bytes.length) return undefined;
-  const frame = bytes.subarray(at);
-  const end = HEADER_BYTES + frame.readUInt32BE(4);
-  if (frame.readUInt32BE(0) !== MAGIC || end > frame.length) return undefined;
-  if (frame.readUInt32BE(CHECKSUM_AT) !== checksum(frame, end - HEADER_BYTES)) return undefined;
-  const changes = decode(frame.subarray(HEADER_BYTES, end));
-  if (changes === undefined) return undefined;
-  return {
-    generation: frame.readUIntBE(8, 6), number: frame.readUIntBE(14, 6), previous: frame.readUInt32BE(20), changes,
-    bytes: Math.ceil(end / PAGE_BYTES) * PAGE_BYTES,
-  };
-}
-
-function checksum(frame: Buffer, payloadBytes: number): number {
-  return crc32(frame.subarray(HEADER_BYTES, HEADER_BYTES + payloadBytes), crc32(frame.subarray(4, CHECKSUM_AT)));
 }

@@ -15,6 +15,7 @@ const socket = libc.func('int socket(int domain, int type, int protocol)');
 const setsockopt = libc.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)');
 const bind = libc.func('int bind(int fd, void *address, uint32_t length)');
 const close = libc.func('int close(int fd)');
+const flock = libc.func('int flock(int fd, int operation)');
 const ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)');
 const recvmmsg = libc.func('int recvmmsg(int fd, void *messages, uint32_t count, int flags, void *timeout)');
 const sendmmsg = libc.func('int sendmmsg(int fd, void *messages, uint32_t count, int flags)');
@@ -318,4 +319,12 @@ export class BatchSender {
     this.#count = 0;
     return refused;
   }
+}
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Takes the whole file for this process, as flock(2) does; false where another one has it. */
+export function tryLockFile(fd: number): boolean {
+  return flock(fd, LOCK_EX | LOCK_NB) === 0;
 }

@@ -240,7 +240,7 @@ export function toStoreError(error: unknown, path: string): StoreError {
   const code = (error as { code?: unknown } | null)?.code;
   const detail = error instanceof Error ? error.message : String(error);
   // A write that only partly fitted is reported as an input/output error.
-  if (FULL_CODES.has(code) || (code === EIO && isFull(dirname(path)))) {
+  if (FULL_CODES.has(code) || ((code === EIO || code === 'EIO') && isFull(dirname(path)))) {
     return new StoreError('full', `No room for the lease store ${path}: ${detail}`, 'Free space on its file system; nothing was lost', error);
   }
   if (CORRUPT_CODES.has(code)) {

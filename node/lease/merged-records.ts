@@ -1,29 +1,42 @@
-/** The newest records in order of address: the disk's pages with what is not flushed yet laid over them. */
+/** Pages of records in order of address: a lower layer's with changes that it does not have yet laid over them. */
 import type { BindingStore } from './store.ts';
 
-/** Records above `after` (-1: from the start), at most `limit`; empty only when there are no more. */
-export function recordsOf(store: BindingStore, after: number, limit: number): { address: number; record: Buffer }[] {
+export interface RecordAt {
+  readonly address: number;
+  readonly record: Buffer;
+}
+
+/**
+ * Records above `after` (-1: from the start), at most `limit`; fewer only when there are no more. `scan`
+ * keeps the same rule; `changes` may come in any order, null removes.
+ */
+export function mergedPage(
+  scan: (after: number, limit: number) => readonly RecordAt[],
+  changes: Iterable<readonly [number, Buffer | null]>, after: number, limit: number,
+): RecordAt[] {
+  if (limit <= 0) return [];
+  const ahead = [...changes].filter(([address]) => address > after).sort(([a], [b]) => a - b);
+  const merged: RecordAt[] = [];
   let from = after;
+  let next = 0;
   for (;;) {
-    const page = store.scanDisk(from, limit);
-    const end = page.length < limit ? Infinity : page.at(-1)!.address;
-    const merged = new Map<number, Buffer>();
-    for (const { address, record } of page) merged.set(address, record);
-    let changed = false;
-    for (const [address, record] of store.unflushed()) {
-      if (address <= from || address > end) continue;
-      changed = true;
-      if (record === null) merged.delete(address);
-      else merged.set(address, record);
+    const page = scan(from, limit);
+    const isLast = page.length < limit;
+    const end = isLast ? Infinity : page.at(-1)!.address;
+    let below = 0;
+    for (; next < ahead.length && ahead[next]![0] <= end; next++) {
+      const [address, record] = ahead[next]!;
+      while (below < page.length && page[below]!.address < address) merged.push(page[below++]!);
+      if (page[below]?.address === address) below++;
+      if (record !== null) merged.push({ address, record });
     }
-    if (!changed && page.length > 0) return page;
-    if (merged.size > 0) {
-      return [...merged]
-        .map(([address, record]) => ({ address, record }))
-        .sort((a, b) => a.address - b.address)
-        .slice(0, limit);
-    }
-    if (end === Infinity) return [];
-    from = end; // Everything on this page is removed already.
+    while (below < page.length) merged.push(page[below++]!);
+    if (isLast || merged.length >= limit) return merged.slice(0, limit);
+    from = end;
   }
+}
+
+/** The newest records: the disk's, and what is not flushed yet. */
+export function recordsOf(store: BindingStore, after: number, limit: number): RecordAt[] {
+  return mergedPage((from, most) => store.scanDisk(from, most), store.unflushed(), after, limit);
 }

@@ -20,7 +20,7 @@ export interface DiskReader {
   /** A private copy or an immutable view: it may be kept. Undefined where there is none. */
   read(address: number): Buffer | undefined;
   readMeta(key: string): Buffer | undefined;
-  /** Records in order of address, those above `after` (-1: from the start), at most `limit`. */
+  /** Records in order of address, those above `after` (-1: from the start), at most `limit`; fewer only at the end. */
   scan(after: number, limit: number): { address: number; record: Buffer }[];
 }
 
@@ -95,7 +95,7 @@ export class BindingStore {
     this.#flushedPosition = Math.max(this.#flushedPosition, position);
   }
 
-  /** One page of the disk's records; what is queued but not yet flushed is not in it. */
+  /** As `DiskReader.scan`; what is queued but not yet flushed is not in it. */
   scanDisk(after: number, limit: number): { address: number; record: Buffer }[] {
     return this.#disk.scan(after, limit);
   }

@@ -33,6 +33,7 @@ const MAX_REPLY_AGE_SECONDS = 5;
 const CLIENT_DRIFT = 1 / 5000;
 /** A released address goes to nobody else for so long: a late RELEASE may free an address in use. */
 const RELEASE_HOLD_SECONDS = 30;
+const RESERVATION_PROBATION_SECONDS = 600;
 
 export interface SubnetCounts {
   /** Records by state, reservations included. */
@@ -222,12 +223,18 @@ export class LeaseTable {
       case BindingState.FREE:
         return true;
       case BindingState.ABANDONED:
-        return false;
+        // Nobody else may ever get a reserved address: its client tries again once the conflict may be over.
+        return reservation?.address === address && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS;
       case BindingState.ACTIVE:
         return this.#isClient(page, address, clientKey);
       default:
         return page.due[s]! <= wallSeconds(now.wall) || this.#isClient(page, address, clientKey);
     }
+  }
+
+  #abandonedFor(address: number, now: Now): number {
+    const record = this.read(address);
+    return record === undefined ? 0 : wallSeconds(now.wall) - recordStateSince(record);
   }
 
   /**

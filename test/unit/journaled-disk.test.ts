@@ -110,3 +110,43 @@ test('a batch larger than a journal is committed all the same', inFolder(async (
   assert.deepEqual(disk.scan(-1, 10).map(({ address, record }) => [address, record.length]), [[1, 5], [2, 5 * PAGE], [3, 4]]);
   await disk.close();
 }));
+
+test('damage of the first frame stops the start too, while anything behind it was flushed', inFolder(async (folder) => {
+  const copy = await crashedCopy(folder, 64 * PAGE, 20);
+  const path = join(copy, 'journal-0');
+  const bytes = readFileSync(path);
+  bytes[30]! ^= 1;
+  writeFileSync(path, bytes);
+  assert.throws(() => openJournaledDisk(copy, 64 * PAGE), isCorrupt);
+}));
+
+test('frames that the store has already cannot stop the start, whatever a torn write left of them', inFolder(async (folder) => {
+  const copy = await crashedCopy(folder, 64 * PAGE, 20);
+  await openJournaledDisk(copy, 64 * PAGE).close();
+  const path = join(copy, 'journal-0');
+  const bytes = readFileSync(path);
+  bytes[PAGE + 30]! ^= 1;
+  writeFileSync(path, bytes);
+  const disk = openJournaledDisk(copy, 64 * PAGE);
+  assert.deepEqual(records(disk), expected(20));
+  await disk.close();
+}));
+
+test('a page of records is full as long as there are more, also where some were removed since', inFolder(async (folder) => {
+  const first = openJournaledDisk(folder, 64 * PAGE);
+  for (let i = 0; i < 10; i++) await first.commit(put(i, `record ${i}`));
+  await first.close();
+  const disk = openJournaledDisk(folder, 64 * PAGE);
+  await disk.commit({ position: 0, records: new Map([[1, null], [3_000_000_000, Buffer.from('far')]]), meta: new Map() });
+  assert.deepEqual(disk.scan(-1, 5).map(({ address }) => address), [0, 2, 3, 4, 5]);
+  assert.deepEqual(disk.scan(5, 5).map(({ address }) => address), [6, 7, 8, 9, 3_000_000_000]);
+  await disk.close();
+}));
+
+test('a second process that opens the store is refused, and told what to do', inFolder(async (folder) => {
+  const disk = openJournaledDisk(folder, 64 * PAGE);
+  await disk.commit(put(1, 'record'));
+  assert.throws(() => openJournaledDisk(folder, 64 * PAGE), (error) => error instanceof StoreError && error.code === 'unavailable');
+  await disk.close();
+  await openJournaledDisk(folder, 64 * PAGE).close();
+}));

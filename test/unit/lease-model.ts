@@ -115,7 +115,7 @@ export class Model {
     if (hold !== undefined && hold.client !== client) return false;
     const binding = this.bindings.get(address);
     if (binding === undefined) return true;
-    if (binding.state === BindingState.ABANDONED) return false;
+    if (binding.state === BindingState.ABANDONED) return own && Math.floor(now.wall / 1000) - binding.since >= 600;
     if (binding.client === client) return true;
     return binding.state !== BindingState.ACTIVE && this.reuse(binding) <= now.wall / 1000;
   }
