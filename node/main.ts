@@ -182,7 +182,7 @@ class NodeProcess {
     const { nodes, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs } = this.#clusterConfig;
     return {
       self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
-      address: cluster === undefined ? '' : `${cluster.listen.host}:${cluster.listen.port}`,
+      address: cluster === undefined ? '' : hostAndPort(cluster.listen),
       // Without a cluster the node is alone, whatever nodes its file names.
       nodes: cluster === undefined ? [{ id: node, weight: 1 }] : nodes,
       sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs,
@@ -217,7 +217,7 @@ class NodeProcess {
     this.#timer = setInterval(() => {
       const now = readClock();
       this.#input((engine) => engine.tick(now));
-      this.#setPeers();
+      this.#input(() => this.#setPeers());
       this.#sampleRate(now.mono);
       this.#counters.takeovers = this.#engine.core.takeovers;
       this.#counters.conflicts = this.#engine.core.replication.conflicts;
@@ -371,4 +371,8 @@ class NodeProcess {
     this.#telemetry.emit([{ id: 'node.stopped', fields: {} }], readClock());
     await this.#output.close();
   }
+}
+
+function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

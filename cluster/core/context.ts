@@ -70,10 +70,6 @@ export class EtcdCalls {
     this.#out = out;
   }
 
-  get inFlight(): number {
-    return this.#waiting.size;
-  }
-
   /** `done` gets undefined when nobody knows what became of it. */
   txn(
     request: { compares?: readonly EtcdCompare[]; then: readonly EtcdOp[]; otherwise?: readonly EtcdOp[]; deadlineMs?: number },

@@ -37,6 +37,9 @@ import type { ClusterState } from './state.ts';
 /** A wall clock that moves by more than this against the monotonic one has stepped. */
 const CLOCK_STEP_MS = 1000;
 
+/** host:port as `nodes/<id>` carries it; an IPv6 address in brackets. */
+const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
+
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. `incarnation` is the sender's. */
   readonly onRequest: (from: string, incarnation: number, body: RequestBody) => void;
@@ -309,7 +312,7 @@ export class ClusterCore {
     if (state.phase === 'stopped') this.#standing.update();
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     for (const [node, address] of read.addresses) {
-      if (address !== '' && state.peers.has(node)) this.addresses.set(node, address);
+      if (state.peers.has(node) && ADDRESS.test(address)) this.addresses.set(node, address);
     }
     this.leader.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);

@@ -11,6 +11,7 @@ import type { Replication } from '../replication/replication.ts';
 import type { Adoption } from '../view/adoption.ts';
 import type { Coordination } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
+import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Fetch } from '../../proto/gen/replication.ts';
 import type { Peer } from './peer.ts';
 import type { PeerMessage } from './ports.ts';
@@ -76,7 +77,9 @@ export class Dispatcher {
         replication.onAck(peer, body.value);
         if (body.value.incarnation === state.context.incarnation) beats.noteAck(peer.incarnation, body.value.seq);
         return replication.advanceCommit();
-      case 'refuse': return replication.onRefuse(peer, body.value);
+      case 'refuse':
+        if (body.value.reason === RefuseReason.REFUSE_REASON_GAP) learner.onGap();
+        return replication.onRefuse(peer, body.value);
       case 'adopted': return adoption.onAdopted(peer, body.value);
       case 'tailRequest': return adoption.onTailRequest(peer, body.value);
       case 'tail': return adoption.onTail(peer, body.value);

@@ -212,7 +212,7 @@ export class Engine {
     for (const { address, reply, confirm } of sendOnCommit) {
       if (!forwarded.some((change) => change.address === address)) this.#waiting.forRecord(address, reply, confirm);
     }
-    for (const packet of sendOnConfirm) this.#waiting.forConfirmation(packet);
+    for (const { address, reply } of sendOnConfirm) this.#waiting.forConfirmation(address, reply);
     for (const request of allocations) this.#forwarding.borrow(request);
   }
 

@@ -33,6 +33,8 @@ export class Peer {
   catchUpTarget = 0;
   /** When it last acknowledged something new, or when sending began after all was acknowledged. */
   progressAt = 0;
+  /** Since when it has said that it is isolated, or has been behind the view; Infinity while it is neither. */
+  standingAsideSince = Infinity;
   /** It refused a change because it is in this epoch: until we are too, nothing goes over the link. */
   refusedInEpoch = 0;
   /** It said our clocks differ too much: its refusal is not to be gone round through the inbox. */
@@ -67,6 +69,7 @@ export class Peer {
   streamClosed(): void {
     this.streamOpen = false;
     this.hello = undefined;
+    this.standingAsideSince = Infinity;
     this.up = false;
     this.follows = false;
     this.deferred = [];

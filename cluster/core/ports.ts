@@ -83,11 +83,6 @@ export type LinkEvent =
   /** Also after each failed attempt to connect, so that `refused` is noticed while there is no link. */
   | { readonly kind: 'link-down'; readonly peer: string; readonly reason: LinkDownReason };
 
-/** Gives the stream up; the adapter connects again. */
-export interface LinkReset {
-  readonly peer: string;
-}
-
 /** Adapter of the links, for all peers. */
 export interface LinkTransport {
   /** Queues on the present stream; without one the message is lost, as it would be on a dying one. */

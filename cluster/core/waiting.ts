@@ -22,6 +22,7 @@ interface Waiting {
   readonly ticket: number;
   readonly packet: OutgoingPacket;
   readonly since: MonotonicMs;
+  readonly restsOn?: { readonly address: number; readonly stamp: string };
 }
 
 export class WaitingReplies {
@@ -70,8 +71,15 @@ export class WaitingReplies {
     else this.#others.push(waiting);
   }
 
-  forConfirmation(packet: OutgoingPacket): void {
-    this.#others.push({ incarnation: 0, seq: 0, ticket: this.#core.confirmations.ask(), packet, since: this.#context.now.mono });
+  /** Leaves once confirmed, unless what it rests on, the address's record, has changed by then. */
+  forConfirmation(address: number, packet: OutgoingPacket): void {
+    const restsOn = { address, stamp: this.#stampOf(address) };
+    this.#others.push({ incarnation: 0, seq: 0, ticket: this.#core.confirmations.ask(), packet, since: this.#context.now.mono, restsOn });
+  }
+
+  #stampOf(address: number): string {
+    const record = this.#context.table.read(address);
+    return record === undefined ? '' : `${recordIncarnation(record)} ${recordSeq(record)}`;
   }
 
   dropAll(packets: readonly OutgoingPacket[], reason: DropReason): void {
@@ -104,7 +112,10 @@ export class WaitingReplies {
     const confirmed = waiting.ticket <= this.#core.confirmations.confirmed;
     const committed = waiting.seq === 0 || this.#core.isCommitted(waiting.incarnation, waiting.seq);
     if (confirmed && committed) {
-      this.send(waiting.packet);
+      const { restsOn } = waiting;
+      // The client asks again, and is told by what is known then.
+      if (restsOn !== undefined && restsOn.stamp !== this.#stampOf(restsOn.address)) this.#counters.drop('superseded');
+      else this.send(waiting.packet);
       return true;
     }
     if (this.#context.now.mono - waiting.since <= COMMIT_TIMEOUT_MS) return false;

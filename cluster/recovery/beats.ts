@@ -97,8 +97,8 @@ export class Beats {
     this.#store.putMeta(META_FETCHING, null);
   }
 
-  /** The disk had a view or a binding when the node started, or has one now. */
-  hasData(): boolean {
+  /** The disk had a view or a binding when the node started; what it got since is asked of the state. */
+  hadData(): boolean {
     return this.#hadData;
   }
 
@@ -167,15 +167,6 @@ export class Beats {
 
   #putJson(key: string, value: unknown): number {
     return this.#store.putMeta(key, Buffer.from(JSON.stringify(value)));
-  }
-}
-
-export function decodeBeat(value: Buffer): BeatValue | undefined {
-  try {
-    const { incarnation, beat } = JSON.parse(value.toString()) as Partial<BeatValue>;
-    return typeof incarnation === 'number' && typeof beat === 'number' ? { incarnation, beat } : undefined;
-  } catch {
-    return undefined;
   }
 }
 

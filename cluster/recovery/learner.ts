@@ -121,6 +121,11 @@ export class Learner {
   }
 
 
+  /** A member no longer keeps what comes after our cursor: fetch again, by now it is little. */
+  onGap(): void {
+    if (this.#following !== undefined) this.#restart();
+  }
+
   // ── fetching ─────────────────────────────────────────────────────────────────────────────────
 
   #begin(view: View): void {

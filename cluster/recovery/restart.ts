@@ -15,7 +15,7 @@ import { memberOf, names } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 import type { Beats } from './beats.ts';
 
-/** How long configured nodes have to answer before the first view is made without asking them. */
+/** Beyond a session TTL: by then the sessions of nodes that live are in etcd again, and their links are up. */
 const ASK_FIRST_MS = 1000;
 const REPORT_EVERY_MS = 30_000;
 
@@ -77,12 +77,12 @@ export class Restart {
   #firstView(): void {
     const { context, peers } = this.#state;
     const withData = [...peers.values()].find((peer) => peer.connected && peer.hello!.hasData);
-    if (this.#beats.hasData() || withData !== undefined) {
+    if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined) {
       this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
       return;
     }
     const asked = [...peers.values()].every((peer) => peer.connected || peer.refused);
-    if (!asked && context.now.mono - this.#since! < ASK_FIRST_MS) return;
+    if (!asked && context.now.mono - this.#since! < this.#session.ttlMs + ASK_FIRST_MS) return;
     if (this.#creating || this.#session.lease === undefined) return;
     this.#creating = true;
     const view = this.#viewOf([selfMember(this.#state)], { epoch: 0, generation: 1, configRevision: 0 });
@@ -112,6 +112,7 @@ export class Restart {
   #goOnAlone(read: ClusterRead, view: View, own: Member): void {
     const { context, peers } = this.#state;
     if (!this.isFit(read)) {
+      if (this.#leader.leads && !this.#leader.busy) this.#leader.resign();
       this.#report('cluster.unfit', { incarnation: own.incarnation.toString(16) });
       return;
     }

@@ -12,12 +12,15 @@ import { memberNamed, isMember, commitPeers, linkUp } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
 import { decodeView } from '../view/view.ts';
+import type { View } from '../view/view.ts';
 import type { Replication } from './replication.ts';
 
 /** Items of one read; more are read once these are stored and deleted. */
 const READ_ITEMS_MAX = 64;
 /** Requests waiting for an item; beyond it they are lost, as they would be on a dying link. */
 const REQUESTS_MAX = 1024;
+/** Requests of one item; tails are the largest, and etcd takes 1.5 MiB. */
+const ITEM_REQUESTS_MAX = 8;
 const RETRY_MS = 100;
 /** Without a hint from etcd's watch the own inbox is still looked into this often. */
 const POLL_MS = 250;
@@ -25,7 +28,7 @@ const POLL_MS = 250;
 interface Writer {
   requests: PeerMessage[];
   /** An item whose fate is not known yet; written again until it is. */
-  pending: { readonly key: string; readonly value: Buffer; readonly through: number; readonly to: number; revision: number } | undefined;
+  pending: { readonly key: string; readonly value: Buffer; readonly through: number; readonly to: number } | undefined;
   inFlight: boolean;
   retryAt: number;
   nextNumber: number;
@@ -38,7 +41,7 @@ export interface InboxHooks {
 }
 
 /** What a complete read showed; undefined where etcd did not answer. */
-export type InboxRead = { readonly epoch: number; readonly viewRevision: number } | undefined;
+export type InboxRead = { readonly epoch: number } | undefined;
 
 export class Inbox {
   readonly #state: ClusterState;
@@ -55,10 +58,12 @@ export class Inbox {
   #deleting = false;
   /** A read filled its page: the rest is read once what was taken is deleted. */
   #moreWaits = false;
+  /** The page asked for last; answers to earlier ones are void. */
+  #page = 0;
+  #reportedGap = '';
   #lastReadAt = -Infinity;
   #hinted = false;
   itemsWritten = 0;
-  itemsRead = 0;
 
   constructor(state: ClusterState, replication: Replication, hooks: InboxHooks) {
     this.#state = state;
@@ -83,9 +88,13 @@ export class Inbox {
     if (writer.requests.length < REQUESTS_MAX) writer.requests.push(message);
   }
 
-  /** A new incarnation or a new view: what was queued belongs to the old one. */
+  /** A new incarnation: what was queued and half read belongs to the old one. */
   reset(): void {
     this.#writers.clear();
+    this.#taken.clear();
+    this.#moreWaits = false;
+    this.#page++;
+    if (this.#reading) this.#endRead(undefined);
   }
 
   /** Once a turn. */
@@ -112,14 +121,13 @@ export class Inbox {
     const batch = this.#replication.batchForInbox(has);
     if (batch === undefined && writer.requests.length === 0) return undefined;
     const messages: PeerMessage[] = batch === undefined ? [] : [{ body: { $case: 'batch', value: batch } }];
-    messages.push(...writer.requests.splice(0));
+    messages.push(...writer.requests.splice(0, ITEM_REQUESTS_MAX));
     const number = String(writer.nextNumber++).padStart(10, '0');
     return {
       key: `inbox/${node}/${context.options.self}/${context.incarnation}/${number}`,
       value: Buffer.from(InboxItem.encode({ messages, toIncarnation: to }).finish()),
       through: batch?.through ?? has,
       to,
-      revision: 0,
     };
   }
 
@@ -180,21 +188,25 @@ export class Inbox {
 
   #readPage(): void {
     const { context } = this.#state;
+    const page = ++this.#page;
     context.etcd.txn({
       then: [
         { op: 'get', key: 'view' },
         { op: 'get-prefix', prefix: `inbox/${context.options.self}/`, limit: READ_ITEMS_MAX },
       ],
     }, (result) => {
+      if (page !== this.#page) return undefined;
       if (result === undefined) return this.#endRead(undefined);
       const [views, items] = result.reads as [EtcdKeyValue[], EtcdKeyValue[]];
-      for (const item of items) this.#take(item);
-      if (items.length === READ_ITEMS_MAX) {
-        this.#moreWaits = true;
-        return;
-      }
       const view = views[0] === undefined ? undefined : decodeView(views[0].value);
-      this.#endRead(view === undefined ? undefined : { epoch: view.epoch, viewRevision: views[0]!.modRevision });
+      if (view === undefined || this.#isNewer(view)) this.#hooks.onViewChanged();
+      const before = this.#taken.size;
+      const complete = items.filter((item) => !this.#take(item, view)).length === 0;
+      if (items.length < READ_ITEMS_MAX) return this.#endRead(view === undefined || !complete ? undefined : { epoch: view.epoch });
+      // More lie behind this page: read once what was taken is deleted; where nothing was, this read shows nothing.
+      if (this.#taken.size === before) return this.#endRead(undefined);
+      this.#moreWaits = true;
+      return undefined;
     });
   }
 
@@ -204,34 +216,45 @@ export class Inbox {
     if (this.#readAgain || this.#nextReaders.length > 0) this.#startRead();
   }
 
-  #take({ key, value }: EtcdKeyValue): void {
-    if (this.#taken.has(key)) return;
+  #isNewer(view: View): boolean {
+    return view.epoch > (this.#state.view?.epoch ?? 0);
+  }
+
+  /** False: the item stays, and what it holds is not here. */
+  #take({ key, value }: EtcdKeyValue, view: View | undefined): boolean {
+    if (this.#taken.has(key)) return true;
     const [, , from, incarnationText] = key.split('/');
     const incarnation = Number(incarnationText);
     let item: InboxItem;
     try {
       item = InboxItem.decode(value);
     } catch {
-      this.#taken.set(key, 0);
-      return;
+      this.#reportGap(from!, key);
+      return false;
     }
     if (!this.#isFromKnownLog(from!, incarnation)) {
-      // Of a node that no view of ours names any more: what counted of it came with the snapshot.
-      if (this.#state.phase === 'member') this.#taken.set(key, 0);
-      return;
+      // Of a node that the view names no more: what counted of it came with the snapshot. Under a view
+      // that is not adopted here yet it may be of one that it names anew.
+      if (this.#state.phase === 'member' && view !== undefined && !this.#isNewer(view)) this.#taken.set(key, 0);
+      return true;
     }
     for (const message of item.messages) {
       if (message.body?.$case === 'batch') {
-        if (!this.#replication.applyFromInbox(message.body.value)) {
-          this.#state.context.out.event('inbox.gap', { from: from!, key });
-          return;
+        if (message.body.value.incarnation !== incarnation || !this.#replication.applyFromInbox(message.body.value)) {
+          this.#reportGap(from!, key);
+          return false;
         }
       } else if (item.toIncarnation === this.#state.context.incarnation) {
         this.#hooks.onMessage(from!, incarnation, message);
       }
     }
-    this.itemsRead++;
     this.#taken.set(key, this.#state.context.store.position);
+    return true;
+  }
+
+  #reportGap(from: string, key: string): void {
+    if (this.#reportedGap !== key) this.#state.context.out.event('inbox.gap', { from, key });
+    this.#reportedGap = key;
   }
 
   #isFromKnownLog(from: string, incarnation: number): boolean {

@@ -88,7 +88,7 @@ export class Links {
       heldIncarnations: this.#beats.held(),
       cursors: cursors.list(),
       acksSeen: this.#beats.acksSeen(),
-      hasData: this.#beats.hasData(),
+      hasData: this.#beats.hadData() || view !== undefined,
     };
     context.out.send(peer.id, { $case: 'hello', value: hello });
     peer.lastStatusSentAt = -Infinity;
@@ -101,6 +101,7 @@ export class Links {
   onHello(peer: Peer, hello: Hello): void {
     const { context, acknowledged, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation)) ||
         hello.protocolMax < PROTOCOL.min || hello.protocolMin > PROTOCOL.max) {
       context.out.event('link.refused-hello', {
         peer: peer.id, cluster: hello.cluster, node: hello.node, protocols: `${hello.protocolMin}-${hello.protocolMax}`,
@@ -172,6 +173,8 @@ export class Links {
 
   onStatus(peer: Peer, status: Status): void {
     peer.status = status;
+    const aside = status.state === 'ISOLATED' || status.epoch < (this.#state.view?.epoch ?? 0);
+    peer.standingAsideSince = aside ? Math.min(peer.standingAsideSince, this.#state.context.now.mono) : Infinity;
     this.#compareWall(peer, status.wallMs);
     const known = this.#state.committedOf.get(peer.incarnation) ?? 0;
     if (status.committed > known) this.#state.committedOf.set(peer.incarnation, status.committed);
@@ -243,4 +246,8 @@ export class Links {
     if (etcdReachable(this.#state)) return false;
     return otherMembers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
+}
+
+function isIncarnation(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && value < 2 ** 48;
 }

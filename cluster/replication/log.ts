@@ -14,7 +14,7 @@ export interface LogEntry extends Change {
   readonly checksum: number;
 }
 
-/** Committed entries kept for a peer that reconnects or asks for a tail; beyond it takes the store. */
+/** Committed entries kept for a peer that reconnects, learns or asks for a tail; beyond it a learner fetches again. */
 export const LOG_KEPT_ENTRIES = 16_384;
 
 export class RecentLog {
@@ -34,10 +34,6 @@ export class RecentLog {
   /** The number of the newest entry; the next one gets one more. */
   get last(): number {
     return this.#last;
-  }
-
-  get lastChecksum(): number {
-    return this.#lastChecksum;
   }
 
   /** The lowest number that is still held, or last + 1. */

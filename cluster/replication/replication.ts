@@ -74,7 +74,15 @@ export class Replication {
 
   #sendTo(peer: Peer): void {
     const { context, log, acknowledged, view } = this.#state;
-    if (view === undefined || peer.nextSeq < log.base) return;
+    if (view === undefined) return;
+    if (peer.nextSeq < log.base) {
+      // A member finds the rest in its inbox; a learner that fell behind what is kept fetches again.
+      if (!names(view, peer.id, peer.incarnation)) {
+        peer.follows = false;
+        this.#refuse(peer, RefuseReason.REFUSE_REASON_GAP);
+      }
+      return;
+    }
     const acked = acknowledged.get(peer.incarnation) ?? 0;
     while (peer.nextSeq <= log.last && peer.nextSeq - 1 - acked < WINDOW_CHANGES) {
       const entries = log.after(peer.nextSeq - 1, BATCH_CHANGES_MAX);

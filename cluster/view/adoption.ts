@@ -9,7 +9,7 @@
  */
 import type { Adopted, Change, PeerMessage, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isMember, isNamed, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
+import { isMember, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
 import type { Inbox } from '../replication/inbox.ts';
@@ -307,10 +307,6 @@ export class Adoption {
   /** The view that was finished last: its `Adopted` is said again to who reconnects. */
   #lastFinishing: Finishing | undefined;
 
-  get finishing(): boolean {
-    return this.#finishing !== undefined;
-  }
-
   /** Why the view is not finished, for an operator. */
   waitingFor(): string {
     const finishing = this.#finishing;
@@ -319,9 +315,5 @@ export class Adoption {
     if (!finishing.adoptedSent) return 'the tails of evicted nodes';
     const missing = otherMembers(this.#state).filter((member) => this.#state.peers.get(member.node)?.adopted?.epoch !== finishing.epoch);
     return `word from ${missing.map((member) => member.node).join(' ')}`;
-  }
-
-  isNamedByView(): boolean {
-    return this.#state.view !== undefined && isNamed(this.#state, this.#state.view);
   }
 }

@@ -74,7 +74,7 @@ export class Coordination {
           viewRevision: views[0]?.modRevision ?? 0,
           leader: leaderOf(leaders[0]),
           sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-          addresses: byNode(nodes, 'nodes/', (json) => json.address ?? ''),
+          addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
           beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
@@ -91,7 +91,7 @@ interface NodeJson {
   node?: string;
   incarnation: number;
   beat: number;
-  address?: string;
+  address?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {

@@ -22,6 +22,8 @@ import type { Session } from './session.ts';
 /** A join that takes longer is given up, so that a learner that is gone holds up no commit. */
 const JOIN_MS = 3000;
 const RETRY_MS = 100;
+/** A leader whose own disk takes nothing for so long leaves: nobody else could evict it. */
+const DISK_STUCK_MS = 5000;
 
 interface Join {
   readonly learner: Member;
@@ -48,8 +50,10 @@ export class Leader {
   #retryAt = -Infinity;
   /** The next write must come even if nothing else is to change. */
   #bump = false;
+  /** Inboxes of nodes outside the view are being cleared: no join until that is over. */
+  #clearing = false;
   #join: Join | undefined;
-  /** Incarnations that asked to be evicted, or that a member cannot reach, and why. */
+  /** Incarnations that asked to be evicted, and why. */
   readonly #evictions = new Map<number, string>();
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
@@ -74,6 +78,7 @@ export class Leader {
     this.#key = undefined;
     this.#join = undefined;
     this.#bump = false;
+    this.#clearing = false;
     this.#evictions.clear();
   }
 
@@ -101,7 +106,7 @@ export class Leader {
     const read = this.#coordination.latest;
     if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
-    if (this.#state.clockSteppedAt !== undefined) return this.#resign();
+    if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
     else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
     else if (this.#isDead(read.leader.node, read.leader.incarnation)) this.depose(read.leader.createRevision);
@@ -140,7 +145,7 @@ export class Leader {
     });
   }
 
-  #resign(): void {
+  resign(): void {
     if (this.#key === undefined) return;
     const key = this.#key;
     this.reset();
@@ -182,6 +187,8 @@ export class Leader {
       const why = this.#whyEvict(member, read);
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
+    const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
+    if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
     let members = view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
@@ -193,7 +200,7 @@ export class Leader {
     if (same && !this.#bump) return;
     const reasons = [...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`])];
     this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members) },
-      leavesItself, reasons.join(', ') || (this.#bump ? 'new leader' : 'slots'));
+      leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
   #canServe(node: string): boolean {
@@ -218,6 +225,10 @@ export class Leader {
     const sessionStands = read.sessions.get(member.node) === member.incarnation;
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
         now - read.readAt < this.#session.ttlMs) return `${member.node} is silent and its session is gone`;
+    // It is heard and yet cannot take part: it reaches neither etcd nor all members.
+    if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.standingAsideSince > this.#session.ttlMs) {
+      return `${member.node} is isolated and its session is gone`;
+    }
     const oldest = log.at((acknowledged.get(member.incarnation) ?? 0) + 1);
     if (oldest !== undefined && now - oldest.madeAt > context.options.evictAfterMs) return `${member.node} takes no changes`;
     if (peer.connected && Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
@@ -235,7 +246,7 @@ export class Leader {
 
   onJoinReady(peer: Peer, ready: JoinReady): void {
     const { context, view, finished } = this.#state;
-    if (!this.leads || this.#bump || this.#busy || !finished || view?.epoch !== ready.epoch) return;
+    if (!this.leads || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
     if (!context.options.nodes.some((node) => node.id === ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
@@ -322,16 +333,21 @@ export class Leader {
     return this.#busy || this.#state.context.now.mono < this.#retryAt;
   }
 
-  /** Items for nodes outside the view help nobody; a required learner's are left alone. */
+  /** Items for nodes outside the view help nobody. Done before any learner is required. */
   clearInboxes(view: View): void {
-    const { context, required } = this.#state;
+    const { context } = this.#state;
     if (!this.leads) return;
     const inView = new Set(view.members.map((member) => member.node));
-    const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id) && required?.node !== id).map(({ id }) => `inbox/${id}/`);
+    const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id)).map(({ id }) => `inbox/${id}/`);
     if (prefixes.length === 0) return;
+    this.#clearing = true;
     context.etcd.txn({
       compares: [{ key: 'view', modRevision: this.#state.viewRevision }],
       then: prefixes.map((prefix) => ({ op: 'delete-prefix', prefix })),
-    }, () => undefined);
+    }, (result) => {
+      this.#clearing = false;
+      // It may still happen: not while a learner's inbox holds what it needs, so under another revision.
+      if (result === undefined) this.#bump = true;
+    });
   }
 }

@@ -30,7 +30,7 @@ export interface View {
 const schema = z.object({
   epoch: z.int().min(1),
   generation: z.int().min(1),
-  members: z.array(z.object({ node: z.string().min(1), incarnation: z.int().min(1) })).min(1).max(36),
+  members: z.array(z.object({ node: z.string().min(1), incarnation: z.int().min(1).max(2 ** 48 - 1) })).min(1).max(36),
   slots: z.string().length(SLOTS),
   protocol: z.int().min(1),
   configRevision: z.int().min(0),

@@ -86,7 +86,8 @@ export interface Decision {
   readonly allocations: readonly AllocationRequest[];
   readonly sendNow: readonly ProvisionalReply[];
   readonly sendOnCommit: readonly { readonly address: number; readonly reply: GrantReply; readonly confirm: boolean }[];
-  readonly sendOnConfirm: readonly ConfirmedReply[];
+  /** Void if the record of the address is another one by the time of the confirmation. */
+  readonly sendOnConfirm: readonly { readonly address: number; readonly reply: ConfirmedReply }[];
   readonly events: readonly Occurrence[];
 }
 

@@ -103,5 +103,5 @@ function onWrongNetwork(context: ServerContext, x: Exchange, state: ClientState,
 
 function nak(context: ServerContext, x: Exchange, state: ClientState, address: number, reason: string): Decision {
   const event = exchangeEvent('dhcp.nak', x, address, { reason, clientState: state, node: context.cluster.self });
-  return { ...NOTHING, sendOnConfirm: [context.replies.nak(x, reason)], events: [event] };
+  return { ...NOTHING, sendOnConfirm: [{ address, reply: context.replies.nak(x, reason) }], events: [event] };
 }

@@ -31,6 +31,7 @@ export const DROP_REASONS = {
   'no-address': 'A request that names no address, or an inform from a client without one',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
   'duplicate': 'The same request is being answered already',
+  'superseded': 'What the answer rested on changed while it waited to be confirmed',
   'commit-timeout': 'The change could not be committed within 3 s',
   'forward-refused': 'The owner of the address refused the change',
   'stale': 'The answer would have left more than 5 s after its packet was read',

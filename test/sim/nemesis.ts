@@ -237,9 +237,9 @@ export class Nemesis {
     const inService = world.nodes.filter((each) => each.engine?.core.nodeState === 'NORMAL' && !each.paused);
     if (inService.length < 2 || !inService.includes(node)) return;
     const step = world.random.pick([-1, 1]) * world.random.between(20_000, 120_000);
-    node.wallOffsetMs += step;
+    node.clockStepMs = step;
     this.#for(world.random.between(3000, 20_000), () => {
-      node.wallOffsetMs -= step;
+      node.clockStepMs = 0;
     });
   }
 

@@ -52,6 +52,8 @@ export class SimNode {
   start = 0;
   /** The host's wall clock less the true time, milliseconds. */
   wallOffsetMs = 0;
+  /** A step of that clock, which lasts until the time service mends it; a host that boots has been mended. */
+  clockStepMs = 0;
   diskSlowUntil = 0;
   #pausedUntil: number | undefined;
   #held: Input[] = [];
@@ -74,7 +76,7 @@ export class SimNode {
 
   now(): Now {
     const at = this.#world.agenda.now;
-    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.wallOffsetMs) as WallMs };
+    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.wallOffsetMs + this.clockStepMs) as WallMs };
   }
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────
@@ -83,6 +85,7 @@ export class SimNode {
     assert(!this.alive, 'a running node is not started');
     const { config, random, clustered } = this.#world;
     const start = ++this.start;
+    this.clockStepMs = 0;
     const store = new BindingStore(this.disk);
     const table = new LeaseTable(store, config.subnets, { maxClockSkewMs: config.maxClockSkewMs });
     table.load(this.now());

@@ -135,7 +135,7 @@ export class TestServer {
 
 /** Every packet that a decision sends, whatever it waits for. */
 export function packetsOf(decision: Decision): OutgoingPacket[] {
-  return [...decision.sendNow, ...decision.sendOnCommit.map(({ reply }) => reply), ...decision.sendOnConfirm];
+  return [...decision.sendNow, ...decision.sendOnCommit.map(({ reply }) => reply), ...decision.sendOnConfirm.map(({ reply }) => reply)];
 }
 
 /** The one packet that a decision sends, parsed. */
