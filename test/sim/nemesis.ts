@@ -163,7 +163,8 @@ export class Nemesis {
         return this.#later(random.between(300, 4000), () => {
           for (const each of world.nodes) this.#crash(each, random.between(200, 10_000));
         });
-      case 'unread-inbox': return this.#unreadInbox(node, other!);
+      // The one that leads takes over fastest, and has the least time to read its inbox by chance.
+      case 'unread-inbox': return other!.engine?.core.leader.leads === true ? this.#unreadInbox(node, other!) : this.#unreadInbox(other!, node);
       case 'late-batch': return this.#lateBatch(node, other!);
       case 'clock-step': return this.#stepClock(node);
       default: return fault satisfies never;
@@ -200,13 +201,13 @@ export class Nemesis {
   #unreadInbox(owner: SimNode, heir: SimNode): void {
     const world = this.#world;
     const { random } = world;
-    const cutMs = random.between(900, 2600);
+    const cutMs = random.between(900, 2400);
     this.#cut(owner, heir, true, cutMs);
     world.etcdCut.add(heir.id);
     world.wakeClients(0.5);
     this.#later(cutMs, () => {
       this.#crash(owner, random.between(5000, 15_000));
-      world.etcdLossy = random.between(0.2, 0.6);
+      world.etcdLossy = random.between(0.3, 0.6);
       world.wakeClients(1);
     });
     this.#for(cutMs, () => world.etcdCut.delete(heir.id));

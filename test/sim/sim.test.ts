@@ -11,16 +11,11 @@ import { SABOTAGES, sabotaged } from './sabotage.ts';
 
 const FRESH_SEEDS = 40;
 /** A planted bug is searched for over so many seeds, so that a change of the random stream does not hide it. */
-const SABOTAGE_SEEDS = 200;
+const SABOTAGE_SEEDS = 300;
 const RUN_MS_MAX = 300_000;
 
-/** From where each planted bug is found soon. */
-const FIRST_SEEDS: Readonly<Record<keyof typeof SABOTAGES, number>> = {
-  'ack-before-the-peer-has-it': 40_000,
-  'ack-when-visible': 40_030,
-  'accept-from-outside-the-view': 40_000,
-  'skip-the-inbox-at-takeover': 40_055,
-};
+/** From here each planted bug is found soon; the seeds that find them are printed. */
+const FIRST_SEED = 40_000;
 
 /** `npm run sim -- ARGS`: what it printed, and its exit code. */
 function sim(...args: readonly string[]): Promise<{ output: string; code: number }> {
@@ -48,7 +43,6 @@ test('a seed is replayed exactly, to the last line of its log', async () => {
 });
 
 test('every planted bug has a line to change', () => {
-  assert.deepEqual(Object.keys(FIRST_SEEDS).toSorted(), Object.keys(SABOTAGES).toSorted());
   for (const sabotage of Object.values(SABOTAGES)) {
     const source = readFileSync(join(import.meta.dirname, '../..', sabotage.file), 'utf8');
     assert.notEqual(sabotaged(source, sabotage), source);
@@ -57,7 +51,7 @@ test('every planted bug has a line to change', () => {
 
 for (const [name, { rule }] of Object.entries(SABOTAGES)) {
   test(`a planted bug is found: ${name} (${rule})`, async (t) => {
-    const first = FIRST_SEEDS[name]!;
+    const first = FIRST_SEED;
     const { output, code } = await sim('--quiet', '--sabotage', name, '--first-seed', String(first), '--seeds', String(SABOTAGE_SEEDS));
     assert.equal(code, 1, `not found in ${SABOTAGE_SEEDS} seeds from ${first}: ${output}`);
     const [, seed, failure = ''] = /^seed (\d+) \(\d+ nodes\): (.*)$/m.exec(output) ?? [];
