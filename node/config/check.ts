@@ -14,12 +14,18 @@ export function checkCluster(file: unknown, report: Report): void {
   const cluster = asMap(file);
   checkNodes(cluster['nodes'], report);
   checkTimes(cluster, report);
-  checkSubnets(asList(cluster['subnets']), report);
+  checkSubnets(asList(cluster['subnets']), cluster['identity'], report);
 }
 
 export function checkNode(file: unknown, report: Report): void {
   checkRepeated(asList(asMap(asMap(file)['dhcp'])['interfaces']), ['dhcp', 'interfaces'], report);
-  checkRepeated(asList(asMap(asMap(file)['cluster'])['etcd']), ['cluster', 'etcd'], report);
+  const cluster = asMap(asMap(file)['cluster']);
+  checkRepeated(asList(cluster['etcd']), ['cluster', 'etcd'], report);
+  // The other nodes are told this address.
+  const listen = cluster['listen'];
+  if (typeof listen === 'string' && /^(0\.0\.0\.0|\[::\]):/.test(listen)) {
+    report(['cluster', 'listen'], 'expected the address at which the other nodes reach this one, not one that stands for all');
+  }
 }
 
 function checkNodes(value: unknown, report: Report): void {
@@ -49,7 +55,7 @@ interface PlacedRange extends Ipv4Range {
   readonly index: number;
 }
 
-function checkSubnets(subnets: readonly unknown[], report: Report): void {
+function checkSubnets(subnets: readonly unknown[], identity: unknown, report: Report): void {
   const placed: PlacedPrefix[] = [];
   for (const [index, value] of subnets.entries()) {
     const subnet = asMap(value);
@@ -58,6 +64,7 @@ function checkSubnets(subnets: readonly unknown[], report: Report): void {
     placed.push({ ...prefix, index });
     checkPools(asList(subnet['pools']), prefix, ['subnets', index, 'pools'], report);
     checkReservations(asList(subnet['reservations']), prefix, ['subnets', index, 'reservations'], report);
+    if ((subnet['identity'] ?? identity) === 'hardware') checkIdentity(asList(subnet['reservations']), ['subnets', index, 'reservations'], report);
   }
   placed.sort((a, b) => a.network - b.network || a.prefixLength - b.prefixLength);
   let widest: PlacedPrefix | undefined;
@@ -120,6 +127,13 @@ function unusableAddress(prefix: Ipv4Prefix, meets: (address: number) => boolean
   if (meets(prefix.network)) return `the network's own address ${formatIpv4(prefix.network)}`;
   const broadcast = lastAddress(prefix);
   return meets(broadcast) ? `the network's broadcast address ${formatIpv4(broadcast)}` : undefined;
+}
+
+/** Where clients are known by their hardware address alone, a client identifier says nothing of who they are. */
+function checkIdentity(reservations: readonly unknown[], path: readonly PathPart[], report: Report): void {
+  for (const [index, value] of reservations.entries()) {
+    if (asMap(value)['clientId'] !== undefined) report([...path, index, 'clientId'], 'expected hardware instead, since identity is hardware here');
+  }
 }
 
 function checkReservations(reservations: readonly unknown[], prefix: Ipv4Prefix, path: readonly PathPart[], report: Report): void {

@@ -197,3 +197,20 @@ test('no text makes the loader throw anything but a ConfigError whose mistakes h
   const json = fc.json({ maxDepth: 4 });
   fc.assert(fc.property(json, fc.constantFrom('subnets', 'nodes', 'options', 'leaseTime', 'cluster', 'dhcp', 'log'), (value, key) => check(`{ "${key}": ${value} }`)), { numRuns: 500 });
 });
+
+test('a reservation by client identifier where clients are known by hardware is a mistake', () => {
+  const reservation = '    reservations: [{ clientId: "01:02:03", address: 10.0.0.9 }]\n';
+  assertOne(cluster(`identity: hardware\n${SUBNET}${reservation}`),
+    'c.yaml:4:32: subnets[0].reservations[0].clientId: expected hardware instead, since identity is hardware here');
+  assert.deepEqual(cluster(`${SUBNET}${reservation}`), []);
+  assert.deepEqual(cluster(`identity: hardware\n${SUBNET}    identity: client-id\n${reservation}`), []);
+});
+
+test('an address that stands for all is none at which other nodes reach this one', () => {
+  const file = (listen: string): string =>
+    `node: a\ndataDir: /d\ndhcp: { interfaces: [eth0] }\nconfig: ./c.yaml\ncluster:\n  name: x\n  listen: "${listen}"\n  etcd: [http://127.0.0.1:2379]\n`;
+  for (const all of ['0.0.0.0:7067', '[::]:7067']) {
+    assertOne(node(file(all)), 'n.yaml:7:11: cluster.listen: expected the address at which the other nodes reach this one');
+  }
+  assert.deepEqual(node(file('10.0.0.1:7067')), []);
+});
