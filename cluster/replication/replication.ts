@@ -7,7 +7,7 @@
  * said that it makes no more under that epoch.
  */
 import assert from 'node:assert/strict';
-import { isRecord, recordSeq, recordState, supersedes, writeStamp } from '../../node/lease/record.ts';
+import { isRecord, recordEpoch, recordIncarnation, recordSeq, recordState, supersedes, writeStamp } from '../../node/lease/record.ts';
 import { bindingTransition } from '../../node/lease/states.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
@@ -36,7 +36,7 @@ export class Replication {
   readonly #flushedOf = new Map<number, number>();
   /** Counts binding transitions, for the simulator's coverage and the metrics. */
   readonly transitions = new Map<string, number>();
-  /** Two records that claim one place in the order, or a change that the state table forbids. */
+  /** Two logs that changed one address in one epoch: two owners at once, which must never be. */
   conflicts = 0;
 
   constructor(state: ClusterState, readView: () => void) {
@@ -226,6 +226,7 @@ export class Replication {
   #apply(address: number, record: Buffer): number {
     const { context } = this.#state;
     const existing = context.table.read(address);
+    if (existing !== undefined && recordEpoch(record) === recordEpoch(existing) && recordIncarnation(record) !== recordIncarnation(existing)) this.conflicts++;
     if (existing !== undefined && !supersedes(record, existing)) return context.store.position;
     return context.table.put(address, record, context.now);
   }

@@ -387,6 +387,7 @@ export class World implements NodeWorld, ClientWorld {
     if (engine === undefined) return;
     for (const [cell, times] of engine.core.transitions) this.count(`node:${cell}`, times);
     for (const [cell, times] of engine.core.replication.transitions) this.count(`binding:${cell}`, times);
+    if (engine.core.replication.conflicts > 0) this.#failure ??= `${node.id} saw an address changed by two owners in one epoch`;
     this.count('inbox-items', engine.core.inbox.itemsWritten);
     this.count('records-fetched', engine.core.learner.recordsFetched);
     for (const [reason, times] of Object.entries(node.counters.drops)) if (times > 0) this.count(`drop:${reason}`, times);
