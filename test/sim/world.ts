@@ -30,6 +30,7 @@ const FAULTS_MS = 240_000;
 const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
+const LEVEL_TRIES_MAX = 500;
 const RELAYS = [ip('10.0.250.1'), ip('10.0.250.2')] as const;
 
 export interface WorldResult {
@@ -128,6 +129,7 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS);
     this.#quiet = true;
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
+    this.#runUntilLevel();
     this.#checkStores();
     this.#checkNewcomer();
   }
@@ -342,6 +344,18 @@ export class World implements NodeWorld, ClientWorld {
       const owners = this.nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
       if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
       if (owners[0] !== this.nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
+    }
+  }
+
+  /** Renewals and ends of leases go on: stores are compared at a moment when none of them is under way. */
+  #runUntilLevel(): void {
+    const level = (): boolean => this.nodes.every((node) => this.nodes.every((other) => {
+      const { log, context } = other.engine!.core.state;
+      return node.engine!.core.state.cursors.seq(context.incarnation) === log.last;
+    }));
+    for (let tries = 0; !level(); tries++) {
+      if (tries === LEVEL_TRIES_MAX) throw new PromiseBroken('the logs are not level long after the last fault');
+      this.agenda.run(this.now + 7);
     }
   }
 
