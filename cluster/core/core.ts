@@ -41,8 +41,8 @@ const CLOCK_STEP_MS = 1000;
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 export interface CoreHooks {
-  /** A forwarded request or its answer, for the engine. `incarnation` is the sender's. */
-  readonly onRequest: (from: string, incarnation: number, body: RequestBody) => void;
+  /** A forwarded request or its answer, for the engine. */
+  readonly onRequest: (from: string, body: RequestBody) => void;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
 }

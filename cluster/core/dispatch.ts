@@ -35,8 +35,8 @@ export interface DispatchParts {
   readonly replication: Replication;
   readonly vouching: Vouching;
   readonly onFetch: (peer: Peer, fetch: Fetch) => void;
-  /** A forwarded request or its answer, for the engine. `incarnation` is the sender's. */
-  readonly onRequest: (from: string, incarnation: number, body: RequestBody) => void;
+  /** A forwarded request or its answer, for the engine. */
+  readonly onRequest: (from: string, body: RequestBody) => void;
 }
 
 export class Dispatcher {
@@ -86,7 +86,7 @@ export class Dispatcher {
       case 'confirmRequest': return confirmations.onRequest(peer, body.value);
       case 'confirmReply': return confirmations.onReply(peer, body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
-        return this.#parts.onRequest(peer.id, peer.incarnation, body);
+        return this.#parts.onRequest(peer.id, body);
       case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);
       case 'joinReady': return leader.onJoinReady(peer, body.value);
@@ -109,7 +109,7 @@ export class Dispatcher {
       case 'tailRequest': return adoption.onTailRequest(peer, body.value);
       case 'tail': return adoption.onTail(peer, body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
-        return this.#parts.onRequest(from, incarnation, body);
+        return this.#parts.onRequest(from, body);
       default: return undefined;
     }
   }

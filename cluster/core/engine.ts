@@ -69,11 +69,10 @@ export class Engine {
     this.offers = table.offers;
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, {
-      onRequest: (from, _incarnation, body) => this.#forwarding.onRequest(from, body),
+      onRequest: (from, body) => this.#forwarding.onRequest(from, body),
       onOut: () => this.#forget(),
     });
     const { core } = this;
-    const serverIds = (): ReadonlyMap<number, string> => this.#serverIds;
     this.server = new DhcpServer({
       config, table, counters, logLeases: parts.logLeases,
       cluster: {
@@ -84,7 +83,7 @@ export class Engine {
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => serverIds().get(address),
+        nodeOfServerId: (address) => this.#serverIds.get(address),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);

@@ -97,6 +97,13 @@ export function updateContinuous(state: ClusterState, view: View, gained: boolea
   return gainedSlots;
 }
 
+/** The process of that incarnation has ended: its port refuses, or another incarnation answers. */
+export function isKnownGone({ context, peers }: ClusterState, { node, incarnation }: Member): boolean {
+  if (node === context.options.self) return incarnation !== context.incarnation;
+  const peer = peers.get(node);
+  return peer !== undefined && (peer.refused || (peer.connected && peer.incarnation !== incarnation));
+}
+
 export function selfMember(state: ClusterState): Member {
   return { node: state.context.options.self, incarnation: state.context.incarnation };
 }

@@ -41,6 +41,8 @@ interface FetchRun {
   suspectsAsked: boolean;
   answeredAt: number;
   started: boolean;
+  /** Records that came. */
+  records: number;
 }
 
 export interface LearnerHooks {
@@ -61,6 +63,7 @@ export class Learner {
   #incarnationUsed = false;
   /** The epoch that was fetched under and is followed now. */
   #following: number | undefined;
+  /** By all fetches of this start, for the simulator's coverage. */
   recordsFetched = 0;
 
   constructor(state: ClusterState, beats: Beats, hooks: LearnerHooks) {
@@ -138,7 +141,7 @@ export class Learner {
     const everything = this.#beats.fetchIncomplete();
     this.#run = {
       id: this.#nextId++, source: source.id, epoch: view.epoch, wanted: everything ? [] : cursors.list(), cursors: undefined,
-      stage: 'pages', came: everything ? new Set() : undefined, scanned: -1, suspects: [], suspectsAsked: false, answeredAt: context.now.mono, started: false,
+      stage: 'pages', came: everything ? new Set() : undefined, scanned: -1, suspects: [], suspectsAsked: false, answeredAt: context.now.mono, started: false, records: 0,
     };
     context.out.event('recover.fetch', { source: source.id, epoch: view.epoch, everything });
     this.#request(this.#run, { from: 0 });
@@ -168,6 +171,7 @@ export class Learner {
     for (const { address, record } of answer.changes) {
       run.came?.add(address);
       this.recordsFetched++;
+      run.records++;
       if (record.length === 0) context.table.remove(address, context.now);
       else context.table.put(address, record, context.now);
     }
@@ -219,7 +223,7 @@ export class Learner {
     this.#run = undefined;
     this.#following = view.epoch;
     this.#beats.fetchComplete();
-    this.#state.context.out.event('recover.fetched', { epoch: view.epoch, records: this.recordsFetched });
+    this.#state.context.out.event('recover.fetched', { epoch: view.epoch, records: run.records });
     this.#hooks.onFetched(view, revision, run.cursors!);
   }
 

@@ -5,7 +5,7 @@
  */
 import type { Peer } from '../core/peer.ts';
 import type { ClusterState } from '../core/state.ts';
-import { selfMember } from '../core/state.ts';
+import { isKnownGone, selfMember } from '../core/state.ts';
 import { PROTOCOL } from '../core/context.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
@@ -127,14 +127,7 @@ export class Restart {
     if (this.#leader.busy) return;
     if (this.#leader.leads) this.#writeFirst(read, view);
     else if (read.leader === undefined) this.#leader.campaign(read.viewRevision);
-    else if (this.#isGone(read.leader.node, read.leader.incarnation)) this.#leader.depose(read.leader.createRevision);
-  }
-
-  #isGone(node: string, incarnation: number): boolean {
-    const { context, peers } = this.#state;
-    if (node === context.options.self) return incarnation !== context.incarnation;
-    const peer = peers.get(node);
-    return peer !== undefined && (peer.refused || (peer.connected && peer.incarnation !== incarnation));
+    else if (isKnownGone(this.#state, read.leader)) this.#leader.depose(read.leader.createRevision);
   }
 
   #writeFirst(read: ClusterRead, view: View): void {

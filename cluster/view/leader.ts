@@ -9,7 +9,7 @@
  */
 import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isMember, memberNamed, otherMembers } from '../core/state.ts';
+import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { PROTOCOL } from '../core/context.ts';
 import type { EtcdOp } from '../core/ports.ts';
@@ -109,16 +109,7 @@ export class Leader {
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
     else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
-    else if (this.#isDead(read.leader.node, read.leader.incarnation)) this.depose(read.leader.createRevision);
-  }
-
-  /** The process of that incarnation is known to be gone. */
-  #isDead(node: string, incarnation: number): boolean {
-    const { context, peers } = this.#state;
-    if (node === context.options.self) return incarnation !== context.incarnation;
-    const peer = peers.get(node);
-    if (peer === undefined) return false;
-    return peer.refused || (peer.connected && peer.incarnation !== incarnation);
+    else if (isKnownGone(this.#state, read.leader)) this.depose(read.leader.createRevision);
   }
 
   /** Members only; after a power cut also a fit restarted node, which compares the view it saw. */
