@@ -59,7 +59,14 @@ export const ALLOCATIONS_PENDING_MAX = 1024;
 /** Leases that one turn ends; the others follow in the next turns. */
 export const LEASES_ENDED_PER_TICK_MAX = 256;
 
-/** A subnet that is out of addresses is reported this often at most. */
+/** What classes, scope and reservation make of a reply's content, kept ready; past it all is worked out again. */
+export const TERMS_CACHED_MAX = 16_384;
+
+/** Events about one client are repeated this often at most; clients remembered for that. */
+export const REPORT_AGAIN_MS = 60_000;
+export const REPORTED_ENTRIES = 4096;
+
+/** A network that is out of addresses is reported this often at most. */
 export const POOL_EXHAUSTED_EVENT_MS = 60_000;
 
 // ── DHCP sockets ────────────────────────────────────────────────────────────────────────────────

@@ -109,8 +109,8 @@ class NodeProcess {
     this.#clusterConfig = cluster === undefined ? this.#ownFile() : await this.#sharedConfig(cluster);
     checkTogether(this.#config, this.#clusterConfig);
     this.#store = new BindingStore(this.#disk);
-    const { maxClockSkewMs, subnets } = this.#clusterConfig;
-    this.#table = new LeaseTable(this.#store, subnets, { maxClockSkewMs, hashSeed: randomBytes(4).readUInt32BE() });
+    const { subnets } = this.#clusterConfig;
+    this.#table = new LeaseTable(this.#store, this.#clusterConfig, { hashSeed: randomBytes(4).readUInt32BE() });
     this.#table.load(readClock());
     this.#engine = new Engine({
       options: this.#clusterOptions(), config: this.#clusterConfig, store: this.#store, table: this.#table,

@@ -88,7 +88,7 @@ export class Engine {
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
     this.#forwarding = new Forwarding({
-      context: this.#context, core, server: this.server, config, waiting: this.#waiting,
+      context: this.#context, core, server: this.server, waiting: this.#waiting,
       make: (address, record) => this.#make(address, record), carryOut: (decision) => this.#carryOut(decision),
     });
   }

@@ -3,7 +3,6 @@
  * proposed to it and answered once it says that it is committed; a free address is borrowed from one
  * whose share has some. Over the link, or through the inbox while that is down.
  */
-import type { ClusterConfig } from '../../node/config/types.ts';
 import { isRecord, recordIncarnation, recordSeq, recordStamp } from '../../node/lease/record.ts';
 import type { AllocationRequest, Decision, ForwardedChange, OutgoingPacket, OwnChange } from '../../node/server/ports.ts';
 import type { DhcpServer } from '../../node/server/server.ts';
@@ -44,7 +43,6 @@ export interface ForwardingParts {
   readonly context: Context;
   readonly core: ClusterCore;
   readonly server: DhcpServer;
-  readonly config: ClusterConfig;
   readonly waiting: WaitingReplies;
   /** Makes a change of the own log; returns its number. */
   readonly make: (address: number, record: Buffer) => number;
@@ -95,9 +93,8 @@ export class Forwarding {
     } });
   }
 
-  borrow({ clientKey, id, owner, subnetIndex }: AllocationRequest): void {
-    const subnet = this.#parts.config.subnets[subnetIndex]!.network;
-    this.#post(owner, { $case: 'allocate', value: { id, subnet, client: clientKey, clientHash: 0 } });
+  borrow({ clientKey, clientSlot, id, owner, pools }: AllocationRequest): void {
+    this.#post(owner, { $case: 'allocate', value: { id, client: clientKey, clientSlot, pools: [...pools] } });
   }
 
   /** Once a turn: what can be made now, what is committed for others, what took too long. */
@@ -184,10 +181,9 @@ export class Forwarding {
     else waiting.dropAll(forwarded.packets, 'forward-refused');
   }
 
-  #onAllocate(from: string, { client, id, subnet }: Allocate): void {
-    const { config, context, core, server } = this.#parts;
-    const subnetIndex = config.subnets.findIndex(({ network }) => network === subnet);
-    const address = subnetIndex < 0 || !core.serving() ? 0 : server.allocateFor(subnetIndex, client, context.now);
+  #onAllocate(from: string, { client, clientSlot, id, pools }: Allocate): void {
+    const { context, server } = this.#parts;
+    const address = server.allocateFor(pools, client, clientSlot, context.now);
     this.#post(from, { $case: 'allocateResult', value: { id, address } });
   }
 

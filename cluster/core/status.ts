@@ -1,6 +1,7 @@
 /** What a node knows of itself and the cluster, as the snapshot that operators and metrics read. */
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { NodeStatus, PeerStatus, SubnetLeases } from '../../node/admin/status.ts';
+import { poolSize } from '../../node/allocation/pool-size.ts';
 import type { ClusterConfig, SubnetConfig } from '../../node/config/types.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import type { InterfaceInfo } from '../../node/server/ports.ts';
@@ -39,7 +40,7 @@ export function describeEngine(
       configured: clustered, reachable: clustered && etcdReachable(state),
       lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
     },
-    leases: config.subnets.map((subnet, index) => describeSubnet(engine, table, subnet, index)),
+    leases: config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
     interfaces: interfaces.map(({ name, addresses }) => ({
       name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
     })),
@@ -66,16 +67,17 @@ function describePeer(state: ClusterState, node: string): PeerStatus {
   };
 }
 
-function describeSubnet(engine: Engine, table: LeaseTable, subnet: SubnetConfig, index: number): SubnetLeases {
-  const freeBySlot = table.freeBySlot(index);
+function describeSubnet(engine: Engine, table: LeaseTable, subnet: SubnetConfig): SubnetLeases {
   const freeByOwner: Record<string, number> = {};
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const owner = engine.core.ownerOf(slot);
-    if (owner !== undefined) freeByOwner[owner] = (freeByOwner[owner] ?? 0) + freeBySlot[slot]!;
+  for (const { index } of subnet.pools) {
+    const freeBySlot = table.freeBySlot(index);
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const owner = engine.core.ownerOf(slot);
+      if (owner !== undefined) freeByOwner[owner] = (freeByOwner[owner] ?? 0) + freeBySlot[slot]!;
+    }
   }
-  const counts = table.counts(index);
   return {
-    subnet: subnet.name, ...counts, freeByOwner,
-    size: subnet.pools.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+    subnet: subnet.name, ...table.counts(subnet.index), freeByOwner,
+    size: subnet.pools.reduce((sum, pool) => sum + poolSize(pool), 0),
   };
 }

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { checkTogether, loadClusterConfig, loadNodeConfig } from '../config/load.ts';
+import { poolSize } from '../allocation/pool-size.ts';
 import type { ClusterConfig, NodeConfig } from '../config/types.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import type { CliOutput } from './output.ts';
@@ -75,9 +76,9 @@ function describeNode({ node, interfaces, http, cluster }: NodeConfig): string {
   ].join('; ');
 }
 
-function describeCluster({ nodes, subnets }: ClusterConfig): string {
-  const addresses = subnets.flatMap(({ pools }) => pools).reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  const reservations = subnets.reduce((sum, subnet) => sum + subnet.reservations.length, 0);
+function describeCluster({ nodes, pools, reservations: reserved, subnets }: ClusterConfig): string {
+  const addresses = pools.reduce((sum, pool) => sum + poolSize(pool), 0);
+  const reservations = reserved.length;
   return [
     nodes.length === 0 ? 'no nodes named (a single node)' : `nodes ${nodes.map(({ id, weight }) => `${id} (weight ${weight})`).join(', ')}`,
     `subnets ${subnets.map(({ name }) => name).join(', ') || 'none'}`,

@@ -53,7 +53,7 @@ const EMPTY = Buffer.alloc(0);
 export class DhcpMessage {
   /** What was parsed last; valid as long as the caller's buffer is. */
   bytes: Buffer = EMPTY;
-  /** Option 53; 0 when absent. */
+  /** Option 53; 0 when absent: then it is from a BOOTP client (RFC 1534 §3). */
   type = 0;
   /**
    * By option code, the position of the length byte: 0 absent, negative where the option occurs more
@@ -79,7 +79,10 @@ export class DhcpMessage {
     if (bytes.length > MESSAGE_BYTES_MAX) return 'too-long';
     if (bytes[0] !== op) return 'bad-op';
     if (bytes[2]! > CHADDR_BYTES) return 'bad-hlen';
-    if (readU32(bytes, COOKIE_AT) !== MAGIC_COOKIE) return 'bad-magic';
+    const cookie = readU32(bytes, COOKIE_AT);
+    // RFC 951 §3: a BOOTP client that has nothing to say there leaves the vendor area zero.
+    if (cookie === 0) return undefined;
+    if (cookie !== MAGIC_COOKIE) return 'bad-magic';
 
     if (!this.#scan(bytes, OPTIONS_AT, bytes.length)) return 'option-truncated';
     const overload = this.#at[OptionCode.OVERLOAD]!;
@@ -122,7 +125,8 @@ export class DhcpMessage {
     const positions = this.#at;
     let at = positions[OptionCode.MESSAGE_TYPE]!;
     if (at !== 0) {
-      if (at < 0 || bytes[at] !== 1) return 'bad-message-type';
+      // 0 is nobody's message type, and stands for its absence.
+      if (at < 0 || bytes[at] !== 1 || bytes[at + 1] === 0) return 'bad-message-type';
       this.type = bytes[at + 1]!;
     }
     at = positions[OptionCode.SERVER_IDENTIFIER]!;

@@ -3,9 +3,10 @@
  * buffer; the rest is laid out by `planOverload` first.
  *
  * Invariants: the message type comes first, relay agent information last (RFC 3046 §2.2), the options
- * field and each overloaded field end with the end option, and the message has at least 300 bytes.
+ * field and each overloaded field end with the end option, and the message has at least 300 bytes. A
+ * boot field that is set is never used for options.
  */
-import type { OptionValue } from '../config/types.ts';
+import type { BootFields, OptionValue } from '../config/types.ts';
 import {
   BOOTREPLY, CHADDR_BYTES, COOKIE_AT, FILE_AT, FILE_BYTES, MAGIC_COOKIE, OPTIONS_AT, OptionCode,
   SNAME_AT, SNAME_BYTES,
@@ -17,11 +18,12 @@ export const REPLY_BYTES_MIN = 300;
 
 export interface ReplyFields {
   readonly request: DhcpMessage;
-  /** Option 53. */
+  /** Option 53; 0: a reply to a BOOTP client, without it and without option overload. */
   readonly type: number;
   readonly ciaddr: number;
   readonly yiaddr: number;
-  readonly siaddr: number;
+  /** 'siaddr', 'sname' and 'file'; undefined: none. */
+  readonly boot: BootFields | undefined;
   /**
    * In the order in which they matter, the server identifier first. Option 53 and relay agent
    * information in here are passed over, since they have fields of their own.
@@ -61,7 +63,7 @@ const PIECE_BYTES_MAX = 255;
  */
 export function encodeReply(fields: ReplyFields): Buffer {
   const { options, relayAgentInformation } = fields;
-  let needed = OPTIONS_AT + TYPE_BYTES + END_BYTES;
+  let needed = OPTIONS_AT + typeBytes(fields) + END_BYTES;
   for (let i = 0; i < options.length; i++) {
     const { code, value } = options[i]!;
     if (!isOwn(code)) needed += encodedBytes(value.length);
@@ -84,7 +86,7 @@ function encodeOverloaded(fields: ReplyFields): Buffer {
   const { relayAgentInformation } = fields;
   const plan = planOverload(fields);
   const overload = (plan.file.length > 0 ? 1 : 0) | (plan.sname.length > 0 ? 2 : 0);
-  let needed = OPTIONS_AT + TYPE_BYTES + (overload === 0 ? 0 : OVERLOAD_BYTES) + sizeOf(plan.options) + END_BYTES;
+  let needed = OPTIONS_AT + typeBytes(fields) + (overload === 0 ? 0 : OVERLOAD_BYTES) + sizeOf(plan.options) + END_BYTES;
   if (relayAgentInformation !== undefined) needed += encodedBytes(relayAgentInformation.length);
 
   const reply = Buffer.allocUnsafe(Math.max(needed, REPLY_BYTES_MIN));
@@ -110,10 +112,15 @@ function encodeOverloaded(fields: ReplyFields): Buffer {
  */
 function planOverload(fields: ReplyFields): Plan {
   const plan: Plan = { options: [], file: [], sname: [] };
-  let room = Math.max(fields.maxBytes, REPLY_BYTES_MIN) - OPTIONS_AT - TYPE_BYTES - OVERLOAD_BYTES - END_BYTES;
+  let room = Math.max(fields.maxBytes, REPLY_BYTES_MIN) - OPTIONS_AT - typeBytes(fields) - OVERLOAD_BYTES - END_BYTES;
   if (fields.relayAgentInformation !== undefined) room -= encodedBytes(fields.relayAgentInformation.length);
   for (const { code, value } of fields.options) if (isRequired(code)) room -= encodedBytes(value.length);
-  const rooms = [room, FILE_BYTES - END_BYTES, SNAME_BYTES - END_BYTES];
+  const { boot, type } = fields;
+  const rooms = [
+    room,
+    type === 0 || (boot !== undefined && boot.bootFileName.length > 0) ? 0 : FILE_BYTES - END_BYTES,
+    type === 0 || (boot !== undefined && boot.serverHostname.length > 0) ? 0 : SNAME_BYTES - END_BYTES,
+  ];
   const places = [plan.options, plan.file, plan.sname];
 
   for (const { code, value } of fields.options) {
@@ -200,13 +207,25 @@ function writeHeader(reply: Buffer, fields: ReplyFields): number {
   reply[11] = bytes[11]!;
   writeU32(reply, 12, fields.ciaddr);
   writeU32(reply, 16, fields.yiaddr);
-  writeU32(reply, 20, fields.siaddr);
   copyBytes(bytes, 24, reply, 24, 4 + CHADDR_BYTES); // giaddr and chaddr
+  if (fields.boot !== undefined) writeBoot(reply, fields.boot);
   writeU32(reply, COOKIE_AT, MAGIC_COOKIE);
+  if (fields.type === 0) return OPTIONS_AT;
   reply[OPTIONS_AT] = OptionCode.MESSAGE_TYPE;
   reply[OPTIONS_AT + 1] = 1;
   reply[OPTIONS_AT + 2] = fields.type;
   return OPTIONS_AT + TYPE_BYTES;
+}
+
+/** RFC 2131 §2: 'sname' and 'file' are null-terminated strings. */
+function writeBoot(reply: Buffer, { nextServer, serverHostname, bootFileName }: BootFields): void {
+  writeU32(reply, 20, nextServer);
+  copyBytes(serverHostname, 0, reply, SNAME_AT, Math.min(serverHostname.length, SNAME_BYTES - 1));
+  copyBytes(bootFileName, 0, reply, FILE_AT, Math.min(bootFileName.length, FILE_BYTES - 1));
+}
+
+function typeBytes({ type }: ReplyFields): number {
+  return type === 0 ? 0 : TYPE_BYTES;
 }
 
 function writeOption(reply: Buffer, start: number, code: number, value: Buffer): number {

@@ -10,7 +10,6 @@ export interface PendingAllocation {
   readonly id: number;
   /** With a copy of the bytes: the packet's own buffer is used again. */
   readonly packet: ReceivedPacket;
-  readonly subnetIndex: number;
   /** The owners asked so far, the one that has not answered yet included. */
   readonly asked: readonly string[];
 }
@@ -19,7 +18,7 @@ export class Allocations {
   /** By id, oldest first. */
   readonly #pending = new Map<number, PendingAllocation>();
   #lastId = 0;
-  /** When a subnet was last reported as out of addresses, by its index. */
+  /** When a network was last reported as out of addresses, by its index. */
   readonly #reportedAt = new Map<number, number>();
 
   get size(): number {
@@ -27,7 +26,7 @@ export class Allocations {
   }
 
   /** Remembers the packet; returns the id to ask with, and whether the oldest had to give way. */
-  add(packet: ReceivedPacket, subnetIndex: number, asked: readonly string[]): { id: number; evicted: boolean } {
+  add(packet: ReceivedPacket, asked: readonly string[]): { id: number; evicted: boolean } {
     let evicted = false;
     if (this.#pending.size >= ALLOCATIONS_PENDING_MAX) {
       for (const oldest of this.#pending.keys()) {
@@ -37,7 +36,7 @@ export class Allocations {
       }
     }
     const id = ++this.#lastId;
-    this.#pending.set(id, { id, packet: { ...packet, bytes: Buffer.from(packet.bytes) }, subnetIndex, asked });
+    this.#pending.set(id, { id, packet: { ...packet, bytes: Buffer.from(packet.bytes) }, asked });
     return { id, evicted };
   }
 
@@ -59,11 +58,11 @@ export class Allocations {
     return dropped;
   }
 
-  /** Whether to report that the subnet is out of addresses: not again and again. */
-  reportExhausted(subnetIndex: number, now: Now): boolean {
-    const before = this.#reportedAt.get(subnetIndex);
+  /** Whether to report that the network is out of addresses: not again and again. */
+  reportExhausted(networkIndex: number, now: Now): boolean {
+    const before = this.#reportedAt.get(networkIndex);
     if (before !== undefined && now.mono - before < POOL_EXHAUSTED_EVENT_MS) return false;
-    this.#reportedAt.set(subnetIndex, now.mono);
+    this.#reportedAt.set(networkIndex, now.mono);
     return true;
   }
 }

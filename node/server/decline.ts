@@ -6,7 +6,7 @@ import { BindingState, encodeRecord, recordState, withState } from '../lease/rec
 import type { DropReason } from '../telemetry/counters.ts';
 import { wallSeconds } from '../time.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, dropWith, isClients } from './exchange.ts';
+import { drop, dropWith, isClients, isReservedFor } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { change } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -26,7 +26,7 @@ export function onDecline(context: ServerContext, x: Exchange): Decision {
   if (refusal !== undefined) {
     return dropWith(context, refusal, exchangeEvent('dhcp.refused', x, address, { message: 'decline', reason: refusal }));
   }
-  const made = change(context, address, active === undefined ? offeredBinding(context, x, address) : abandoned(x, active));
+  const made = change(context, address, active === undefined ? offeredBinding(x, address) : abandoned(x, active));
   if (made === undefined) return drop(context, 'not-serving');
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.declined', x, address, { node: context.cluster.self })] };
 }
@@ -43,11 +43,11 @@ function abandoned(x: Exchange, active: Buffer): Buffer {
 }
 
 /** The client was offered the address and has no lease on it. */
-function offeredBinding(context: ServerContext, x: Exchange, address: number): Buffer {
+function offeredBinding(x: Exchange, address: number): Buffer {
   const { message } = x;
   const second = wallSeconds(x.now.wall);
   return encodeRecord({
-    state: BindingState.ABANDONED, hasClientIdentifier: x.byClientIdentifier, reserved: context.table.isReserved(address),
+    state: BindingState.ABANDONED, hasClientIdentifier: x.byClientIdentifier, reserved: isReservedFor(x, address),
     htype: message.htype, chaddr: message.chaddr(), clientKey: x.clientKey, stateSince: second, lastTransaction: second,
     expires: second, leaseSeconds: 0, xid: message.xid, relayAgentInformation: EMPTY, hostname: EMPTY,
   });

@@ -20,9 +20,9 @@ export function recordEvent(id: EventId, address: number, record: Buffer, subnet
   return { id, fields: { address: formatIpv4(address), hardware, client: recordClientKey(record).toString('hex'), subnet } };
 }
 
-/** A subnet has no address left for a client: there is none to name. */
+/** A network has no address left for a client: there is none to name. */
 export function exhaustedEvent(x: Exchange): Occurrence {
-  return { id: 'pool.exhausted', fields: { subnet: x.subnet.name, hardware: hardwareOf(x.message), client: x.clientKey.toString('hex') } };
+  return { id: 'pool.exhausted', fields: { network: x.network.name, hardware: hardwareOf(x.message), client: x.clientKey.toString('hex') } };
 }
 
 function hardwareOf(message: DhcpMessage): string {

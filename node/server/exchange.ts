@@ -1,23 +1,35 @@
 /** What the handlers of the message types share: the parts of the server, and the packet at hand. */
 import type { OfferBook } from '../allocation/offers.ts';
 import { rfc3074Hash } from '../allocation/rfc3074.ts';
+import { mayPass } from '../classes/matcher.ts';
+import type { ClassMatcher, ClassSet } from '../classes/matcher.ts';
 import type { DhcpMessage } from '../codec/message.ts';
-import type { ClusterConfig, Reservation, SubnetConfig } from '../config/types.ts';
+import type { ClusterConfig, NetworkConfig, Reservation, SubnetConfig } from '../config/types.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { recordClientKey } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Occurrence } from '../telemetry/events.ts';
+import { CLASS_SETS_MAX } from '../limits.ts';
 import type { Now } from '../time.ts';
 import type { Allocations } from './allocations.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import type { Replies } from './replies.ts';
 import type { Responsibility } from './responsibility.ts';
+import type { Terms, TermsBook } from './terms.ts';
+import type { Throttle } from './throttle.ts';
 import type { Transactions } from './transactions.ts';
 
-export interface ServerContext {
+/** What follows from the configuration, and is made anew with another one. */
+export interface Configured {
   readonly config: ClusterConfig;
+  readonly matcher: ClassMatcher;
+  readonly terms: TermsBook;
+  readonly poolChoice: PoolChoice;
+}
+
+export interface ServerContext extends Configured {
   readonly table: LeaseTable;
   readonly offers: OfferBook;
   readonly cluster: ClusterView;
@@ -28,15 +40,22 @@ export interface ServerContext {
   readonly responsibility: Responsibility;
   readonly transactions: Transactions;
   readonly allocations: Allocations;
+  /** Clients that share an identifier, as far as they were reported. */
+  readonly clones: Throttle;
 }
 
 /** One request. Nothing in it outlives the step: the packet's buffer is used again. */
 export interface Exchange {
   readonly packet: ReceivedPacket;
   readonly message: DhcpMessage;
+  readonly network: NetworkConfig;
+  /** Where the request came from; the client's address may be in another subnet of the network. */
   readonly subnet: SubnetConfig;
-  readonly subnetIndex: number;
-  /** Who the client is : see `identity` in the configuration. */
+  readonly classes: ClassSet;
+  readonly reservation: Reservation | undefined;
+  /** Option 82 as received, or as the binding has it of a client that renews past its relay. */
+  readonly relayAgentInformation: Buffer | undefined;
+  /** Who the client is: see `identity` in the configuration. */
   readonly clientKey: Buffer;
   /** Option 61 made the key, not the hardware address. */
   readonly byClientIdentifier: boolean;
@@ -48,15 +67,60 @@ export function clientSlot(x: Exchange): number {
   return rfc3074Hash(x.byClientIdentifier ? x.clientKey : x.message.chaddr());
 }
 
-/** What is reserved for this client in its subnet. */
-export function reservationOf(context: ServerContext, x: Exchange): Reservation | undefined {
-  if (x.subnet.reservations.length === 0) return undefined;
-  return context.table.reservedFor(x.subnetIndex, x.message.htype, x.message.chaddr(), x.message.option(61));
-}
-
 /** Whether the record names this very client. */
 export function isClients(record: Buffer, clientKey: Uint8Array): boolean {
   return sameBytes(recordClientKey(record), clientKey);
+}
+
+export function isReservedFor(x: Exchange, address: number): boolean {
+  return x.reservation !== undefined && x.reservation.address === address;
+}
+
+/** Whether the client may be given the address now: as the table knows it, and as its classes let it. */
+export function mayGive(context: ServerContext, x: Exchange, address: number): boolean {
+  const reserved = isReservedFor(x, address);
+  return context.table.mayGive(address, x.clientKey, x.network.index, x.now, reserved) && (reserved || mayUse(context, x, address));
+}
+
+/** A reservation stands above what classes are let into. */
+function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
+  if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;
+  const pool = table.poolOf(address);
+  return pool < 0 || mayPass(x.classes, config.pools[pool]!.guard);
+}
+
+/** What the client is told with this address; with address 0, of where it is. */
+export function termsOf({ config, table, terms }: ServerContext, x: Exchange, address: number): Terms {
+  const subnet = config.subnets[table.subnetOf(address)] ?? x.subnet;
+  const pool = table.poolOf(address);
+  return terms.of(subnet, pool < 0 ? subnet.scope : config.pools[pool]!.scope, x.classes, x.reservation);
+}
+
+/** Which pools a client may be given an address from, its own subnet's first. Kept by subnet and classes. */
+export class PoolChoice {
+  readonly #networks: readonly NetworkConfig[];
+  readonly #known: Map<ClassSet, readonly number[]>[];
+
+  constructor({ networks, subnets }: ClusterConfig) {
+    this.#networks = networks;
+    this.#known = subnets.map(() => new Map());
+  }
+
+  /** Indexes into `ClusterConfig.pools`. */
+  of({ index, networkIndex }: SubnetConfig, classes: ClassSet): readonly number[] {
+    const known = this.#known[index]!;
+    let pools = known.get(classes);
+    if (pools === undefined) {
+      const { subnets } = this.#networks[networkIndex]!;
+      pools = subnets
+        .toSorted((a, b) => Number(b.index === index) - Number(a.index === index))
+        .filter(({ guard }) => mayPass(classes, guard))
+        .flatMap((subnet) => subnet.pools.filter(({ guard }) => mayPass(classes, guard)).map((pool) => pool.index));
+      if (known.size >= CLASS_SETS_MAX) known.clear();
+      known.set(classes, pools);
+    }
+    return pools;
+  }
 }
 
 /** Counts a packet that gets no answer; the one place where a handler ends without a reply. */

@@ -1,21 +1,29 @@
-/** Granting and renewing: the change of the binding, and the DHCPACK that waits for it. */
+/** Granting and renewing: the change of the binding, and the reply that waits for it. */
 import { HOSTNAME_BYTES_MAX } from '../limits.ts';
 import {
-  BindingState, encodeRecord, recordExpires, recordLeaseSeconds, recordSection, recordState, recordStateSince, SectionKind,
+  BindingState, encodeRecord, recordChaddr, recordExpires, recordLastTransaction, recordLeaseSeconds, recordSection, recordState,
+  recordStateSince, SectionKind,
 } from '../lease/record.ts';
+import { sameBytes } from '../lease/fingerprint.ts';
 import { INFINITE_SECONDS, wallSeconds, wallSecondsUp } from '../time.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop } from './exchange.ts';
+import { drop, isClients, isReservedFor, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
-import type { Decision } from './ports.ts';
+import type { Decision, GrantReply } from './ports.ts';
 import type { ClientState } from './request.ts';
+import { leaseSecondsFor } from './terms.ts';
+import type { Terms } from './terms.ts';
+import { isSameTransaction } from './transactions.ts';
 
 const HOST_NAME = 12;
-const RELAY_AGENT_INFORMATION = 82;
+const LEASE_TIME = 51;
 const EMPTY = Buffer.alloc(0);
 const NO_EVENTS: readonly Occurrence[] = Object.freeze([]);
+
+/** A message of these types is answered by a grant: a DHCPREQUEST, or one that gets its address at once. */
+type GrantState = ClientState | 'RAPID-COMMIT' | 'BOOTP';
 
 /**
  * Who makes a change of the address's binding: this node now, or the owner that the view names. That
@@ -29,28 +37,47 @@ export function change(context: ServerContext, address: number, record: Buffer):
   return owner === undefined ? undefined : { changes: NOTHING.changes, forwarded: [{ owner, address, record }] };
 }
 
+/** How long the client's lease is to be: a BOOTP client's has no end. */
+export function leaseSecondsOf({ message }: Exchange, terms: Terms): number {
+  return message.type === 0 ? INFINITE_SECONDS : leaseSecondsFor(terms.lease, message.optionU32(LEASE_TIME));
+}
+
+/** The lease of a client that was not offered it: a DHCPDISCOVER with rapid commit, a BOOTP request. */
+export function grantChosen(context: ServerContext, x: Exchange, address: number): Decision {
+  const record = context.table.read(address);
+  const own = record !== undefined && isClients(record, x.clientKey) ? record : undefined;
+  if (own !== undefined && isSameTransaction(own, x.message.xid, x.now)) return answerAgain(context, x, address, own);
+  if (context.transactions.isUnderWay(address, x.message.xid, x.now)) return drop(context, 'duplicate');
+  return grant(context, x, address, own, x.message.type === 0 ? 'BOOTP' : 'RAPID-COMMIT');
+}
+
 /** `own`: the client's own record of the address, if it has one. */
-export function grant(context: ServerContext, x: Exchange, address: number, own: Buffer | undefined, clientState: ClientState): Decision {
-  const { leaseSeconds } = x.subnet;
-  const renewed = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
+export function grant(context: ServerContext, x: Exchange, address: number, own: Buffer | undefined, clientState: GrantState): Decision {
+  const terms = termsOf(context, x, address);
+  const leaseSeconds = leaseSecondsOf(x, terms);
+  const active = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
   const extending = clientState === 'RENEWING' || clientState === 'REBINDING';
-  const made = change(context, address, bindingOf(context, x, address, renewed, extending));
+  const fields = clientFields(x, extending ? active : undefined);
+  if (active !== undefined && isFresh(active, x, terms, leaseSeconds, fields)) return answerAgain(context, x, address, active);
+
+  const made = change(context, address, bindingOf(x, address, leaseSeconds, active, fields));
   if (made === undefined) return drop(context, 'not-serving');
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
-  const reply = context.replies.grant(x, address, leaseSeconds);
   return {
     changes: made.changes, forwarded: made.forwarded, allocations: NOTHING.allocations, sendNow: NOTHING.sendNow,
-    sendOnCommit: [{ address, reply, confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm,
-    events: context.logLeases
-      ? [exchangeEvent(renewed !== undefined ? 'lease.renewed' : 'lease.granted', x, address, { clientState, leaseSeconds })]
-      : NO_EVENTS,
+    sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm,
+    events: eventsOf(context, x, address, active, clientState, leaseSeconds),
   };
 }
 
-/** A copy of a request that was granted: nothing changes, the reply waits for what the first one stored. */
+/** A request that changes nothing (a copy, or a renewal very soon): the reply waits for what is stored. */
 export function answerAgain(context: ServerContext, x: Exchange, address: number, record: Buffer): Decision {
-  const reply = context.replies.grant(x, address, remainingSeconds(record, x));
+  const reply = replyOf(context, x, termsOf(context, x, address), address, remainingSeconds(record, x));
   return { ...NOTHING, sendOnCommit: [{ address, reply, confirm: true }] };
+}
+
+function replyOf(context: ServerContext, x: Exchange, terms: Terms, address: number, leaseSeconds: number): GrantReply {
+  return x.message.type === 0 ? context.replies.bootp(x, terms, address) : context.replies.grant(x, terms, address, leaseSeconds);
 }
 
 /** The client counts from when it sent this copy, which is later than when the lease was counted from. */
@@ -60,30 +87,67 @@ function remainingSeconds(record: Buffer, x: Exchange): number {
   return Math.max(0, Math.min(expires - wallSecondsUp(x.now.wall), recordLeaseSeconds(record)));
 }
 
-/** `renewed`: the lease that the client has; `extending`: it sent no more than it takes to extend it. */
-function bindingOf(context: ServerContext, x: Exchange, address: number, renewed: Buffer | undefined, extending: boolean): Buffer {
-  const { message, subnet, now } = x;
-  const { leaseSeconds } = subnet;
+/** What the client and its relay say of themselves, as it is kept with the binding. */
+interface ClientFields {
+  readonly relayAgentInformation: Buffer;
+  readonly hostname: Buffer;
+}
+
+/** `extended`: the lease of a client that sent no more than it takes to extend it. */
+function clientFields({ message, relayAgentInformation }: Exchange, extended: Buffer | undefined): ClientFields {
+  const hostname = message.option(HOST_NAME) ?? (extended === undefined ? EMPTY : recordSection(extended, SectionKind.hostname));
+  return {
+    relayAgentInformation: relayAgentInformation ?? EMPTY,
+    hostname: hostname.length > HOSTNAME_BYTES_MAX ? hostname.subarray(0, HOSTNAME_BYTES_MAX) : hostname,
+  };
+}
+
+/** Whether the lease is so young, and nothing about it different, that it need not be written anew (`leaseCache`). */
+function isFresh(active: Buffer, x: Exchange, { scope }: Terms, leaseSeconds: number, fields: ClientFields): boolean {
+  if (recordLeaseSeconds(active) !== leaseSeconds) return false;
+  if (leaseSeconds !== INFINITE_SECONDS) {
+    if (scope.leaseCache === 0) return false;
+    const age = wallSeconds(x.now.wall) - recordLastTransaction(active);
+    if (age < 0 || age >= leaseSeconds * scope.leaseCache) return false;
+  } else if (x.message.type !== 0) return false;
+  return sameBytes(recordSection(active, SectionKind.relayAgentInformation), fields.relayAgentInformation) &&
+    sameBytes(recordSection(active, SectionKind.hostname), fields.hostname) && sameBytes(recordChaddr(active), x.message.chaddr());
+}
+
+/** `active`: the lease that the client has. */
+function bindingOf(x: Exchange, address: number, leaseSeconds: number, active: Buffer | undefined, fields: ClientFields): Buffer {
+  const { message, now } = x;
   const second = wallSeconds(now.wall);
   const end = wallSecondsUp(now.wall) + leaseSeconds;
-  // A unicast renewal passes no relay: what the relay said of the client stays known (RFC 3046 §2.2).
-  const kept = extending ? renewed : undefined;
-  const information = message.option(RELAY_AGENT_INFORMATION) ??
-    (kept === undefined ? EMPTY : recordSection(kept, SectionKind.relayAgentInformation));
-  const hostname = message.option(HOST_NAME) ?? (kept === undefined ? EMPTY : recordSection(kept, SectionKind.hostname));
   return encodeRecord({
     state: BindingState.ACTIVE,
     hasClientIdentifier: x.byClientIdentifier,
-    reserved: subnet.reservations.length > 0 && context.table.isReserved(address),
+    reserved: isReservedFor(x, address),
     htype: message.htype,
     chaddr: message.chaddr(),
     clientKey: x.clientKey,
-    stateSince: renewed === undefined ? second : recordStateSince(renewed),
+    stateSince: active === undefined ? second : recordStateSince(active),
     lastTransaction: second,
     expires: leaseSeconds === INFINITE_SECONDS || end >= INFINITE_SECONDS ? INFINITE_SECONDS : end,
     leaseSeconds,
     xid: message.xid,
-    relayAgentInformation: information,
-    hostname: hostname.length > HOSTNAME_BYTES_MAX ? hostname.subarray(0, HOSTNAME_BYTES_MAX) : hostname,
+    ...fields,
   });
+}
+
+function eventsOf(
+  context: ServerContext, x: Exchange, address: number, active: Buffer | undefined, clientState: GrantState, leaseSeconds: number,
+): readonly Occurrence[] {
+  const cloned = active !== undefined && x.byClientIdentifier && !sameBytes(recordChaddr(active), x.message.chaddr());
+  if (!cloned && !context.logLeases) return NO_EVENTS;
+  const events: Occurrence[] = [];
+  if (cloned) {
+    context.counters.identifierConflicts++;
+    const hardware = recordChaddr(active).toString('hex');
+    if (context.clones.report(x.clientKey, x.now)) events.push(exchangeEvent('client.identifier-conflict', x, address, { otherHardware: hardware }));
+  }
+  if (context.logLeases) {
+    events.push(exchangeEvent(active !== undefined ? 'lease.renewed' : 'lease.granted', x, address, { clientState, leaseSeconds }));
+  }
+  return events;
 }

@@ -1,6 +1,6 @@
 /** DHCPINFORM (RFC 2131 §4.3.5): the parameters of the client's segment; nothing is allocated. */
 import { exchangeEvent } from './describe.ts';
-import { drop, dropWith } from './exchange.ts';
+import { drop, dropWith, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
@@ -15,9 +15,9 @@ export function onInform(context: ServerContext, x: Exchange): Decision {
   // A client that leaves 'ciaddr' empty is still reached at the address it sends from.
   const address = message.ciaddr !== 0 || message.giaddr !== 0 ? message.ciaddr : packet.sourceAddress;
   if (address === 0) return drop(context, 'no-address');
-  if (!x.subnet.authoritative) {
+  if (!x.network.authoritative) {
     const event = exchangeEvent('dhcp.refused', x, address, { message: 'inform', reason: 'not-authoritative' });
     return dropWith(context, 'not-authoritative', event);
   }
-  return { ...NOTHING, sendNow: [context.replies.inform(x, address)], events: [exchangeEvent('dhcp.inform', x, address)] };
+  return { ...NOTHING, sendNow: [context.replies.inform(x, termsOf(context, x, address), address)], events: [exchangeEvent('dhcp.inform', x, address)] };
 }

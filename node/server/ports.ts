@@ -69,8 +69,10 @@ export interface ForwardedChange extends OwnChange {
 export interface AllocationRequest {
   readonly id: number;
   readonly owner: string;
-  readonly subnetIndex: number;
+  /** The pools that the client may use, the preferred ones first, by `PoolConfig.id`. */
+  readonly pools: readonly number[];
   readonly clientKey: Buffer;
+  readonly clientSlot: number;
 }
 
 /**

@@ -2,20 +2,21 @@
  * Answers: which options, in which order, and where they go. The only place where a packet becomes a
  * provisional, a grant or a confirmed reply.
  *
- * The options that depend on nothing but the subnet, the server identifier and the parameter request
+ * The options that depend on nothing but the terms, the server identifier and the parameter request
  * list are put in order once and kept; a reply only adds what is the client's own.
  */
-import { HTYPE_ETHERNET, prefixMask } from '../codec/address.ts';
+import { HTYPE_ETHERNET } from '../codec/address.ts';
 import { MessageType, OptionCode } from '../codec/message.ts';
 import { encodeReply } from '../codec/reply.ts';
-import type { ClusterConfig, OptionValue, SubnetConfig } from '../config/types.ts';
+import type { OptionValue } from '../config/types.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import { OPTION_LISTS_CACHED, PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX } from '../limits.ts';
 import type { Counters } from '../telemetry/counters.ts';
-import { INFINITE_SECONDS } from '../time.ts';
 import type { Exchange } from './exchange.ts';
 import type { ConfirmedReply, GrantReply, OutgoingPacket, ProvisionalReply, ReceivedPacket } from './ports.ts';
 import { serverIdentifierOverride } from './responsibility.ts';
+import { renewalTimes } from './terms.ts';
+import type { Terms } from './terms.ts';
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -25,23 +26,30 @@ const ETHERNET_ADDRESS_BYTES = 6;
 const IP_AND_UDP_BYTES = 28;
 /** RFC 2131 §2: every client takes an IP datagram of 576 bytes. */
 const DATAGRAM_BYTES_MIN = 576;
+/** RFC 1542 §2.1: a BOOTP message has 300 bytes, and no client takes more. */
+const BOOTP_BYTES_MAX = 300;
 
 const SUBNET_MASK = 1;
 const ROUTERS = 3;
-const HOST_NAME = 12;
 const MESSAGE = 56;
 const RENEWAL_TIME = 58;
 const REBINDING_TIME = 59;
+const RAPID_COMMIT = 80;
+/** RFC 8925 §3.1. */
+export const V6_ONLY_PREFERRED = 108;
+export const AUTO_CONFIGURE = 116;
 /** 54, 51, 58, 59: where the lease's own options begin and end in a list. */
 const LEASE_OPTIONS = 4;
 const SERVER_IDENTIFIER_ONLY = 1;
 
 const EMPTY: Buffer = Buffer.alloc(0);
+const DO_NOT_AUTO_CONFIGURE: OptionValue = { code: AUTO_CONFIGURE, value: Buffer.of(0) };
 
 interface OptionList {
-  readonly subnetIndex: number;
+  readonly terms: Terms;
   readonly serverIdentifier: number;
-  readonly withLease: boolean;
+  /** Undefined: without options of a lease. */
+  readonly leaseSeconds: number | undefined;
   /** The parameter request list, in the client's order; undefined where the client sent none. */
   readonly requested: Buffer | undefined;
   /** A reply adds to it and the next one cuts it off again at `fixed`. */
@@ -51,37 +59,54 @@ interface OptionList {
   readonly fixedBytes: number;
 }
 
+/** What a reply has beside what terms and request say. */
+interface Extras {
+  readonly leaseSeconds?: number;
+  readonly rapidCommit?: boolean;
+  /** RFC 2563 §2: the client asks whether it may give itself an address; the configured answer, or no. */
+  readonly answersAutoConfigure?: boolean;
+}
+
 export class Replies {
-  readonly #subnets: readonly SubnetConfig[];
   readonly #counters: Counters;
-  readonly #hostnames = new Map<number, Buffer>();
   readonly #lists: (OptionList | undefined)[] = Array.from({ length: OPTION_LISTS_CACHED }, () => undefined);
   readonly #clientIdentifier: { code: number; value: Buffer } = { code: OptionCode.CLIENT_IDENTIFIER, value: EMPTY };
 
-  constructor(config: ClusterConfig, counters: Counters) {
-    this.#subnets = config.subnets;
+  constructor(counters: Counters) {
     this.#counters = counters;
-    for (const subnet of config.subnets) {
-      for (const { address, hostname } of subnet.reservations) {
-        if (hostname !== undefined) this.#hostnames.set(address, Buffer.from(hostname));
-      }
-    }
   }
 
-  offer(x: Exchange, address: number): ProvisionalReply {
-    const bytes = this.#encode(x, MessageType.OFFER, 0, address, x.subnet.leaseSeconds);
-    return leased(x, address, bytes) as ProvisionalReply;
+  offer(x: Exchange, terms: Terms, address: number, leaseSeconds: number): ProvisionalReply {
+    return leased(x, address, this.#encode(x, MessageType.OFFER, 0, address, terms, { leaseSeconds })) as ProvisionalReply;
+  }
+
+  /** A DHCPOFFER of 0.0.0.0: the client is told something (RFC 8925 §3.3, RFC 2563 §2), and gets no address. */
+  offerNothing(x: Exchange, terms: Terms, leaseSeconds: number | undefined): ProvisionalReply {
+    const answersAutoConfigure = x.message.has(AUTO_CONFIGURE);
+    const extras = leaseSeconds === undefined ? { answersAutoConfigure } : { answersAutoConfigure, leaseSeconds };
+    const bytes = this.#encode(x, MessageType.OFFER, 0, 0, terms, extras);
+    const { message, packet } = x;
+    // There is no address to send it to.
+    if (message.giaddr === 0) return outgoing(packet, bytes, BROADCAST_ADDRESS, CLIENT_PORT) as ProvisionalReply;
+    return toRelay(x, bytes) as ProvisionalReply;
   }
 
   /** `leaseSeconds`: from now to the lease's end, so that the client's clock ends first. */
-  grant(x: Exchange, address: number, leaseSeconds: number): GrantReply {
-    const bytes = this.#encode(x, MessageType.ACK, x.message.ciaddr, address, leaseSeconds);
+  grant(x: Exchange, terms: Terms, address: number, leaseSeconds: number): GrantReply {
+    const { message } = x;
+    const rapidCommit = message.type === MessageType.DISCOVER;
+    const bytes = this.#encode(x, MessageType.ACK, rapidCommit ? 0 : message.ciaddr, address, terms, { leaseSeconds, rapidCommit });
     return leased(x, address, bytes) as GrantReply;
   }
 
+  /** To a BOOTP client (RFC 951 §7.3), which knows nothing of leases. */
+  bootp(x: Exchange, terms: Terms, address: number): GrantReply {
+    return leased(x, address, this.#encode(x, 0, x.message.ciaddr, address, terms, {})) as GrantReply;
+  }
+
   /** RFC 2131 §4.3.5: to the address in 'ciaddr', with neither 'yiaddr' nor a lease time. */
-  inform(x: Exchange, address: number): ProvisionalReply {
-    const bytes = this.#encode(x, MessageType.ACK, x.message.ciaddr, 0, undefined);
+  inform(x: Exchange, terms: Terms, address: number): ProvisionalReply {
+    const bytes = this.#encode(x, MessageType.ACK, x.message.ciaddr, 0, terms, {});
     return outgoing(x.packet, bytes, address, CLIENT_PORT) as ProvisionalReply;
   }
 
@@ -95,38 +120,45 @@ export class Replies {
     const identifier = message.option(OptionCode.CLIENT_IDENTIFIER);
     if (identifier !== undefined) options.push({ code: OptionCode.CLIENT_IDENTIFIER, value: identifier });
     const bytes = encodeReply({
-      request: message, type: MessageType.NAK, ciaddr: 0, yiaddr: 0, siaddr: 0, options,
+      request: message, type: MessageType.NAK, ciaddr: 0, yiaddr: 0, boot: undefined, options,
       relayAgentInformation: this.#relayAgentInformation(x), maxBytes: replyBytesMax(x),
     });
     if (message.giaddr === 0) return outgoing(packet, bytes, BROADCAST_ADDRESS, CLIENT_PORT) as ConfirmedReply;
     // RFC 2131 §4.3.2: the relay agent must broadcast the DHCPNAK.
     bytes[10]! |= FLAG_BROADCAST_HIGH_BYTE;
-    return outgoing(packet, bytes, message.giaddr, SERVER_PORT) as ConfirmedReply;
+    return toRelay(x, bytes) as ConfirmedReply;
   }
 
-  #encode(x: Exchange, type: number, ciaddr: number, yiaddr: number, leaseSeconds: number | undefined): Buffer {
+  #encode(x: Exchange, type: number, ciaddr: number, yiaddr: number, terms: Terms, extras: Extras): Buffer {
     const { message } = x;
-    const list = this.#listFor(x, leaseSeconds !== undefined);
+    const { leaseSeconds } = extras;
+    const list = this.#listFor(x, terms, type, leaseSeconds);
     const relayAgentInformation = this.#relayAgentInformation(x);
-    const maxBytes = replyBytesMax(x);
+    const maxBytes = type === 0 ? BOOTP_BYTES_MAX : replyBytesMax(x);
     let { options } = list;
     options.length = list.fixed;
     let bytes = list.fixedBytes + (relayAgentInformation === undefined ? 0 : relayAgentInformation.length + 4);
 
-    const hostname = yiaddr === 0 || this.#hostnames.size === 0 ? undefined : this.#hostnames.get(yiaddr);
-    if (leaseSeconds !== undefined && (leaseSeconds !== x.subnet.leaseSeconds || hostname !== undefined)) {
-      options = [options[0]!, ...leaseOptions(leaseSeconds), ...options.slice(LEASE_OPTIONS)];
-      if (hostname !== undefined) bytes += putHostname(options, hostname, list.requested);
+    if (leaseSeconds !== undefined && leaseSeconds !== list.leaseSeconds) {
+      options = [options[0]!, ...leaseOptions(terms, leaseSeconds), ...options.slice(LEASE_OPTIONS)];
+    }
+    if (extras.rapidCommit === true) {
+      options.push({ code: RAPID_COMMIT, value: EMPTY });
+      bytes += 2;
+    }
+    if (extras.answersAutoConfigure === true) {
+      options.push(terms.options.find(({ code }) => code === AUTO_CONFIGURE) ?? DO_NOT_AUTO_CONFIGURE);
+      bytes += 3;
     }
     // RFC 6842 §3: returned unaltered, also by a server that knows clients by their hardware address.
-    const identifier = x.byClientIdentifier ? x.clientKey : message.option(OptionCode.CLIENT_IDENTIFIER);
+    const identifier = type === 0 ? undefined : x.byClientIdentifier ? x.clientKey : message.option(OptionCode.CLIENT_IDENTIFIER);
     if (identifier !== undefined) {
       this.#clientIdentifier.value = identifier;
       // Where room is short what comes last may be left out, and that must not be this one.
       if (bytes + identifier.length + 4 <= maxBytes) options.push(this.#clientIdentifier);
       else options = options.toSpliced(leaseSeconds === undefined ? SERVER_IDENTIFIER_ONLY : LEASE_OPTIONS, 0, this.#clientIdentifier);
     }
-    const reply = encodeReply({ request: message, type, ciaddr, yiaddr, siaddr: 0, options, relayAgentInformation, maxBytes });
+    const reply = encodeReply({ request: message, type, ciaddr, yiaddr, boot: terms.boot, options, relayAgentInformation, maxBytes });
     this.#clientIdentifier.value = EMPTY;
     return reply;
   }
@@ -140,53 +172,54 @@ export class Replies {
     return undefined;
   }
 
-  #listFor(x: Exchange, withLease: boolean): OptionList {
+  #listFor(x: Exchange, terms: Terms, type: number, leaseSeconds: number | undefined): OptionList {
     const requested = x.message.option(OptionCode.PARAMETER_REQUEST_LIST);
-    const identifier = serverIdentifier(x);
-    let place = Math.imul(identifier ^ (x.subnetIndex << 1) ^ (withLease ? 1 : 0), 0x9e37_79b1);
+    // RFC 1534 §2: none of DHCP's own options to a BOOTP client.
+    const identifier = type === 0 ? 0 : serverIdentifier(x);
+    // A lease time of its own (a copy's rest of a lease) makes no list of its own.
+    const seconds = leaseSeconds === undefined ? undefined : terms.lease.defaultSeconds;
+    let place = Math.imul(identifier ^ (terms.id << 1) ^ (seconds === undefined ? 0 : 1), 0x9e37_79b1);
     if (requested !== undefined) {
-      if (requested.length > PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX) {
-        return this.#makeList(x.subnetIndex, identifier, withLease, requested);
-      }
+      if (requested.length > PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX) return makeList(terms, identifier, seconds, requested);
       for (let i = 0; i < requested.length; i++) place = Math.imul(place ^ requested[i]!, 0x0100_0193);
     }
     const at = ((place ^ (place >>> 15)) >>> 0) % OPTION_LISTS_CACHED;
     const known = this.#lists[at];
     if (
-      known !== undefined && known.subnetIndex === x.subnetIndex && known.serverIdentifier === identifier &&
-      known.withLease === withLease && sameList(known.requested, requested)
+      known !== undefined && known.terms === terms && known.serverIdentifier === identifier &&
+      known.leaseSeconds === seconds && sameList(known.requested, requested)
     ) return known;
-    const made = this.#makeList(x.subnetIndex, identifier, withLease, requested === undefined ? undefined : Buffer.from(requested));
+    const made = makeList(terms, identifier, seconds, requested === undefined ? undefined : Buffer.from(requested));
     this.#lists[at] = made;
     return made;
   }
+}
 
-  #makeList(subnetIndex: number, identifier: number, withLease: boolean, requested: Buffer | undefined): OptionList {
-    const subnet = this.#subnets[subnetIndex]!;
-    const options: OptionValue[] = [{ code: OptionCode.SERVER_IDENTIFIER, value: u32(identifier) }];
-    if (withLease) options.push(...leaseOptions(subnet.leaseSeconds));
-    options.push(...parameters(subnet, requested));
-    let fixedBytes = 240 + 3 + 1;
-    for (const { value } of options) fixedBytes += value.length + 2 * Math.max(1, Math.ceil(value.length / 255));
-    return { subnetIndex, serverIdentifier: identifier, withLease, requested, options, fixed: options.length, fixedBytes };
-  }
+function makeList(terms: Terms, identifier: number, leaseSeconds: number | undefined, requested: Buffer | undefined): OptionList {
+  const options: OptionValue[] = identifier === 0 ? [] : [{ code: OptionCode.SERVER_IDENTIFIER, value: u32(identifier) }];
+  if (leaseSeconds !== undefined) options.push(...leaseOptions(terms, leaseSeconds));
+  options.push(...parameters(terms, requested));
+  let fixedBytes = 240 + 3 + 1;
+  for (const { value } of options) fixedBytes += value.length + 2 * Math.max(1, Math.ceil(value.length / 255));
+  return { terms, serverIdentifier: identifier, leaseSeconds, requested, options, fixed: options.length, fixedBytes };
 }
 
 /**
- * The configured options that the client asks for, in its order, each once (RFC 2131 §4.3.1); all of
- * them where it sent no list. The subnet mask is always sent, and it and the routers come first.
+ * The configured options that the client asks for, in its order, each once (RFC 2131 §4.3.1), then those
+ * that are always sent; all of them where it sent no list. The subnet mask and the routers come first.
  */
-function parameters(subnet: SubnetConfig, requested: Buffer | undefined): OptionValue[] {
-  const configured = new Map<number, OptionValue>([[SUBNET_MASK, { code: SUBNET_MASK, value: u32(prefixMask(subnet.prefixLength)) }]]);
-  for (const option of subnet.options) configured.set(option.code, option);
+function parameters({ options }: Terms, requested: Buffer | undefined): OptionValue[] {
+  const configured = new Map(options.filter(({ send }) => send !== 'never').map((option) => [option.code, option]));
   for (const code of OWN_OPTIONS) configured.delete(code);
 
-  const wanted = requested === undefined ? [...configured.keys()].sort((a, b) => a - b) : [...requested];
+  const all = [...configured.keys()].sort((a, b) => a - b);
+  const wanted = requested === undefined ? all : [...requested, ...all.filter((code) => configured.get(code)!.send === 'always')];
   const first = wanted.includes(ROUTERS) ? [SUBNET_MASK, ROUTERS] : [SUBNET_MASK];
   const found: OptionValue[] = [];
   for (const code of new Set([...first, ...wanted])) {
     const option = configured.get(code);
-    if (option !== undefined) found.push(option);
+    // RFC 8925 §3.3: never to a client that did not ask for it.
+    if (option !== undefined && (code !== V6_ONLY_PREFERRED || requested?.includes(code) === true)) found.push(option);
   }
   return found;
 }
@@ -195,26 +228,16 @@ function parameters(subnet: SubnetConfig, requested: Buffer | undefined): Option
 const OWN_OPTIONS: readonly number[] = [
   OptionCode.PAD, OptionCode.REQUESTED_ADDRESS, OptionCode.LEASE_TIME, OptionCode.OVERLOAD, OptionCode.MESSAGE_TYPE,
   OptionCode.SERVER_IDENTIFIER, OptionCode.PARAMETER_REQUEST_LIST, MESSAGE, OptionCode.MAX_MESSAGE_SIZE, RENEWAL_TIME,
-  REBINDING_TIME, OptionCode.CLIENT_IDENTIFIER, OptionCode.RELAY_AGENT_INFORMATION, OptionCode.END,
+  REBINDING_TIME, OptionCode.CLIENT_IDENTIFIER, RAPID_COMMIT, OptionCode.RELAY_AGENT_INFORMATION, AUTO_CONFIGURE, OptionCode.END,
 ];
 
-/** RFC 2131 §4.4.5: T1 at half of the lease, T2 at seven eighths. */
-function leaseOptions(leaseSeconds: number): OptionValue[] {
-  const forEver = leaseSeconds === INFINITE_SECONDS;
+function leaseOptions({ lease }: Terms, leaseSeconds: number): OptionValue[] {
+  const { t1, t2 } = renewalTimes(lease, leaseSeconds);
   return [
     { code: OptionCode.LEASE_TIME, value: u32(leaseSeconds) },
-    { code: RENEWAL_TIME, value: u32(forEver ? leaseSeconds : Math.floor(leaseSeconds * 0.5)) },
-    { code: REBINDING_TIME, value: u32(forEver ? leaseSeconds : Math.floor(leaseSeconds * 0.875)) },
+    { code: RENEWAL_TIME, value: u32(t1) },
+    { code: REBINDING_TIME, value: u32(t2) },
   ];
-}
-
-/** A reservation's own host name goes before the subnet's; returns the bytes it may take. */
-function putHostname(options: OptionValue[], value: Buffer, requested: Buffer | undefined): number {
-  if (requested !== undefined && !requested.includes(HOST_NAME)) return 0;
-  const at = options.findIndex(({ code }) => code === HOST_NAME);
-  if (at >= 0) options[at] = { code: HOST_NAME, value };
-  else options.push({ code: HOST_NAME, value });
-  return value.length + 2;
 }
 
 /**
@@ -224,7 +247,7 @@ function putHostname(options: OptionValue[], value: Buffer, requested: Buffer | 
 function leased(x: Exchange, yiaddr: number, bytes: Buffer): OutgoingPacket {
   const { message, packet } = x;
   const { giaddr, ciaddr } = message;
-  if (giaddr !== 0) return outgoing(packet, bytes, giaddr, SERVER_PORT);
+  if (giaddr !== 0) return toRelay(x, bytes);
   if (ciaddr !== 0) return outgoing(packet, bytes, ciaddr, CLIENT_PORT);
   // Unicasting is not possible where the ARP table cannot hold the client's kind of address.
   if (message.broadcast || message.htype !== HTYPE_ETHERNET || message.hlen !== ETHERNET_ADDRESS_BYTES) {
@@ -234,6 +257,11 @@ function leased(x: Exchange, yiaddr: number, bytes: Buffer): OutgoingPacket {
   const chaddr = bytes.subarray(28, 28 + ETHERNET_ADDRESS_BYTES);
   const { iface, receivedAt } = packet;
   return { bytes, iface, address: yiaddr, port: CLIENT_PORT, hardware: { htype: HTYPE_ETHERNET, chaddr }, receivedAt };
+}
+
+/** RFC 2131 §4.1: to the server port of the relay that 'giaddr' names. */
+function toRelay(x: Exchange, bytes: Buffer): OutgoingPacket {
+  return outgoing(x.packet, bytes, x.message.giaddr, SERVER_PORT);
 }
 
 function outgoing(packet: ReceivedPacket, bytes: Buffer, address: number, port: number): OutgoingPacket {

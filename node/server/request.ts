@@ -2,11 +2,10 @@
  * DHCPREQUEST (RFC 2131 §4.3.2) in the four states that RFC 2131 §4.3.6, Table 4 tells apart. A grant
  * is a change of the binding and its DHCPACK waits for the commit; a DHCPNAK waits for a confirmation.
  */
-import type { Reservation } from '../config/types.ts';
 import { BindingState, recordState } from '../lease/record.ts';
 import type { DropReason } from '../telemetry/counters.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, isClients, reservationOf } from './exchange.ts';
+import { drop, isClients, mayGive } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { answerAgain, grant } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -36,15 +35,14 @@ export function onRequest(context: ServerContext, x: Exchange): Decision {
   const { message } = x;
   const requested = state === 'SELECTING' || state === 'INIT-REBOOT' ? message.optionU32(REQUESTED_ADDRESS) : undefined;
   const address = requested ?? message.ciaddr;
-  if (context.table.subnetOf(address) !== x.subnetIndex) return onWrongNetwork(context, x, state, address);
+  if (context.table.networkOf(address) !== x.network.index) return onWrongNetwork(context, x, state, address);
 
   const record = context.table.read(address);
   const own = record !== undefined && isClients(record, x.clientKey);
   if (own && isSameTransaction(record, message.xid, x.now)) return answerAgain(context, x, address, record);
   if (context.transactions.isUnderWay(address, message.xid, x.now)) return drop(context, 'duplicate');
 
-  const reservation = reservationOf(context, x);
-  if (mayGrant(context, x, state, address, reservation, own)) return grant(context, x, address, own ? record : undefined, state);
+  if (mayGrant(context, x, state, address, own)) return grant(context, x, address, own ? record : undefined, state);
   return refuse(context, x, state, address);
 }
 
@@ -54,7 +52,7 @@ function whySilent(context: ServerContext, x: Exchange, state: ClientState): Dro
   const silence = context.responsibility.selecting(x, x.message.optionU32(SERVER_IDENTIFIER)!);
   if (silence === 'other-server' || (silence === 'not-responsible' && choseAnotherMember(context, x))) {
     // RFC 2131 §3.1: servers not selected take the DHCPREQUEST as notification that the client declined.
-    const held = context.offers.find(x.clientKey, x.subnetIndex);
+    const held = context.offers.find(x.clientKey, x.network.index);
     if (held !== 0) context.offers.release(held);
   }
   return silence;
@@ -69,15 +67,14 @@ function choseAnotherMember(context: ServerContext, x: Exchange): boolean {
  * A client that answers an offer may have any address that may be given to it, also when the offer was
  * forgotten at a restart. Without an offer it must be one that the client is known to have had.
  */
-function mayGrant(
-  context: ServerContext, x: Exchange, state: ClientState, address: number, reservation: Reservation | undefined, own: boolean,
-): boolean {
+function mayGrant(context: ServerContext, x: Exchange, state: ClientState, address: number, own: boolean): boolean {
   const { table, offers } = context;
-  if (state !== 'SELECTING' && !own && reservation?.address !== address) return false;
-  if (table.mayGive(address, x.clientKey, x.subnetIndex, x.now, reservation)) {
+  const reserved = x.reservation?.address;
+  if (state !== 'SELECTING' && !own && reserved !== address) return false;
+  if (mayGive(context, x, address)) {
     // A client whose reservation is another address moves when it starts anew.
-    if (state !== 'INIT-REBOOT' || reservation === undefined || reservation.address === address) return true;
-    return !table.mayGive(reservation.address, x.clientKey, x.subnetIndex, x.now, reservation);
+    if (state !== 'INIT-REBOOT' || reserved === undefined || reserved === address) return true;
+    return !mayGive(context, x, reserved);
   }
   if (state !== 'SELECTING' || !offers.isHeldBy(address, x.clientKey)) return false;
   // Offered since nothing else was free.
@@ -88,8 +85,8 @@ function mayGrant(
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */
 function refuse(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
   if (state === 'SELECTING') return nak(context, x, state, address, 'address not available');
-  const known = context.table.findByClient(x.clientKey, x.subnetIndex) !== 0 || reservationOf(context, x) !== undefined;
-  if (known || x.subnet.authoritative) return nak(context, x, state, address, 'address not leased to this client');
+  const known = context.table.findByClient(x.clientKey, x.network.index) !== 0 || x.reservation?.address !== undefined;
+  if (known || x.network.authoritative) return nak(context, x, state, address, 'address not leased to this client');
   // RFC 2131 §4.3.2: no record of this client, it MUST remain silent.
   return drop(context, 'unknown-client');
 }
@@ -97,7 +94,7 @@ function refuse(context: ServerContext, x: Exchange, state: ClientState, address
 function onWrongNetwork(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
   // RFC 2131 §4.3.2 asks for a DHCPNAK in INIT-REBOOT; for REBINDING it leaves it to the server, which
   // may not be the one whose lease this is.
-  if (state === 'REBINDING' && !x.subnet.authoritative) return drop(context, 'unknown-client');
+  if (state === 'REBINDING' && !x.network.authoritative) return drop(context, 'unknown-client');
   return nak(context, x, state, address, 'wrong network');
 }
 

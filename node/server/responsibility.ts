@@ -43,12 +43,13 @@ class FirstSeen {
 
 export class Responsibility {
   readonly #cluster: ClusterView;
-  readonly #maxSeconds: number;
+  /** See `loadBalance.maxSeconds` in the configuration. */
+  maxSeconds: number;
   readonly #firstSeen = new FirstSeen();
 
   constructor(cluster: ClusterView, maxSeconds: number) {
     this.#cluster = cluster;
-    this.#maxSeconds = maxSeconds;
+    this.maxSeconds = maxSeconds;
   }
 
   /** Messages that every node sees: the client's server answers, the others step in when it does not. */
@@ -57,8 +58,8 @@ export class Responsibility {
     if (server === this.#cluster.self) return undefined;
     if (server === undefined) return 'not-serving';
     if (!this.#cluster.isReachable(server)) return undefined;
-    if (secondsSinceStart(x.message.secs) >= this.#maxSeconds) return undefined;
-    if (this.#firstSeen.asks(x.clientKey, x.now) >= this.#maxSeconds * 1000) return undefined;
+    if (secondsSinceStart(x.message.secs) >= this.maxSeconds) return undefined;
+    if (this.#firstSeen.asks(x.clientKey, x.now) >= this.maxSeconds * 1000) return undefined;
     return 'not-responsible';
   }
 

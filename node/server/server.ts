@@ -9,9 +9,10 @@
  * - No input throws.
  */
 import { DhcpMessage, MessageType } from '../codec/message.ts';
-import type { ClusterConfig } from '../config/types.ts';
+import { ClassMatcher } from '../classes/matcher.ts';
+import type { ClusterConfig, Identity, Reservation } from '../config/types.ts';
 import {
-  BindingState, isRecord, recordChaddr, recordClientKey, recordHasClientIdentifier, recordHtype, recordState, recordXid,
+  BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { LEASES_ENDED_PER_TICK_MAX, RELAY_HOPS_MAX } from '../limits.ts';
@@ -20,9 +21,11 @@ import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Now } from '../time.ts';
 import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
-import { allocateFor, onBorrowed, onDiscover } from './discover.ts';
-import { drop, isClients } from './exchange.ts';
-import type { Exchange, ServerContext } from './exchange.ts';
+import { giveForEver, onBootp } from './bootp.ts';
+import { allocateFor, onBorrowed } from './choice.ts';
+import { offerOrGrant, onDiscover } from './discover.ts';
+import { drop, isClients, PoolChoice } from './exchange.ts';
+import type { Configured, Exchange, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { onInform } from './inform.ts';
 import { NOTHING } from './ports.ts';
@@ -32,14 +35,21 @@ import { Replies } from './replies.ts';
 import { onRequest } from './request.ts';
 import { Responsibility } from './responsibility.ts';
 import { NO_SUBNET, selectSubnet } from './subnet.ts';
+import { TermsBook } from './terms.ts';
+import { Throttle } from './throttle.ts';
 import { Transactions } from './transactions.ts';
 
 const REQUESTED_ADDRESS = 50;
+const CLIENT_IDENTIFIER = 61;
+const RELAY_AGENT_INFORMATION = 82;
+/** No option 53 (RFC 1534 §3). */
+const BOOTP = 0;
 /** What an interface with an ordinary MTU can bring. */
 const PACKET_BYTES_MIN_LIMIT = 1500;
 
-/** By option 53; what only a server sends has none. */
+/** By option 53 (0: without one); what only a server sends has none. */
 const HANDLERS: readonly (((context: ServerContext, x: Exchange) => Decision) | undefined)[] = Object.assign([], {
+  [BOOTP]: onBootp,
   [MessageType.DISCOVER]: onDiscover,
   [MessageType.REQUEST]: onRequest,
   [MessageType.DECLINE]: onDecline,
@@ -57,19 +67,26 @@ export interface DhcpServerParts {
 }
 
 export class DhcpServer {
-  readonly #context: ServerContext;
+  #context: ServerContext;
   readonly #message = new DhcpMessage();
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases } = parts;
     this.#context = {
-      config, table, cluster, counters, logLeases,
+      ...configured(config), table, cluster, counters, logLeases,
       offers: table.offers,
-      replies: new Replies(config, counters),
+      replies: new Replies(counters),
       responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
       transactions: new Transactions(),
       allocations: new Allocations(),
+      clones: new Throttle(),
     };
+  }
+
+  /** Goes on with another configuration, which the table must have been given already. */
+  configure(config: ClusterConfig): void {
+    this.#context = { ...this.#context, ...configured(config) };
+    this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
   }
 
   /** One packet. What gets no answer and changes nothing is counted by exactly one drop reason. */
@@ -97,15 +114,15 @@ export class DhcpServer {
     if (malformed !== undefined) return drop(context, malformed);
     const x = this.#exchange(pending.packet, now);
     if (typeof x === 'string') return drop(context, x);
-    return onBorrowed(context, x, address, pending.asked);
+    return onBorrowed(context, x, address, pending.asked, x.message.type === BOOTP ? giveForEver : offerOrGrant);
   }
 
   /**
-   * As an owner, asked by another node: holds a free address of an owned slot for the client; 0 when
-   * there is none.
+   * As an owner, asked by another node: holds a free address of an owned slot for the client in the first
+   * of these pools (by id) that has one; 0 when none has.
    */
-  allocateFor(subnetIndex: number, clientKey: Buffer, now: Now): number {
-    return allocateFor(this.#context, subnetIndex, clientKey, now);
+  allocateFor(poolIds: readonly number[], clientKey: Buffer, slot: number, now: Now): number {
+    return allocateFor(this.#context, poolIds, clientKey, slot, now);
   }
 
   /**
@@ -115,18 +132,16 @@ export class DhcpServer {
   mayApply(address: number, record: Buffer, now: Now): boolean {
     const { cluster, table, offers } = this.#context;
     if (!cluster.serving() || !cluster.owns(address & 255) || !isRecord(record)) return false;
-    const subnetIndex = table.subnetOf(address);
-    if (subnetIndex < 0) return false;
+    const networkIndex = table.networkOf(address);
+    if (networkIndex < 0) return false;
     const clientKey = recordClientKey(record);
     const current = table.read(address);
     const active = current !== undefined && recordState(current) === BindingState.ACTIVE;
     const own = current !== undefined && isClients(current, clientKey);
     switch (recordState(record)) {
-      case BindingState.ACTIVE: {
-        const clientId = recordHasClientIdentifier(record) ? clientKey : undefined;
-        const reservation = table.reservedFor(subnetIndex, recordHtype(record), recordChaddr(record), clientId);
-        return table.mayGive(address, clientKey, subnetIndex, now, reservation);
-      }
+      case BindingState.ACTIVE:
+        // Whose reservation it is has been found out by the node that saw the request with all it says.
+        return table.mayGive(address, clientKey, networkIndex, now, recordReserved(record));
       case BindingState.RELEASED:
         return active && own && recordXid(current) !== recordXid(record);
       case BindingState.ABANDONED: {
@@ -165,9 +180,42 @@ export class DhcpServer {
     const subnetIndex = this.#subnetOf(packet);
     if (subnetIndex === NO_SUBNET) return 'no-subnet';
     const subnet = config.subnets[subnetIndex]!;
-    const byClientIdentifier = subnet.identity === 'client-id' && message.hasClientIdentifier;
+    const network = config.networks[subnet.networkIndex]!;
+    const relayAgentInformation = this.#relayAgentInformation(network.identity);
+    const reservation = this.#reservation(network.index, relayAgentInformation, now);
+    const classes = this.#context.matcher.match({
+      message, relayAgentInformation, interfaceName: packet.iface.name, known: reservation !== undefined,
+    });
+    if (classes.drop) return 'class-dropped';
+    const identity = classes.identity ?? network.identity;
+    const byClientIdentifier = identity === 'client-id' && message.hasClientIdentifier;
     if (!byClientIdentifier && message.hlen === 0) return 'no-client';
-    return { packet, message, subnet, subnetIndex, clientKey: message.clientKey(subnet.identity), byClientIdentifier, now };
+    const clientKey = message.clientKey(identity);
+    return { packet, message, network, subnet, classes, reservation, relayAgentInformation, clientKey, byClientIdentifier, now };
+  }
+
+  /**
+   * A renewal that goes past the relay has no option 82: what the relay said when the lease was granted still
+   * says where the client is, and so which classes and reservations are its own.
+   */
+  #relayAgentInformation(identity: Identity): Buffer | undefined {
+    const message = this.#message;
+    const received = message.option(RELAY_AGENT_INFORMATION);
+    if (received !== undefined || message.giaddr !== 0 || message.ciaddr === 0 || message.type === MessageType.DISCOVER) return received;
+    const record = this.#context.table.read(message.ciaddr);
+    if (record === undefined || recordState(record) !== BindingState.ACTIVE) return undefined;
+    if (!isClients(record, message.clientKey(identity)) && !isClients(record, message.clientKey('hardware'))) return undefined;
+    const known = recordSection(record, SectionKind.relayAgentInformation);
+    return known.length > 0 ? known : undefined;
+  }
+
+  #reservation(networkIndex: number, relayAgentInformation: Buffer | undefined, now: Now): Reservation | undefined {
+    const { config, table } = this.#context;
+    if (config.reservations.length === 0) return undefined;
+    const message = this.#message;
+    return table.reservationFor(networkIndex, {
+      htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
+    }, now);
   }
 
   #subnetOf(packet: ReceivedPacket): number {
@@ -180,4 +228,8 @@ export class DhcpServer {
     // RFC 2131 §4.4.1: 'ciaddr' of a DHCPDISCOVER is zero, so it says nothing.
     return selectSubnet(table, packet, giaddr, type === MessageType.DISCOVER ? 0 : ciaddr, wanted);
   }
+}
+
+function configured(config: ClusterConfig): Configured {
+  return { config, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config) };
 }

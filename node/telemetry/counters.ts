@@ -11,7 +11,8 @@ export const DROP_REASONS = {
   'bad-magic': 'The magic cookie of RFC 2131 §3 is missing',
   'bad-hlen': 'A hardware address length over 16',
   'option-truncated': 'An option reaches past the end of its field',
-  'bad-message-type': 'Option 53 is missing, malformed or names no client message',
+  'bad-message-type': 'Option 53 is malformed or names no client message',
+  'bootp-refused': 'A BOOTP request (without option 53) where `bootp` is off and no address is reserved for the client',
   'bad-option': 'An option has a length that its type does not allow',
   'no-client': 'Neither a client identifier nor a hardware address',
   'bad-source-port': 'Sent from port 0',
@@ -27,6 +28,8 @@ export const DROP_REASONS = {
   'replayed-release': 'A release with the xid of an earlier transaction',
   'not-authoritative': 'An answer that only an authoritative server gives',
   'pool-exhausted': 'No address is free for this client',
+  'not-permitted': 'The classes of the client let it into no pool of its network',
+  'class-dropped': 'A class of the client says that it gets no answer',
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',
   'no-address': 'A request that names no address, or an inform from a client without one',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
@@ -76,6 +79,8 @@ export class Counters {
   readonly flushTime = new DurationHistogram();
   /** Replies without relay agent information, since it did not fit (RFC 3046 §2.2). */
   relayAgentInformationOmitted = 0;
+  /** Grants of a lease that another hardware address with the same client identifier held. */
+  identifierConflicts = 0;
   takeovers = 0;
   conflicts = 0;
 

@@ -33,6 +33,10 @@ export const EVENTS = {
     level: 'warn', message: 'no free address left for a client',
     action: 'Enlarge the pool or shorten the lease time. Reported once a minute for a subnet at most.',
   },
+  'client.identifier-conflict': {
+    level: 'warn', message: 'one client identifier is used by two hardware addresses',
+    action: 'Cloned machines share an identifier and so a lease. Give each its own, or set `identity: hardware` for their subnet or class. Reported once a minute for a client at most.',
+  },
   'http.failed': {
     level: 'error', message: 'an HTTP request failed inside the node',
     action: 'DHCP clients are not concerned. Report the line with the version: it is a mistake in Lessor.',

@@ -252,9 +252,11 @@ export interface ProposeResult {
 /** Ask another owner to hold a free address for a client. */
 export interface Allocate {
   id: number;
-  subnet: number;
   client: Buffer;
-  clientHash: number;
+  /** RFC 3074: whose share is preferred. */
+  clientSlot: number;
+  /** Each by its lowest address, the preferred ones first; one that the owner does not know is passed over. */
+  pools: number[];
 }
 
 export interface AllocateResult {
@@ -2627,7 +2629,7 @@ export const ProposeResult: MessageFns<ProposeResult> = {
 };
 
 function createBaseAllocate(): Allocate {
-  return { id: 0, subnet: 0, client: Buffer.alloc(0), clientHash: 0 };
+  return { id: 0, client: Buffer.alloc(0), clientSlot: 0, pools: [] };
 }
 
 export const Allocate: MessageFns<Allocate> = {
@@ -2635,14 +2637,18 @@ export const Allocate: MessageFns<Allocate> = {
     if (message.id !== 0) {
       writer.uint32(8).uint64(message.id);
     }
-    if (message.subnet !== 0) {
-      writer.uint32(21).fixed32(message.subnet);
-    }
     if (message.client.length !== 0) {
       writer.uint32(26).bytes(message.client);
     }
-    if (message.clientHash !== 0) {
-      writer.uint32(32).uint32(message.clientHash);
+    if (message.clientSlot !== 0) {
+      writer.uint32(32).uint32(message.clientSlot);
+    }
+    if (message.pools.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.pools) {
+        writer.fixed32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -2668,14 +2674,6 @@ export const Allocate: MessageFns<Allocate> = {
             message.id = longToNumber(reader.uint64());
             continue;
           }
-          case 2: {
-            if (tag !== 21) {
-              break;
-            }
-
-            message.subnet = reader.fixed32();
-            continue;
-          }
           case 3: {
             if (tag !== 26) {
               break;
@@ -2689,8 +2687,26 @@ export const Allocate: MessageFns<Allocate> = {
               break;
             }
 
-            message.clientHash = reader.uint32();
+            message.clientSlot = reader.uint32();
             continue;
+          }
+          case 5: {
+            if (tag === 45) {
+              message.pools.push(reader.fixed32());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.pools.push(reader.fixed32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
@@ -2707,13 +2723,13 @@ export const Allocate: MessageFns<Allocate> = {
   fromJSON(object: any): Allocate {
     return {
       id: isSet(object.id) ? globalThis.Number(object.id) : 0,
-      subnet: isSet(object.subnet) ? globalThis.Number(object.subnet) : 0,
       client: isSet(object.client) ? Buffer.from(bytesFromBase64(object.client)) : Buffer.alloc(0),
-      clientHash: isSet(object.clientHash)
-        ? globalThis.Number(object.clientHash)
-        : isSet(object.client_hash)
-        ? globalThis.Number(object.client_hash)
+      clientSlot: isSet(object.clientSlot)
+        ? globalThis.Number(object.clientSlot)
+        : isSet(object.client_slot)
+        ? globalThis.Number(object.client_slot)
         : 0,
+      pools: globalThis.Array.isArray(object?.pools) ? object.pools.map((e: any) => globalThis.Number(e)) : [],
     };
   },
 
@@ -2722,14 +2738,14 @@ export const Allocate: MessageFns<Allocate> = {
     if (message.id !== 0) {
       obj.id = Math.round(message.id);
     }
-    if (message.subnet !== 0) {
-      obj.subnet = Math.round(message.subnet);
-    }
     if (message.client.length !== 0) {
       obj.client = base64FromBytes(message.client);
     }
-    if (message.clientHash !== 0) {
-      obj.clientHash = Math.round(message.clientHash);
+    if (message.clientSlot !== 0) {
+      obj.clientSlot = Math.round(message.clientSlot);
+    }
+    if (message.pools?.length) {
+      obj.pools = message.pools.map((e) => Math.round(e));
     }
     return obj;
   },
@@ -2740,9 +2756,9 @@ export const Allocate: MessageFns<Allocate> = {
   fromPartial(object: DeepPartial<Allocate>): Allocate {
     const message = createBaseAllocate();
     message.id = object.id ?? 0;
-    message.subnet = object.subnet ?? 0;
     message.client = object.client ?? Buffer.alloc(0);
-    message.clientHash = object.clientHash ?? 0;
+    message.clientSlot = object.clientSlot ?? 0;
+    message.pools = object.pools?.map((e) => e) || [];
     return message;
   },
 };
