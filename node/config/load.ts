@@ -5,8 +5,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
-import { formatPrefix } from '../codec/address.ts';
 import { CONFIG_BYTES_MAX } from '../limits.ts';
+import { buildCluster, buildNode } from './build.ts';
 import { checkCluster, checkNode } from './check.ts';
 import type { Report } from './check.ts';
 import { ConfigDocument } from './document.ts';
@@ -14,9 +14,8 @@ import { ConfigError } from './error.ts';
 import type { Mistake, PathPart } from './error.ts';
 import { didYouMean } from './nearest.ts';
 import { clusterSchema, nodeSchema } from './schema.ts';
-import type { ClusterFile, NodeFile, SubnetFile } from './schema.ts';
 import { shapeAt } from './shape.ts';
-import type { ClusterConfig, NodeConfig, OptionValue, Reservation, SubnetConfig } from './types.ts';
+import type { ClusterConfig, NodeConfig } from './types.ts';
 
 export { ConfigError } from './error.ts';
 export type { Mistake } from './error.ts';
@@ -124,66 +123,4 @@ function found(value: unknown): string {
   if (Array.isArray(value) && value.length === 0) return 'found an empty list';
   const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
   return `found ${text.length > FOUND_CHARACTERS_MAX ? `${text.slice(0, FOUND_CHARACTERS_MAX)}…` : text}`;
-}
-
-function buildNode(file: NodeFile, folder: string): NodeConfig {
-  return {
-    node: file.node,
-    dataDir: resolve(folder, file.dataDir),
-    interfaces: file.dhcp.interfaces,
-    http: file.http.listen,
-    ...(file.cluster === undefined ? {} : {
-      cluster: {
-        name: file.cluster.name,
-        listen: file.cluster.listen,
-        etcd: file.cluster.etcd,
-        sessionTtlSeconds: file.cluster.sessionTtl,
-      },
-    }),
-    clusterConfigPath: resolve(folder, file.config),
-    logLevel: file.log.level,
-    logLeases: file.log.leases,
-  };
-}
-
-function buildCluster(file: ClusterFile): ClusterConfig {
-  return {
-    nodes: Object.entries(file.nodes)
-      .map(([id, { weight }]) => ({ id, weight }))
-      .sort((a, b) => (a.id < b.id ? -1 : 1)),
-    subnets: file.subnets.map((subnet) => buildSubnet(subnet, file)),
-    authoritative: file.authoritative,
-    maxClockSkewMs: file.maxClockSkew,
-    loadBalanceMaxSeconds: file.loadBalance.maxSeconds,
-    ackTimeoutMs: file.ackTimeout,
-    evictAfterMs: file.evictAfter,
-    coldStartWaitMs: file.coldStartWait,
-    logLeases: file.log.leases,
-  };
-}
-
-function buildSubnet(subnet: SubnetFile, file: ClusterFile): SubnetConfig {
-  const { network, prefixLength } = subnet.subnet;
-  return {
-    name: formatPrefix({ network, prefixLength }),
-    network,
-    prefixLength,
-    pools: subnet.pools.toSorted((a, b) => a.first - b.first),
-    leaseSeconds: subnet.leaseTime ?? file.leaseTime,
-    identity: subnet.identity ?? file.identity,
-    authoritative: subnet.authoritative ?? file.authoritative,
-    options: mergeOptions(file.options, subnet.options),
-    reservations: subnet.reservations.map(({ address, hardware, clientId, hostname }): Reservation => ({
-      address,
-      ...(hardware === undefined ? {} : { hardware }),
-      ...(clientId === undefined ? {} : { clientId }),
-      ...(hostname === undefined ? {} : { hostname }),
-    })),
-  };
-}
-
-/** In order of code. */
-function mergeOptions(general: readonly OptionValue[], special: readonly OptionValue[]): OptionValue[] {
-  const merged = new Map([...general, ...special].map((option) => [option.code, option]));
-  return [...merged.values()].sort((a, b) => a.code - b.code);
 }

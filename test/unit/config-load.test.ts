@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { checkTogether, ConfigError, loadClusterConfig, loadNodeConfig, parseClusterConfig, parseNodeConfig } from '../../node/config/load.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 
+const NO_LIMIT = { perSecond: 0, burst: 0 };
+
 const NODE = `node: a
 dataDir: /var/lib/lessor
 dhcp:
@@ -50,33 +52,47 @@ test('the example of node.yaml is read, relative paths from its own folder', (t)
 test('the example of cluster.yaml is read', () => {
   const { text, ...cluster } = parseClusterConfig(CLUSTER, 'cluster.yaml');
   assert.equal(text, CLUSTER);
+  const [network] = cluster.networks;
+  assert.ok(network !== undefined);
+  const [subnet] = network.subnets;
+  assert.ok(subnet !== undefined);
+  const [pool] = subnet.pools;
   assert.deepEqual(cluster, {
     nodes: [{ id: 'a', weight: 1 }, { id: 'b', weight: 1 }],
-    subnets: [{
-      name: '10.0.0.0/8', network: 0x0a000000, prefixLength: 8, pools: [{ first: 0x0a010000, last: 0x0ac8ffff }],
-      leaseSeconds: 3600, identity: 'client-id', authoritative: true,
-      options: [
-        { code: 3, value: Buffer.from([10, 0, 0, 1]) },
-        { code: 6, value: Buffer.from([10, 0, 0, 53]) },
-        { code: 15, value: Buffer.from('example.net') },
-      ],
-      reservations: [{ hardware: { htype: 1, chaddr: Buffer.from('525400123456', 'hex') }, address: 0x0a000505, hostname: 'printer' }],
+    networks: [{ index: 0, name: '10.0.0.0/8', subnets: [subnet], identity: 'client-id', authoritative: true }],
+    subnets: [subnet], pools: [pool], classes: [],
+    reservations: [{
+      networkIndex: 0, client: { hardware: '\x01\x52\x54\x00\x12\x34\x56' }, address: 0x0a000505,
+      overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, description: '', endsAt: INFINITE_SECONDS,
     }],
-    authoritative: true, maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000,
-    coldStartWaitMs: 20_000, logLeases: false,
+    limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, leasesPerCircuit: 0 },
+    maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
   });
+  const { scope } = subnet;
+  assert.deepEqual(subnet, {
+    index: 0, networkIndex: 0, name: '10.0.0.0/8', network: 0x0a000000, prefixLength: 8, guard: { allow: undefined, deny: [] }, pools: [pool], scope,
+  });
+  assert.deepEqual(pool, {
+    index: 0, subnetIndex: 0, id: 0x0a010000, ranges: [{ first: 0x0a010000, last: 0x0ac8ffff }],
+    guard: { allow: undefined, deny: [] }, allocation: 'iterative', scope,
+  });
+  assert.deepEqual(scope.lease, { defaultSeconds: 3600, minSeconds: 3600, maxSeconds: 3600, renew: { fraction: 0.5 }, rebind: { fraction: 0.875 } });
+  assert.deepEqual(scope.options, [
+    { code: 3, value: Buffer.from([10, 0, 0, 1]), send: 'requested' },
+    { code: 6, value: Buffer.from([10, 0, 0, 53]), send: 'requested' },
+    { code: 15, value: Buffer.from('example.net'), send: 'requested' },
+  ]);
 });
 
 test('the shortest files have the defaults of the reference', () => {
   const cluster = parseClusterConfig('subnets: [{ subnet: 192.0.2.0/24 }]', 'cluster.yaml');
   const [subnet] = cluster.subnets;
   assert.ok(subnet !== undefined);
-  assert.equal(cluster.authoritative, false);
-  assert.equal(subnet.leaseSeconds, 12 * 3600);
-  assert.equal(subnet.identity, 'client-id');
-  assert.equal(subnet.authoritative, false);
+  assert.equal(cluster.networks[0]?.authoritative, false);
+  assert.equal(cluster.networks[0].identity, 'client-id');
+  assert.equal(subnet.scope.lease.defaultSeconds, 12 * 3600);
   assert.deepEqual(cluster.nodes, []);
-  assert.deepEqual([subnet.pools, subnet.options, subnet.reservations], [[], [], []]);
+  assert.deepEqual([subnet.pools, subnet.scope.options, cluster.reservations], [[], [], []]);
   const node = parseNodeConfig('{ node: a, dhcp: { interfaces: [eth0] } }', '/etc/lessor/node.yaml');
   assert.equal(node.cluster, undefined);
   assert.equal('cluster' in node, false);
@@ -116,13 +132,14 @@ subnets:
     [cluster.maxClockSkewMs, cluster.loadBalanceMaxSeconds, cluster.ackTimeoutMs, cluster.evictAfterMs, cluster.coldStartWaitMs, cluster.logLeases],
     [2000, 5, 500, 60_000, 500, true],
   );
-  assert.deepEqual([first.leaseSeconds, first.identity, first.authoritative], [INFINITE_SECONDS, 'client-id', false]);
-  assert.deepEqual([second.leaseSeconds, second.identity, second.authoritative], [7 * 86_400, 'hardware', true]);
-  assert.deepEqual(first.pools, [{ first: 0xc000020a, last: 0xc0000213 }, { first: 0xc0000264, last: 0xc00002c7 }], 'in order');
-  assert.deepEqual(first.options.map(({ code }) => code), [3, 15, 42, 224]);
-  assert.equal(first.options[1]?.value.toString(), 'lab.example.net');
-  assert.equal(second.options[0]?.value.toString(), 'example.net');
-  assert.deepEqual(first.reservations, [{ clientId: Buffer.from('01525400123456', 'hex'), address: 0xc0000205 }]);
+  assert.deepEqual([first.scope.lease.defaultSeconds, cluster.networks[0]?.identity, cluster.networks[0]?.authoritative], [INFINITE_SECONDS, 'client-id', false]);
+  assert.deepEqual([second.scope.lease.defaultSeconds, cluster.networks[1]?.identity, cluster.networks[1]?.authoritative], [7 * 86_400, 'hardware', true]);
+  assert.deepEqual(first.pools.map(({ ranges }) => ranges), [[{ first: 0xc000020a, last: 0xc0000213 }, { first: 0xc0000264, last: 0xc00002c7 }]], 'one pool, in order');
+  assert.deepEqual(first.scope.options.map(({ code }) => code), [3, 15, 42, 224]);
+  assert.equal(first.scope.options[1]?.value.toString(), 'lab.example.net');
+  assert.equal(second.scope.options[0]?.value.toString(), 'example.net');
+  assert.deepEqual(cluster.reservations.map(({ networkIndex, client, address }) => ({ networkIndex, client, address })),
+    [{ networkIndex: 0, client: { clientId: '\x01\x52\x54\x00\x12\x34\x56' }, address: 0xc0000205 }]);
 });
 
 test('values that YAML 1.1 reads as numbers in base 60 or as booleans arrive as they were written', () => {
@@ -135,16 +152,16 @@ test('values that YAML 1.1 reads as numbers in base 60 or as booleans arrive as 
     options: { domain-name: on, nis-domain: 1_000, vendor-encapsulated-options: 10:20 }
 `, 'cluster.yaml');
     const [subnet] = cluster.subnets;
-    assert.equal(subnet?.reservations[0]?.hardware?.chaddr.toString('hex'), '123456123456');
-    assert.equal(subnet.reservations[0].hostname, 'no');
-    assert.equal(subnet.reservations[1]?.clientId?.toString('hex'), '1234');
-    assert.deepEqual(subnet.options.map(({ value }) => value.toString('latin1')), ['on', '1_000', '\x10\x20']);
+    assert.equal(cluster.reservations[0]?.client.hardware, '\x01\x12\x34\x56\x12\x34\x56');
+    assert.equal(cluster.reservations[0].overlay.options[0]?.value.toString(), 'no');
+    assert.equal(cluster.reservations[1]?.client.clientId, '\x12\x34');
+    assert.deepEqual(subnet?.scope.options.map(({ value }) => value.toString('latin1')), ['on', '1_000', '\x10\x20']);
   }
 });
 
 test('anchors may be used, and a bomb of them is refused', () => {
   const shared = parseClusterConfig('options: &o { routers: 10.0.0.1 }\nsubnets:\n  - { subnet: 10.0.0.0/24, options: *o }\n  - { subnet: 10.0.1.0/24, options: *o }\n', 'c.yaml');
-  assert.deepEqual(shared.subnets[1]?.options, [{ code: 3, value: Buffer.from([10, 0, 0, 1]) }]);
+  assert.deepEqual(shared.subnets[1]?.scope.options, [{ code: 3, value: Buffer.from([10, 0, 0, 1]), send: 'requested' }]);
   const lines = ['a0: &a0 [x]'];
   for (let i = 1; i < 12; i++) lines.push(`a${i}: &a${i} [${Array.from({ length: 10 }, () => `*a${i - 1}`).join(', ')}]`);
   assert.throws(() => parseClusterConfig(lines.join('\n'), 'c.yaml'), ConfigError);
