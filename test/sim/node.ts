@@ -87,7 +87,7 @@ export class SimNode {
     const start = ++this.start;
     this.clockStepMs = 0;
     const store = new BindingStore(this.disk);
-    const table = new LeaseTable(store, config.subnets, { maxClockSkewMs: config.maxClockSkewMs });
+    const table = new LeaseTable(store, config, {});
     table.load(this.now());
     this.table = table;
     this.counters = new Counters();

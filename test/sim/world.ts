@@ -14,6 +14,7 @@ import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, record
 import { reuseSeconds } from '../../node/lease/table.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
+import { buildConfig } from '../support/configs.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import { SimClient } from './client.ts';
@@ -421,19 +422,13 @@ function describeRecord(record: Buffer | undefined): string {
 function worldConfig(random: Random, size: number, busy: boolean): ClusterConfig {
   const first = ip('10.0.1.0') + random.int(0, 200);
   const leaseSeconds = random.pick([20, 40, 60, 120]);
-  return {
-    nodes: ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 })),
+  const nodes = ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 }));
+  return buildConfig({
+    nodes: [], more: { nodes },
     subnets: [{
       name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16,
       pools: [{ first, last: first + (busy ? random.int(20, 45) : random.int(3, 30)) }],
       leaseSeconds, identity: 'client-id', authoritative: random.chance(0.7), options: [], reservations: [],
     }],
-    authoritative: true,
-    maxClockSkewMs: 10_000,
-    loadBalanceMaxSeconds: 3,
-    ackTimeoutMs: 250,
-    evictAfterMs: 30_000,
-    coldStartWaitMs: 20_000,
-    logLeases: false,
-  };
+  });
 }

@@ -4,7 +4,6 @@
  */
 import { rfc3074Hash } from '../../node/allocation/rfc3074.ts';
 import type { DhcpMessage } from '../../node/codec/message.ts';
-import type { ClusterConfig, SubnetConfig } from '../../node/config/types.ts';
 import { writeStamp } from '../../node/lease/record.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { DiskReader } from '../../node/lease/store.ts';
@@ -14,7 +13,9 @@ import { DhcpServer } from '../../node/server/server.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
-import { addressOption, ip, parseReply } from './client-packets.ts';
+import { ip, parseReply } from './client-packets.ts';
+import { buildConfig, subnetConfig } from './configs.ts';
+import type { ConfigSpec, SubnetSpec } from './configs.ts';
 
 const EMPTY_DISK: DiskReader = { read: () => undefined, readMeta: () => undefined, scan: () => [] };
 
@@ -52,24 +53,10 @@ export const twoNodes = (self: 'a' | 'b' = 'a'): FakeView => new FakeView(self, 
 /** The interface of node a: server identifier 10.0.0.2. */
 export const IFACE: InterfaceInfo = { name: 'eth0', index: 2, mtu: 1500, addresses: [{ address: ip('10.0.0.2'), prefixLength: 24 }] };
 
-export function subnetConfig(fields: Partial<SubnetConfig> = {}): SubnetConfig {
-  return {
-    name: '10.0.0.0/24', network: ip('10.0.0.0'), prefixLength: 24,
-    pools: [{ first: ip('10.0.0.100'), last: ip('10.0.0.199') }],
-    leaseSeconds: 3600, identity: 'client-id', authoritative: false,
-    options: [
-      { code: 3, value: addressOption(ip('10.0.0.1')) },
-      { code: 6, value: addressOption(ip('10.0.0.53')) },
-      { code: 15, value: Buffer.from('example.net') },
-      { code: 42, value: addressOption(ip('10.0.0.123')) },
-    ],
-    reservations: [],
-    ...fields,
-  };
-}
+export { subnetConfig } from './configs.ts';
 
-export interface TestServerOptions {
-  readonly subnets?: readonly SubnetConfig[];
+export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 'reservations' | 'limits'>> {
+  readonly subnets?: readonly SubnetSpec[];
   readonly view?: FakeView;
   readonly loadBalanceMaxSeconds?: number;
   readonly maxClockSkewMs?: number;
@@ -88,15 +75,13 @@ export class TestServer {
   #seq = 0;
 
   constructor(options: TestServerOptions = {}) {
-    const subnets = options.subnets ?? [subnetConfig()];
     this.view = options.view ?? new FakeView();
-    const maxClockSkewMs = options.maxClockSkewMs ?? 10_000;
-    const config: ClusterConfig = {
-      nodes: this.view.nodes.map((id) => ({ id, weight: 1 })), subnets, authoritative: false, maxClockSkewMs,
-      loadBalanceMaxSeconds: options.loadBalanceMaxSeconds ?? 3, ackTimeoutMs: 250, evictAfterMs: 30_000,
-      coldStartWaitMs: 20_000, logLeases: options.logLeases ?? false,
-    };
-    this.table = new LeaseTable(new BindingStore(EMPTY_DISK), subnets, { maxClockSkewMs });
+    const { classes, limits, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations, subnets = [subnetConfig()] } = options;
+    const config = buildConfig({
+      nodes: this.view.nodes, subnets, more: { loadBalanceMaxSeconds, logLeases, maxClockSkewMs },
+      ...(classes === undefined ? {} : { classes }), ...(limits === undefined ? {} : { limits }), ...(reservations === undefined ? {} : { reservations }),
+    });
+    this.table = new LeaseTable(new BindingStore(EMPTY_DISK), config, {});
     const { view: cluster, table, counters } = this;
     this.server = new DhcpServer({ config, table, cluster, counters, logLeases: config.logLeases });
   }
