@@ -69,6 +69,17 @@ export const REPORTED_ENTRIES = 4096;
 /** A network that is out of addresses is reported this often at most. */
 export const POOL_EXHAUSTED_EVENT_MS = 60_000;
 
+/**
+ * Clients, relays and declining clients whose buckets are kept, each a power of two; past it the bucket that
+ * lacks least is forgotten, in the client's favour. 20 bytes each, only where the limit is set.
+ */
+export const FLOOD_CLIENTS_MAX = 65_536;
+export const FLOOD_RELAYS_MAX = 4096;
+export const FLOOD_DECLINING_CLIENTS_MAX = 8192;
+
+/** A network whose clients decline too much is reported this often at most. */
+export const DECLINE_FLOOD_EVENT_MS = 60_000;
+
 // ── DHCP sockets ────────────────────────────────────────────────────────────────────────────────
 
 /** Port of the servers and relays (RFC 2131 §4.1). */

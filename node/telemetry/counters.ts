@@ -39,6 +39,9 @@ export const DROP_REASONS = {
   'forward-refused': 'The owner of the address refused the change',
   'stale': 'The answer would have left more than 5 s after its packet was read',
   'stalled': 'Discarded unread after a stall or on entering a view',
+  'client-rate': 'More packets from this client than it may send',
+  'relay-rate': 'More packets through this relay than it may send',
+  'decline-rate': 'More addresses declined by this client than it may decline',
   'overload': 'A bounded queue was full',
   'send-failed': 'The operating system refused to send the answer',
 } as const;

@@ -29,6 +29,10 @@ export const EVENTS = {
     level: 'info', message: 'message refused without an answer',
     action: 'None for single ones. Many of them: look for the client by its hardware address, it may forge releases.',
   },
+  'dhcp.decline-flood': {
+    level: 'warn', message: 'a client declines address after address; its declines are ignored',
+    action: 'Look for the client by its hardware address: a fault in it, an ARP proxy or an attack would empty the pool. Reported once a minute for a network at most, with how many declines of all its clients were ignored since.',
+  },
   'pool.exhausted': {
     level: 'warn', message: 'no free address left for a client',
     action: 'Enlarge the pool or shorten the lease time. Reported once a minute for a subnet at most.',
