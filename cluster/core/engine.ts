@@ -74,7 +74,7 @@ export class Engine {
     });
     const { core } = this;
     this.server = new DhcpServer({
-      config, table, counters, logLeases: parts.logLeases,
+      config, table, counters, logLeases: parts.logLeases, hashSeed: Math.floor(random() * 2 ** 32),
       cluster: {
         self: options.self,
         serving: () => core.serving(),

@@ -26,6 +26,11 @@ export function onDecline(context: ServerContext, x: Exchange): Decision {
   if (refusal !== undefined) {
     return dropWith(context, refusal, exchangeEvent('dhcp.refused', x, address, { message: 'decline', reason: refusal }));
   }
+  const flooding = context.flood.decline(x.clientKey, x.now);
+  if (flooding !== undefined) {
+    const event = context.flood.declineFlood(x.network.index, x.now, () => exchangeEvent('dhcp.decline-flood', x, address).fields);
+    return event === undefined ? drop(context, flooding) : dropWith(context, flooding, event);
+  }
   const made = change(context, address, active === undefined ? offeredBinding(x, address) : abandoned(x, active));
   if (made === undefined) return drop(context, 'not-serving');
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.declined', x, address, { node: context.cluster.self })] };

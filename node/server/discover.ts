@@ -3,7 +3,7 @@
  * (RFC 4039). Nothing is stored for an offer; the address is held in memory for the client.
  */
 import { choose, chooseAddress, exhausted } from './choice.ts';
-import { drop, termsOf } from './exchange.ts';
+import { drop, isCircuitFull, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { grantChosen, leaseSecondsOf } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -29,6 +29,7 @@ export function onDiscover(context: ServerContext, x: Exchange): Decision {
 
 /** What a DHCPDISCOVER does with the address chosen for it. */
 export function offerOrGrant(context: ServerContext, x: Exchange, address: number): Decision {
+  if (isCircuitFull(context, x, address)) return drop(context, 'circuit-full');
   const terms = termsOf(context, x, address);
   if (terms.scope.rapidCommit && x.message.has(RAPID_COMMIT)) return grantChosen(context, x, address);
   if (!context.offers.hold(address, x.clientKey, x.now, x.message.xid)) return exhausted(context, x);

@@ -6,13 +6,15 @@ import type { ClassMatcher, ClassSet } from '../classes/matcher.ts';
 import type { DhcpMessage } from '../codec/message.ts';
 import type { ClusterConfig, NetworkConfig, Reservation, SubnetConfig } from '../config/types.ts';
 import type { LeaseTable } from '../lease/table.ts';
-import { recordClientKey } from '../lease/record.ts';
+import { circuitKeyOf } from '../lease/circuits.ts';
+import { BindingState, recordClientKey, recordState } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import { CLASS_SETS_MAX } from '../limits.ts';
 import type { Now } from '../time.ts';
 import type { Allocations } from './allocations.ts';
+import type { FloodGuard } from './flood.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import type { Replies } from './replies.ts';
@@ -40,6 +42,7 @@ export interface ServerContext extends Configured {
   readonly responsibility: Responsibility;
   readonly transactions: Transactions;
   readonly allocations: Allocations;
+  readonly flood: FloodGuard;
   /** Clients that share an identifier, as far as they were reported. */
   readonly clones: Throttle;
 }
@@ -87,6 +90,19 @@ function mayUse({ config, table }: ServerContext, x: Exchange, address: number):
   if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;
   const pool = table.poolOf(address);
   return pool < 0 || mayPass(x.classes, config.pools[pool]!.guard);
+}
+
+/**
+ * Whether a new lease would be one too many at the port of the relay that the client is plugged into.
+ * Counted in what is stored: what is being granted at this moment may exceed it.
+ */
+export function isCircuitFull({ config, table }: ServerContext, x: Exchange, address: number): boolean {
+  const most = config.limits.leasesPerCircuit;
+  if (most === 0 || x.relayAgentInformation === undefined) return false;
+  const circuit = circuitKeyOf(x.relayAgentInformation);
+  if (circuit === undefined || table.activeOnCircuit(circuit) < most) return false;
+  const record = table.read(address);
+  return record === undefined || recordState(record) !== BindingState.ACTIVE || !isClients(record, x.clientKey);
 }
 
 /** What the client is told with this address; with address 0, of where it is. */

@@ -5,7 +5,7 @@
 import { BindingState, recordState } from '../lease/record.ts';
 import type { DropReason } from '../telemetry/counters.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, isClients, mayGive } from './exchange.ts';
+import { drop, isCircuitFull, isClients, mayGive } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { answerAgain, grant } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -42,6 +42,8 @@ export function onRequest(context: ServerContext, x: Exchange): Decision {
   if (own && isSameTransaction(record, message.xid, x.now)) return answerAgain(context, x, address, record);
   if (context.transactions.isUnderWay(address, message.xid, x.now)) return drop(context, 'duplicate');
 
+  // The client was offered it while there was room; a DHCPNAK would only make it ask again.
+  if (isCircuitFull(context, x, address)) return drop(context, 'circuit-full');
   if (mayGrant(context, x, state, address, own)) return grant(context, x, address, own ? record : undefined, state);
   return refuse(context, x, state, address);
 }

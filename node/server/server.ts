@@ -27,6 +27,7 @@ import { offerOrGrant, onDiscover } from './discover.ts';
 import { drop, isClients, PoolChoice } from './exchange.ts';
 import type { Configured, Exchange, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
+import { FloodGuard } from './flood.ts';
 import { onInform } from './inform.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
@@ -64,6 +65,8 @@ export interface DhcpServerParts {
   readonly counters: Counters;
   /** Grants, renewals and ends of leases become events as well. */
   readonly logLeases: boolean;
+  /** Any number that clients cannot know. */
+  readonly hashSeed: number;
 }
 
 export class DhcpServer {
@@ -71,7 +74,7 @@ export class DhcpServer {
   readonly #message = new DhcpMessage();
 
   constructor(parts: DhcpServerParts) {
-    const { config, table, cluster, counters, logLeases } = parts;
+    const { config, table, cluster, counters, logLeases, hashSeed } = parts;
     this.#context = {
       ...configured(config), table, cluster, counters, logLeases,
       offers: table.offers,
@@ -79,6 +82,7 @@ export class DhcpServer {
       responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
       transactions: new Transactions(),
       allocations: new Allocations(),
+      flood: new FloodGuard(config.limits, hashSeed),
       clones: new Throttle(),
     };
   }
@@ -87,6 +91,7 @@ export class DhcpServer {
   configure(config: ClusterConfig): void {
     this.#context = { ...this.#context, ...configured(config) };
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
+    this.#context.flood.configure(config.limits);
   }
 
   /** One packet. What gets no answer and changes nothing is counted by exactly one drop reason. */
@@ -100,7 +105,9 @@ export class DhcpServer {
     const handle = HANDLERS[this.#message.type];
     if (handle === undefined) return drop(context, 'bad-message-type');
     const x = this.#exchange(packet, now);
-    return typeof x === 'string' ? drop(context, x) : handle(context, x);
+    if (typeof x === 'string') return drop(context, x);
+    const flooding = context.flood.packet(x.clientKey, x.message.giaddr, now);
+    return flooding === undefined ? handle(context, x) : drop(context, flooding);
   }
 
   /** The answer to an AllocationRequest (address 0: none free there). Late or unknown ones do nothing. */

@@ -83,7 +83,7 @@ export class TestServer {
     });
     this.table = new LeaseTable(new BindingStore(EMPTY_DISK), config, {});
     const { view: cluster, table, counters } = this;
-    this.server = new DhcpServer({ config, table, cluster, counters, logLeases: config.logLeases });
+    this.server = new DhcpServer({ config, table, cluster, counters, logLeases: config.logLeases, hashSeed: 1 });
   }
 
   get now(): Now {
