@@ -55,8 +55,11 @@ export const decline = (fields: ClientFields = {}): Buffer => clientPacket(4, fi
 export const release = (fields: ClientFields = {}): Buffer => clientPacket(7, fields);
 export const inform = (fields: ClientFields = {}): Buffer => clientPacket(8, fields);
 
+/** RFC 951 §3: no option 53. */
+export const bootRequest = (fields: ClientFields = {}): Buffer => clientPacket(undefined, fields);
+
 /** RFC 2131 §2, Figure 1. */
-export function clientPacket(type: number, fields: ClientFields): Buffer {
+export function clientPacket(type: number | undefined, fields: ClientFields): Buffer {
   const header = Buffer.alloc(240);
   const chaddr = fields.chaddr ?? CLIENT_CHADDR;
   header[0] = 1;
@@ -71,7 +74,7 @@ export function clientPacket(type: number, fields: ClientFields): Buffer {
   chaddr.copy(header, 28);
   header.writeUInt32BE(0x6382_5363, 236);
 
-  const parts: Buffer[] = [header, option(53, Buffer.of(type))];
+  const parts: Buffer[] = type === undefined ? [header] : [header, option(53, Buffer.of(type))];
   if (fields.clientId !== undefined) parts.push(option(61, fields.clientId));
   if (fields.requestedAddress !== undefined) parts.push(option(50, addressOption(fields.requestedAddress)));
   if (fields.serverIdentifier !== undefined) parts.push(option(54, addressOption(fields.serverIdentifier)));
