@@ -10,7 +10,7 @@ import { Network, whyNoNetwork } from '../../deploy/lab/netns.ts';
 import { missingPrograms } from '../../deploy/lab/programs.ts';
 import { FULL, QUICK, runCampaign, type CampaignResult } from './campaign.ts';
 import { renderReport } from './report.ts';
-import { TARGET_NAMES, whyNotMeasured, type TargetName } from './targets.ts';
+import { TARGET_NAMES, USUAL_TARGETS, whyNotMeasured, type TargetName } from './targets.ts';
 
 const USAGE = `Usage: npm run bench [-- OPTIONS]
 
@@ -18,7 +18,8 @@ Measures with perfdhcp, in network namespaces of its own: Lessor alone and as a 
 as a load-balancing pair. Takes about 12 minutes; the machine should do nothing else meanwhile.
 
   --quick               about 3 minutes: shorter trials, one search, rougher figures
-  --only NAME[,NAME]    of ${TARGET_NAMES.join(', ')}
+  --only NAME[,NAME]    of ${TARGET_NAMES.join(', ')};
+                        large: with 1,000 subnets, 200 classes and 100,000 reservations
   --json FILE           the figures as JSON too; - writes them to standard output instead of the table
   --node-options "…"    for the Node.js of Lessor's nodes, such as --cpu-prof
   --help                this text
@@ -45,7 +46,7 @@ function readArguments(): Arguments | undefined {
       quick: { type: 'boolean' }, only: { type: 'string' }, json: { type: 'string' }, 'node-options': { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     } });
-    const only = (values.only?.split(',') ?? TARGET_NAMES).map((name) => {
+    const only = (values.only?.split(',') ?? USUAL_TARGETS).map((name) => {
       const known = TARGET_NAMES.find((target) => target === name);
       if (known === undefined) throw new Error(`--only: there is no ${name}; known are ${TARGET_NAMES.join(', ')}`);
       return known;

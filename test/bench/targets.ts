@@ -8,13 +8,18 @@ import { join } from 'node:path';
 import { sleep, waitUntil, type LabProcess } from '../../deploy/lab/processes.ts';
 import type { Host, HostOptions, Network } from '../../deploy/lab/netns.ts';
 import { findProgram, requireProgram } from '../../deploy/lab/programs.ts';
+import { largeConfig } from './large-config.ts';
 
-export const TARGET_NAMES = ['lessor', 'lessor-pair', 'kea', 'kea-pair'] as const;
+/** Those that are measured unless others are named. */
+export const USUAL_TARGETS = ['lessor', 'lessor-pair', 'kea', 'kea-pair'] as const;
+export const TARGET_NAMES = [...USUAL_TARGETS, 'lessor-large', 'lessor-pair-large'] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
 
 export const TARGET_TITLES: Readonly<Record<TargetName, string>> = {
   lessor: 'Lessor, one node',
   'lessor-pair': 'Lessor, pair',
+  'lessor-large': 'Lessor, one node, large configuration',
+  'lessor-pair-large': 'Lessor, pair, large configuration',
   kea: 'Kea, one server',
   'kea-pair': 'Kea, pair',
 };
@@ -48,7 +53,7 @@ export interface Target {
 
 /** Why a configuration cannot be measured here; undefined where it can. */
 export function whyNotMeasured(name: TargetName): string | undefined {
-  if (name === 'lessor-pair' && findProgram('etcd') === undefined) return 'etcd is missing (deploy/lab/install.sh bench)';
+  if (name.startsWith('lessor-pair') && findProgram('etcd') === undefined) return 'etcd is missing (deploy/lab/install.sh bench)';
   if (name !== 'kea' && name !== 'kea-pair') return undefined;
   if (findProgram('kea-dhcp4') === undefined) return 'kea-dhcp4 is missing (deploy/lab/install.sh bench)';
   if (name === 'kea-pair' && keaHook('libdhcp_ha.so') === undefined) return "Kea's hook libdhcp_ha.so is missing";
@@ -59,7 +64,7 @@ export function whyNotMeasured(name: TargetName): string | undefined {
 export async function startTarget(network: Network, folder: string, name: TargetName, nodeOptions: readonly string[]): Promise<Target> {
   const own = join(folder, name);
   mkdirSync(own);
-  const count = name.endsWith('-pair') ? 2 : 1;
+  const count = name.includes('-pair') ? 2 : 1;
   return name.startsWith('lessor') ? startLessor(network, own, name, count, nodeOptions) : startKea(network, own, name, count);
 }
 
@@ -98,14 +103,15 @@ async function startLessor(network: Network, folder: string, name: TargetName, c
   const hosts = makeHosts(network, name, count, count > 1);
   const helpers = hosts.etcd === undefined ? [] : [await startEtcd(hosts.etcd, folder)];
   const ids = ['a', 'b'].slice(0, count);
+  const large = name.endsWith('-large') ? largeConfig() : undefined;
   writeFileSync(join(folder, 'cluster.yaml'), `leaseTime: ${LEASE_SECONDS}s
 authoritative: true
 nodes: { ${ids.map((id) => `${id}: { weight: 1 }`).join(', ')} }
-subnets:
+${large?.classes ?? ''}subnets:
   - subnet: ${SUBNET}
     pools: [10.1.0.0-10.200.255.255]
     options: { routers: [10.0.0.1], domain-name-servers: [10.0.0.53], domain-name: example.net }
-`);
+${large?.subnets ?? ''}`);
   const nodes = ids.map((id, i) => {
     const address = SERVERS[i]!;
     const cluster = count === 1 ? '' : `cluster:
