@@ -154,6 +154,9 @@ export const OFFERS_MAX = 65_536;
 /** How long an offered address is held for its client. */
 export const OFFER_HOLD_MS = 30_000;
 
+/** Addresses looked at for one that is chosen at random or by a client's hash; past it the next one in order is taken. */
+export const ALLOCATION_PROBES_MAX = 64;
+
 /** Records read from the disk at once while the table is loaded. */
 export const LOAD_PAGE_RECORDS = 4096;
 

@@ -3,7 +3,7 @@
  * nothing that must survive this process.
  *
  * Invariants: an address is held for at most one client, a client holds at most one address of a
- * subnet, and keys are compared byte by byte. Holds all last equally long, so the oldest is first in
+ * network, and keys are compared byte by byte. Holds all last equally long, so the oldest is first in
  * line, both to end and to give way when the book is full.
  */
 import { fingerprint, FingerprintIndex, sameBytes } from '../lease/fingerprint.ts';
@@ -12,14 +12,14 @@ import type { MonotonicMs, Now } from '../time.ts';
 
 /** What the book needs of the lease table, and what it tells it. */
 export interface OfferListener {
-  subnetOf(address: number): number;
+  networkOf(address: number): number;
   onHold(address: number): void;
   onEnd(address: number): void;
 }
 
 export interface Offer {
   readonly address: number;
-  readonly subnetIndex: number;
+  readonly networkIndex: number;
   readonly clientKey: Uint8Array;
   /** Of the DHCPDISCOVER that was answered last. */
   readonly xid: number;
@@ -29,7 +29,7 @@ export interface Offer {
 /** An offer in line; the links make leaving it cost the same wherever it stands. */
 interface Held {
   readonly address: number;
-  readonly subnetIndex: number;
+  readonly networkIndex: number;
   readonly clientKey: Uint8Array;
   readonly print: number;
   xid: number;
@@ -38,7 +38,7 @@ interface Held {
   newer: Held | undefined;
 }
 
-const SILENT: OfferListener = { subnetOf: () => 0, onHold: () => {}, onEnd: () => {} };
+const SILENT: OfferListener = { networkOf: () => 0, onHold: () => {}, onEnd: () => {} };
 
 export class OfferBook {
   readonly #limit: number;
@@ -64,7 +64,7 @@ export class OfferBook {
 
   /**
    * Holds the address for the client, or goes on holding it; another address that the client held in
-   * the same subnet is let go. False, and nothing changes, if the address is held for somebody else.
+   * the same network is let go. False, and nothing changes, if the address is held for somebody else.
    */
   hold(address: number, clientKey: Uint8Array, now: Now, xid: number): boolean {
     let held = this.#byAddress.get(address);
@@ -80,21 +80,21 @@ export class OfferBook {
       this.#joinLine(held);
       return true;
     }
-    const subnetIndex = this.#listener.subnetOf(address);
-    const other = this.find(clientKey, subnetIndex);
+    const networkIndex = this.#listener.networkOf(address);
+    const other = this.find(clientKey, networkIndex);
     if (other !== 0) this.release(other);
     if (this.#byAddress.size >= this.#limit) this.release(this.#oldest!.address);
-    this.#add(address, subnetIndex, Uint8Array.from(clientKey), xid, monotonicPlus(now.mono, this.#holdMs));
+    this.#add(address, networkIndex, Uint8Array.from(clientKey), xid, monotonicPlus(now.mono, this.#holdMs));
     this.#listener.onHold(address);
     return true;
   }
 
-  /** The address held for the client in the subnet; 0 when there is none. */
-  find(clientKey: Uint8Array, subnetIndex: number): number {
+  /** The address held for the client in the network; 0 when there is none. */
+  find(clientKey: Uint8Array, networkIndex: number): number {
     const print = fingerprint(clientKey, this.#seed);
     for (let at = this.#byClient.find(print); at >= 0; at = this.#byClient.find(print, at)) {
       const offer = this.#byAddress.get(this.#byClient.valueAt(at))!;
-      if (offer.subnetIndex === subnetIndex && sameBytes(offer.clientKey, clientKey)) return offer.address;
+      if (offer.networkIndex === networkIndex && sameBytes(offer.clientKey, clientKey)) return offer.address;
     }
     return 0;
   }
@@ -123,6 +123,12 @@ export class OfferBook {
     while (this.#oldest !== undefined && this.#oldest.until <= now.mono) this.release(this.#oldest.address);
   }
 
+  /** Ends them all, each with a word to the listener. */
+  endAll(): void {
+    while (this.#oldest !== undefined) this.release(this.#oldest.address);
+  }
+
+  /** Forgets them all without a word. */
   clear(): void {
     this.#byAddress.clear();
     this.#byClient.clear();
@@ -130,9 +136,9 @@ export class OfferBook {
     this.#newest = undefined;
   }
 
-  #add(address: number, subnetIndex: number, clientKey: Uint8Array, xid: number, until: MonotonicMs): void {
+  #add(address: number, networkIndex: number, clientKey: Uint8Array, xid: number, until: MonotonicMs): void {
     const print = fingerprint(clientKey, this.#seed);
-    const held: Held = { address, subnetIndex, clientKey, print, xid, until, older: undefined, newer: undefined };
+    const held: Held = { address, networkIndex, clientKey, print, xid, until, older: undefined, newer: undefined };
     this.#byAddress.set(address, held);
     this.#byClient.add(print, address);
     this.#joinLine(held);

@@ -1,109 +1,136 @@
 /**
- * The free addresses of one subnet, slot by slot: every node counts all 256, so that a view change
- * costs nothing here. Pools are never written out: a cursor goes through a slot's never-used addresses.
+ * The free addresses of one pool, slot by slot: every node counts all 256, so that a view change costs
+ * nothing here. Pools are never written out: a cursor goes through a slot's never-used addresses.
+ *
+ * A pool of fewer than 256 addresses has entries for the slots that it reaches only, beginning with the
+ * slot of its first address, so that thousands of small pools stay small.
  */
 import type { AddressRange } from '../config/types.ts';
-
-/** Sorted, and ranges that touch or overlap joined. */
-export function mergeRanges(ranges: readonly AddressRange[]): AddressRange[] {
-  const merged: { first: number; last: number }[] = [];
-  for (const range of [...ranges].sort((a, b) => a.first - b.first)) {
-    const before = merged.at(-1);
-    if (before !== undefined && range.first <= before.last + 1) before.last = Math.max(before.last, range.last);
-    else merged.push({ first: range.first, last: range.last });
-  }
-  return merged;
-}
-
-/** How many addresses of the range have `slot` as their last octet. */
-function countInRange(range: AddressRange, slot: number): number {
-  const first = firstInSlot(range.first, slot);
-  return first > range.last ? 0 : Math.floor((range.last - first) / 256) + 1;
-}
 
 /** The lowest address from `from` on with `slot` as its last octet; may exceed 32 bits. */
 function firstInSlot(from: number, slot: number): number {
   return from + ((slot - (from & 255)) & 255);
 }
 
-export class SubnetShare {
-  readonly pools: readonly AddressRange[];
-  /** Free addresses by slot: not held, not reserved, nobody's. */
-  readonly free = new Float64Array(256);
+export class PoolShare {
+  readonly ranges: readonly AddressRange[];
+  /** Addresses in all, reserved ones included. */
+  readonly size: number;
+  /** Entries of the arrays below. */
+  readonly width: number;
+  /** Number of the first of the pool's lists, some for each entry; for whoever keeps the lists. */
+  firstList = 0;
+  /** Free addresses by entry: not held, not reserved, nobody's. */
+  readonly free: Uint32Array;
   freeTotal = 0;
   /** Those of them that no client has had. */
-  readonly unused = new Float64Array(256);
+  readonly unused: Uint32Array;
   unusedTotal = 0;
-  /** Records by state number. */
-  readonly states = new Float64Array(6);
-  /** Where the next search for a slot begins, so that addresses are taken evenly. */
+  /** The entry at which the next search for a slot begins, so that addresses are taken evenly. */
   turn = 0;
-  /** Since when (UTC seconds) the first address of a slot's freed list is free; only meaningful if it has one. */
-  readonly freedSince = new Float64Array(256);
-  /** The next never-used candidate of a slot; past the last pool: Infinity. */
-  readonly #cursor = new Float64Array(256);
+  /** Since when (UTC seconds) the first address of an entry's freed list is free; only meaningful if it has one. */
+  readonly freedSince: Uint32Array;
+  readonly #firstSlot: number;
+  /** Never-used addresses of the entry's slot are looked for from here on. */
+  readonly #cursor: Float64Array;
+  /** How many addresses lie in the ranges before each one. */
+  readonly #before: Float64Array;
 
-  /** `reserved`: addresses that are a reservation's, whether inside a pool or not. */
-  constructor(pools: readonly AddressRange[], reserved: Iterable<number>) {
-    this.pools = mergeRanges(pools);
-    for (let slot = 0; slot < 256; slot++) {
-      for (const pool of this.pools) this.free[slot]! += countInRange(pool, slot);
-      this.#cursor[slot] = this.#from(0, slot);
-    }
-    for (const address of new Set(reserved)) if (this.inPool(address)) this.free[address & 255]!--;
+  /** `reserved`: addresses in the pool that are a reservation's. */
+  constructor(ranges: readonly AddressRange[], reserved: Iterable<number>) {
+    const first = ranges[0]?.first ?? 0;
+    const width = Math.min(256, (ranges.at(-1)?.last ?? first - 1) - first + 1);
+    this.ranges = ranges;
+    this.width = width;
+    this.#firstSlot = first & 255;
+    this.free = new Uint32Array(width);
+    this.freedSince = new Uint32Array(width);
+    this.#cursor = new Float64Array(width);
+    this.#before = new Float64Array(ranges.length);
+    this.size = this.#count();
+    for (const address of reserved) this.free[this.entryOf(address)]!--;
     for (const count of this.free) this.freeTotal += count;
-    this.unused.set(this.free);
+    this.unused = this.free.slice();
     this.unusedTotal = this.freeTotal;
   }
 
-  inPool(address: number): boolean {
-    let low = 0;
-    let high = this.pools.length - 1;
-    while (low <= high) {
-      const middle = (low + high) >>> 1;
-      const pool = this.pools[middle]!;
-      if (address < pool.first) high = middle - 1;
-      else if (address > pool.last) low = middle + 1;
-      else return true;
+  /** Fills `free` and `#before`; returns the size. */
+  #count(): number {
+    let whole = 0;
+    let size = 0;
+    for (const [i, { first, last }] of this.ranges.entries()) {
+      const length = last - first + 1;
+      this.#before[i] = size;
+      size += length;
+      whole += Math.floor(length / 256);
+      for (let address = last - (length % 256) + 1; address <= last; address++) this.free[this.entryOf(address)]!++;
     }
-    return false;
+    // A range of 256 addresses or more reaches every slot, so there are 256 entries then.
+    if (whole > 0) for (let entry = 0; entry < 256; entry++) this.free[entry]! += whole;
+    return size;
   }
 
-  addUnused(slot: number, count: 1 | -1): void {
-    this.unused[slot]! += count;
+  entryOf(address: number): number {
+    return ((address & 255) - this.#firstSlot) & 255;
+  }
+
+  slotOf(entry: number): number {
+    return (this.#firstSlot + entry) & 255;
+  }
+
+  addUnused(address: number, count: 1 | -1): void {
+    this.unused[this.entryOf(address)]! += count;
     this.unusedTotal += count;
-    this.addFreed(slot, count);
+    this.addFreed(address, count);
   }
 
   /** An address that was used before becomes free, or is taken. */
-  addFreed(slot: number, count: 1 | -1): void {
-    this.free[slot]! += count;
+  addFreed(address: number, count: 1 | -1): void {
+    this.free[this.entryOf(address)]! += count;
     this.freeTotal += count;
   }
 
+  /** The address at this place in the pool, from 0 to `size` - 1. */
+  addressAt(position: number): number {
+    let low = 0;
+    let high = this.ranges.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#before[middle]! <= position) low = middle;
+      else high = middle - 1;
+    }
+    return this.ranges[low]!.first + position - this.#before[low]!;
+  }
+
   /**
-   * The slot's next address that `passBy` does not pass by; 0 when there is none. What is passed by is
+   * The entry's next address that `passBy` does not pass by; 0 when there is none. What is passed by is
    * never asked for again; the address returned is, until it is passed by.
    */
-  neverUsed(slot: number, passBy: (address: number) => boolean): number {
-    let address = this.#cursor[slot]!;
+  neverUsed(entry: number, passBy: (address: number) => boolean): number {
+    const slot = this.slotOf(entry);
+    let address = this.#from(this.#cursor[entry]!, slot);
     while (address !== Infinity && passBy(address)) address = this.#from(address + 256, slot);
-    this.#cursor[slot] = address;
+    this.#cursor[entry] = address;
     return address === Infinity ? 0 : address;
+  }
+
+  /** Whether `neverUsed` comes to this address no more. */
+  hasPassed(address: number): boolean {
+    return address < this.#cursor[this.entryOf(address)]!;
   }
 
   #from(from: number, slot: number): number {
     let low = 0;
-    let high = this.pools.length;
+    let high = this.ranges.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.pools[middle]!.last < from) low = middle + 1;
+      if (this.ranges[middle]!.last < from) low = middle + 1;
       else high = middle;
     }
-    for (let i = low; i < this.pools.length; i++) {
-      const pool = this.pools[i]!;
-      const address = firstInSlot(Math.max(from, pool.first), slot);
-      if (address <= pool.last) return address;
+    for (let i = low; i < this.ranges.length; i++) {
+      const range = this.ranges[i]!;
+      const address = firstInSlot(Math.max(from, range.first), slot);
+      if (address <= range.last) return address;
     }
     return Infinity;
   }

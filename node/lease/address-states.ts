@@ -1,59 +1,50 @@
 /**
- * Where each address stands: its state, when it is due, and the one list that it is in. 24 bytes an
+ * Where each address stands: its state, when it is due, and the one list that it is in. 26 bytes an
  * address, in typed arrays.
  *
  * Invariants
  * - An address stands in at most one list: waiting for its time, ended, free, or abandoned.
- * - An address is in a free list, or is never touched, exactly if it may be given to anybody: inside a
- *   pool, nobody's reservation, held for nobody, and without a record or past its reuse time.
- * - The lists of all 256 slots are kept; who owns a slot is asked only when an address is taken.
+ * - What depends on the configuration (pools, shares, their lists, counts) can be made anew from the
+ *   states alone; what does not (states, times, the due wheel) stays when the configuration changes.
  */
-import { SubnetShare } from '../allocation/share.ts';
-import type { SubnetConfig } from '../config/types.ts';
 import { INFINITE_SECONDS } from '../time.ts';
+import type { AddressPlan } from './address-plan.ts';
 import { DUE_LISTS, DueWheel, WHEEL_SECONDS } from './due.ts';
-import { AddressLists, HELD, NO_SUBNET, Pages, SHARED, TOUCHED, USED } from './pages.ts';
+import { AddressLists, HELD, NONE, Pages, SHARED, TOUCHED, USED } from './pages.ts';
 import type { Page } from './pages.ts';
+import { PoolLists } from './pool-lists.ts';
+import type { SlotChoice } from './pool-lists.ts';
 import { BindingState } from './record.ts';
-import type { Reservations } from './reservations.ts';
-import type { SubnetFinder } from './subnet-finder.ts';
 
-/** Which slots may be given from now, and where they are at home. */
-export interface SlotChoice {
-  owns(slot: number): boolean;
-  homeOf(slot: number): string;
-}
-
-// List numbers: 0 none, then one a slot for ended leases, the due lists, and three a slot and subnet.
+// List numbers: 0 none, then one a slot for ended leases, the due lists, and those of the pools.
 const ENDED_LISTS = 1;
 const DUE_FIRST = ENDED_LISTS + 256;
-const SUBNET_FIRST = DUE_FIRST + DUE_LISTS;
-const SUBNET_LISTS = 3 * 256;
-/** Never used, but passed by already: its hold ended without a lease. */
-const FRESH = 0;
-/** Used before and free again, longest free first. */
-const FREED = 256;
-const ABANDONED = 512;
+const POOL_FIRST = DUE_FIRST + DUE_LISTS;
+
+/** Numbers of a binding's state are below. */
+const STATES = BindingState.ABANDONED + 1;
 
 export class AddressStates {
-  readonly #subnets: readonly SubnetConfig[];
-  readonly #finder: SubnetFinder;
-  readonly #reservations: Reservations;
+  /** Which addresses may be given to anybody. */
+  readonly pools: PoolLists;
   readonly #pages: Pages;
   readonly #lists: AddressLists;
   readonly #due: DueWheel;
-  #shares: SubnetShare[] = [];
+  #plan: AddressPlan;
   #size = 0;
+  /** Records by state, `STATES` numbers for each pool and each subnet. */
+  #byPool = new Uint32Array(0);
+  #bySubnet = new Uint32Array(0);
   /** The slot that `ended` begins with, so that none is kept waiting by the limit. */
   #endedTurn = 0;
 
-  constructor(subnets: readonly SubnetConfig[], finder: SubnetFinder, reservations: Reservations) {
-    this.#subnets = subnets;
-    this.#finder = finder;
-    this.#reservations = reservations;
-    this.#pages = new Pages((page, base) => this.#preparePage(page, base));
-    this.#lists = new AddressLists(this.#pages, SUBNET_FIRST + subnets.length * SUBNET_LISTS);
+  /** `seed`: for random allocation. */
+  constructor(plan: AddressPlan, seed: number) {
+    this.#plan = plan;
+    this.#pages = new Pages((page, base) => this.#plan.describe(page, base));
+    this.#lists = new AddressLists(this.#pages, POOL_FIRST);
     this.#due = new DueWheel(this.#pages, this.#lists, DUE_FIRST);
+    this.pools = new PoolLists(this.#pages, this.#lists, this.#due, POOL_FIRST, plan, seed);
     this.clear(0);
   }
 
@@ -63,9 +54,63 @@ export class AddressStates {
     this.#lists.clear();
     this.#size = 0;
     this.#due.reset(second - WHEEL_SECONDS + 1);
-    this.#shares = this.#subnets.map(
-      (subnet) => new SubnetShare(subnet.pools, subnet.reservations.map((reservation) => reservation.address)),
-    );
+    this.#restart(this.#plan);
+  }
+
+  /** Begins what depends on the configuration anew; returns the heads of the pools' old lists. */
+  #restart(plan: AddressPlan): Uint32Array {
+    this.#plan = plan;
+    this.#byPool = new Uint32Array(plan.pools.length * STATES);
+    this.#bySubnet = new Uint32Array(plan.subnetCount * STATES);
+    return this.pools.restart(plan);
+  }
+
+  /**
+   * Another configuration: the same addresses in other pools. `reuseShift`: seconds by which the reuse
+   * times of ended leases move, since the clock skew allowed for is another one. No address is held now.
+   */
+  replan(plan: AddressPlan, second: number, reuseShift: number): void {
+    const heads = this.#restart(plan);
+    for (const [base, page] of this.#pages.all()) {
+      plan.describe(page, base);
+      for (let s = 0; s < 256; s++) if ((page.flags[s]! & TOUCHED) !== 0) this.#move(page, base + s, second, reuseShift);
+    }
+    // What was free or abandoned, in the order of its lists.
+    for (const head of heads) {
+      for (let address = head; address !== 0;) {
+        const page = this.#pages.of(address);
+        const next = page.next[address & 255]!;
+        page.list[address & 255] = 0;
+        this.#refile(page, address, second);
+        address = next;
+      }
+    }
+    this.pools.settle();
+  }
+
+  /** Counts the address in its new pool; files it if it is in no list. Those of the old pools come later. */
+  #move(page: Page, address: number, second: number, reuseShift: number): void {
+    const s = address & 255;
+    if ((page.flags[s]! & SHARED) !== 0) this.pools.passBy(page, address);
+    const state = page.state[s] as BindingState | 0;
+    if (state !== 0) this.#countState(page, s, 1);
+    const list = page.list[s]!;
+    if (reuseShift !== 0 && isEnded(state)) {
+      page.due[s] = page.due[s] === INFINITE_SECONDS ? INFINITE_SECONDS : Math.min(page.due[s]! + reuseShift, INFINITE_SECONDS);
+      if (list !== 0 && list < POOL_FIRST) {
+        this.#lists.remove(page, address);
+        this.#due.add(page, address);
+      }
+    }
+    if (list === 0) this.#refile(page, address, second);
+  }
+
+  #refile(page: Page, address: number, second: number): void {
+    const s = address & 255;
+    const state = page.state[s] as BindingState | 0;
+    if (state === BindingState.ACTIVE) return;
+    if (isEnded(state) && page.due[s]! > second) this.#due.add(page, address);
+    else this.pools.refile(page, address);
   }
 
   /** Bindings with a record. */
@@ -73,8 +118,14 @@ export class AddressStates {
     return this.#size;
   }
 
-  share(subnetIndex: number): SubnetShare {
-    return this.#shares[subnetIndex]!;
+  /** Records of the state in the pool, reservations included. */
+  countInPool(pool: number, state: BindingState): number {
+    return this.#byPool[pool * STATES + state] ?? 0;
+  }
+
+  /** In the subnet, also outside its pools. */
+  countInSubnet(subnet: number, state: BindingState): number {
+    return this.#bySubnet[subnet * STATES + state] ?? 0;
   }
 
   /** The address's page, if anything is kept of it or a neighbour. */
@@ -89,8 +140,8 @@ export class AddressStates {
   /** The binding has this state now; `due` as `Page.due` says. */
   set(page: Page, address: number, state: BindingState, due: number): void {
     const s = address & 255;
-    this.#touch(page, s);
-    this.#unlink(page, address);
+    this.pools.touch(page, address);
+    this.pools.unlink(page, address);
     if (page.state[s] === 0) this.#size++;
     else this.#countState(page, s, -1);
     page.state[s] = state;
@@ -103,7 +154,7 @@ export class AddressStates {
   /** The binding has no record any more. */
   free(page: Page, address: number, second: number): void {
     const s = address & 255;
-    this.#unlink(page, address);
+    this.pools.unlink(page, address);
     this.#countState(page, s, -1);
     this.#size--;
     page.state[s] = 0;
@@ -113,7 +164,7 @@ export class AddressStates {
 
   /** Moves the address to the end of its list. */
   requeue(page: Page, address: number): void {
-    if (this.#lists.remove(page, address) !== 0) this.#file(page, address);
+    if (this.pools.unlink(page, address) !== 0) this.#file(page, address);
   }
 
   /** Moves what is due at `second` on: ended leases to where `ended` finds them, reusable addresses to the free ones. */
@@ -148,172 +199,47 @@ export class AddressStates {
     return found;
   }
 
-  /** A never-used address of an owned slot at `home` (undefined: at any), 0 when there is none. */
-  neverUsed(subnetIndex: number, slots: SlotChoice, home: string | undefined): number {
-    const share = this.#shares[subnetIndex]!;
-    if (share.unusedTotal === 0) return 0;
-    for (let i = 0; i < 256; i++) {
-      const slot = (share.turn + i) & 255;
-      if (share.unused[slot] === 0 || !mayTake(slots, slot, home)) continue;
-      share.turn = (slot + 1) & 255;
-      return this.#lists.first(this.#subnetList(subnetIndex, FRESH, slot)) || share.neverUsed(slot, this.#isTouched);
-    }
-    return 0;
-  }
-
-  /** The same for used ones past their reuse time; the one free for longest, by the heads of the slots' lists. */
-  longestFree(subnetIndex: number, slots: SlotChoice, home: string | undefined, second: number): number {
-    const share = this.#shares[subnetIndex]!;
-    for (;;) {
-      let best = -1;
-      for (let slot = 0; slot < 256; slot++) {
-        if (share.free[slot] === share.unused[slot] || !mayTake(slots, slot, home)) continue;
-        if (best < 0 || share.freedSince[slot]! < share.freedSince[best]!) best = slot;
-      }
-      if (best < 0) return 0;
-      const address = this.#lists.first(this.#subnetList(subnetIndex, FREED, best));
-      const page = this.#pages.of(address);
-      if (page.state[best] === 0 || page.due[best]! <= second) return address;
-      // The wall clock stepped back: its reuse time lies ahead again.
-      this.#unlink(page, address);
-      this.#due.add(page, address);
-    }
-  }
-  /** Of the owned slots' ABANDONED addresses the oldest, by the heads of their lists. */
-  oldestAbandoned(subnetIndex: number, slots: SlotChoice): number {
-    let best = 0;
-    let bestSince = Infinity;
-    for (let slot = 0; slot < 256; slot++) {
-      const address = this.#lists.first(this.#subnetList(subnetIndex, ABANDONED, slot));
-      if (address === 0 || !slots.owns(slot)) continue;
-      const since = this.#pages.of(address).due[slot]!;
-      if (since < bestSince) {
-        best = address;
-        bestSince = since;
-      }
-    }
-    return best;
-  }
-
-  readonly #isTouched = (address: number): boolean =>
-    ((this.#pages.peek(address)?.flags[address & 255] ?? 0) & TOUCHED) !== 0 ||
-    this.#reservations.at(address) !== undefined;
-
-  #subnetList(subnetIndex: number, kind: number, slot: number): number {
-    return SUBNET_FIRST + subnetIndex * SUBNET_LISTS + kind + slot;
-  }
-
-  #countState(page: Page, s: number, count: 1 | -1): void {
-    const subnet = page.subnet[s]!;
-    if (subnet !== NO_SUBNET) this.#shares[subnet]!.states[page.state[s]!]! += count;
-  }
-
-  /** Puts an address that is in no list into the one that its state calls for. */
-  #file(page: Page, address: number): void {
-    const s = address & 255;
-    switch (page.state[s] as BindingState | 0) {
-      case BindingState.ACTIVE:
-        if (page.due[s] !== INFINITE_SECONDS) this.#due.add(page, address);
-        break;
-      case BindingState.EXPIRED:
-      case BindingState.RELEASED:
-        this.#due.add(page, address);
-        break;
-      case BindingState.ABANDONED:
-        if (isOpen(page, s)) this.#lists.append(this.#subnetList(page.subnet[s]!, ABANDONED, s), page, address);
-        break;
-      default:
-        this.#fileFree(page, address);
-    }
-  }
-
-  #fileFree(page: Page, address: number): void {
-    const s = address & 255;
-    if (!isOpen(page, s)) return;
-    const subnet = page.subnet[s]!;
-    const share = this.#shares[subnet]!;
-    if ((page.flags[s]! & USED) === 0) {
-      this.#lists.append(this.#subnetList(subnet, FRESH, s), page, address);
-      share.addUnused(s, 1);
-      return;
-    }
-    const list = this.#subnetList(subnet, FREED, s);
-    // What comes back from a hold was first in its list, and takes that place again.
-    if (this.#lists.first(list) !== 0 && page.due[s]! < share.freedSince[s]!) this.#lists.prepend(list, page, address);
-    else this.#lists.append(list, page, address);
-    share.addFreed(s, 1);
-    this.#noteFreedSince(share, list, s);
-  }
-
-  #noteFreedSince(share: SubnetShare, list: number, s: number): void {
-    const first = this.#lists.first(list);
-    if (first !== 0) share.freedSince[s] = this.#pages.of(first).due[s]!;
-  }
-
-  #unlink(page: Page, address: number): void {
-    const list = this.#lists.remove(page, address);
-    if (list < SUBNET_FIRST) return;
-    const s = address & 255;
-    const share = this.#shares[page.subnet[s]!]!;
-    const kind = ((list - SUBNET_FIRST) % SUBNET_LISTS) - s;
-    if (kind === FRESH) share.addUnused(s, -1);
-    if (kind !== FREED) return;
-    share.addFreed(s, -1);
-    this.#noteFreedSince(share, list, s);
-  }
-
-  /** The never-used cursor need not look at this address any more. */
-  #touch(page: Page, s: number): void {
-    if ((page.flags[s]! & TOUCHED) !== 0) return;
-    page.flags[s]! |= TOUCHED;
-    if ((page.flags[s]! & SHARED) !== 0) this.#shares[page.subnet[s]!]!.addUnused(s, -1);
-  }
-
-  readonly #onDue = (page: Page, address: number): void => {
-    const s = address & 255;
-    if (page.state[s] === BindingState.ACTIVE) this.#lists.append(ENDED_LISTS + s, page, address);
-    else this.#fileFree(page, address);
-  };
-
   /** The address is held: it is free for nobody else. */
   hold(address: number): void {
     const page = this.#pages.of(address);
     const s = address & 255;
-    this.#touch(page, s);
+    this.pools.touch(page, address);
     page.flags[s]! |= HELD;
-    if (page.list[s]! >= SUBNET_FIRST) this.#unlink(page, address);
+    if (page.list[s]! >= POOL_FIRST) this.pools.unlink(page, address);
   }
 
   endHold(address: number): void {
     const page = this.#pages.of(address);
     const s = address & 255;
     page.flags[s]! &= ~HELD;
-    if (page.list[s] !== 0) return;
+    // An EXPIRED or RELEASED one that waits for nothing any more has passed its reuse time.
+    if (page.list[s] === 0 && page.state[s] !== BindingState.ACTIVE) this.pools.file(page, address);
+  }
+
+  #countState(page: Page, s: number, count: 1 | -1): void {
+    const state = page.state[s]!;
+    if (page.pool[s] !== NONE) this.#byPool[page.pool[s]! * STATES + state]! += count;
+    if (page.subnet[s] !== NONE) this.#bySubnet[page.subnet[s]! * STATES + state]! += count;
+  }
+
+  /** Puts an address that is in no list into the one that its state calls for. */
+  #file(page: Page, address: number): void {
+    const s = address & 255;
     const state = page.state[s] as BindingState | 0;
-    if (state === BindingState.ABANDONED && isOpen(page, s)) {
-      this.#lists.prepend(this.#subnetList(page.subnet[s]!, ABANDONED, s), page, address);
-    } else if (state !== BindingState.ACTIVE && state !== BindingState.ABANDONED) {
-      // An EXPIRED or RELEASED one that waits for nothing any more has passed its reuse time.
-      this.#fileFree(page, address);
-    }
+    if (state === BindingState.ACTIVE) {
+      if (page.due[s] !== INFINITE_SECONDS) this.#due.add(page, address);
+    } else if (isEnded(state)) this.#due.add(page, address);
+    else this.pools.file(page, address);
   }
 
-  #preparePage(page: Page, base: number): void {
-    const first = this.#finder.find(base);
-    const uniform = first >= 0 && this.#finder.find(base + 255) === first;
-    for (let s = 0; s < 256; s++) {
-      const subnet = uniform ? first : this.#finder.find(base + s);
-      page.subnet[s] = subnet < 0 ? NO_SUBNET : subnet;
-      if (subnet >= 0 && this.#shares[subnet]!.inPool(base + s) && this.#reservations.at(base + s) === undefined) page.flags[s] = SHARED;
-    }
-  }
+  readonly #onDue = (page: Page, address: number): void => {
+    const s = address & 255;
+    if (page.state[s] === BindingState.ACTIVE) this.#lists.append(ENDED_LISTS + s, page, address);
+    else this.pools.file(page, address);
+  };
 }
 
-function mayTake(slots: SlotChoice, slot: number, home: string | undefined): boolean {
-  return slots.owns(slot) && (home === undefined || slots.homeOf(slot) === home);
-}
-
-/** Inside a pool, nobody's reservation, and held for nobody. */
-function isOpen(page: Page, s: number): boolean {
-  return (page.flags[s]! & (SHARED | HELD)) === SHARED;
+/** Waiting for its reuse time, or past it. */
+function isEnded(state: BindingState | 0): boolean {
+  return state === BindingState.EXPIRED || state === BindingState.RELEASED;
 }

@@ -1,12 +1,13 @@
 /**
- * What is kept in memory of each address: 24 bytes in typed arrays, in pages of the 256 addresses that
+ * What is kept in memory of each address: 26 bytes in typed arrays, in pages of the 256 addresses that
  * share their upper 24 bits, made when the first of them is used. A /9 pool costs nothing until then.
  *
  * Invariant: an address is in at most one list. The links lie in the pages, so an address leaves its
  * list in constant time and a list costs nothing but its two ends.
  */
 
-export const NO_SUBNET = 0xffff;
+/** In `pool` and `subnet`: the address lies in none. */
+export const NONE = 0xffff;
 
 /** Something is kept of this address: the never-used cursor passes it by. */
 export const TOUCHED = 1;
@@ -20,7 +21,8 @@ export const SHARED = 8;
 export class Page {
   readonly state = new Uint8Array(256);
   readonly flags = new Uint8Array(256);
-  /** Index of the subnet, or NO_SUBNET. */
+  /** Indexes in the configuration, or NONE. A reservation's address is in its pool too. */
+  readonly pool = new Uint16Array(256);
   readonly subnet = new Uint16Array(256);
   /** UTC seconds: ACTIVE the lease's end, EXPIRED and RELEASED its reuse time, ABANDONED and FREE since when. */
   readonly due = new Uint32Array(256);
@@ -56,6 +58,11 @@ export class Pages {
     return page;
   }
 
+  /** Each page with its first address. */
+  *all(): IterableIterator<readonly [number, Page]> {
+    for (const [key, page] of this.#pages) yield [(key << 8) >>> 0, page];
+  }
+
   clear(): void {
     this.#pages.clear();
   }
@@ -64,18 +71,51 @@ export class Pages {
 /** Doubly linked lists of addresses, by number; list 0 means "in none". */
 export class AddressLists {
   readonly #pages: Pages;
-  readonly #heads: Uint32Array;
-  readonly #tails: Uint32Array;
+  readonly #fixed: number;
+  #heads: Uint32Array;
+  #tails: Uint32Array;
+  #count: number;
 
-  constructor(pages: Pages, count: number) {
+  /** Lists 0 to `fixed` - 1 are there always, others can be added. */
+  constructor(pages: Pages, fixed: number) {
     this.#pages = pages;
-    this.#heads = new Uint32Array(count);
-    this.#tails = new Uint32Array(count);
+    this.#fixed = fixed;
+    this.#heads = new Uint32Array(fixed);
+    this.#tails = new Uint32Array(fixed);
+    this.#count = fixed;
+  }
+
+  /** Makes `count` empty lists more, and returns the number of the first. */
+  add(count: number): number {
+    const first = this.#count;
+    this.#count += count;
+    if (this.#count > this.#heads.length) {
+      const length = Math.max(this.#count, this.#heads.length * 2);
+      this.#heads = grown(this.#heads, length);
+      this.#tails = grown(this.#tails, length);
+    }
+    return first;
+  }
+
+  /** Forgets the lists that were added, without a word to the addresses in them; returns their heads. */
+  forgetAdded(): Uint32Array {
+    const heads = this.#heads.slice(this.#fixed, this.#count);
+    this.#heads = this.#heads.slice(0, this.#fixed);
+    this.#tails = this.#tails.slice(0, this.#fixed);
+    this.#count = this.#fixed;
+    return heads;
   }
 
   clear(): void {
+    this.forgetAdded();
     this.#heads.fill(0);
     this.#tails.fill(0);
+  }
+
+  /** The list has nothing in it, whatever the addresses in it say. */
+  empty(list: number): void {
+    this.#heads[list] = 0;
+    this.#tails[list] = 0;
   }
 
   /** 0 where the list is empty. */
@@ -123,4 +163,10 @@ export class AddressLists {
     page.list[s] = 0;
     return list;
   }
+}
+
+function grown(array: Uint32Array, length: number): Uint32Array {
+  const larger = new Uint32Array(length);
+  larger.set(array);
+  return larger;
 }

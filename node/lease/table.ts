@@ -6,36 +6,36 @@
  * Invariant: every record of the store, flushed or not, is in the indexes, under its own client key.
  */
 import { OfferBook } from '../allocation/offers.ts';
-import type { Reservation, SubnetConfig } from '../config/types.ts';
+import type { ClusterConfig, Reservation } from '../config/types.ts';
 import { LOAD_PAGE_RECORDS, OFFER_HOLD_MS, OFFERS_MAX } from '../limits.ts';
-import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
-import type { Now, WallSeconds } from '../time.ts';
+import { wallSeconds } from '../time.ts';
+import type { Now } from '../time.ts';
+import { AddressPlan } from './address-plan.ts';
 import { AddressStates } from './address-states.ts';
-import type { SlotChoice } from './address-states.ts';
+import { CircuitCounts } from './circuits.ts';
 import { fingerprint, FingerprintIndex, sameBytes } from './fingerprint.ts';
 import { recordsOf } from './merged-records.ts';
 import { HELD } from './pages.ts';
 import type { Page } from './pages.ts';
-import {
-  BindingState, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordLeaseSeconds, recordState,
-  recordStateSince,
-} from './record.ts';
-import { Reservations } from './reservations.ts';
+import type { SlotChoice } from './pool-lists.ts';
+import { BindingState, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordState, recordStateSince } from './record.ts';
+import type { ReservationSubject } from './reservations.ts';
+import { reuseSeconds } from './reuse.ts';
 import { StoreError } from './store-error.ts';
 import type { BindingStore } from './store.ts';
-import { SubnetFinder } from './subnet-finder.ts';
 
-export type { SlotChoice } from './address-states.ts';
+export { circuitKeyOf } from './circuits.ts';
+export type { SlotChoice } from './pool-lists.ts';
+export type { ReservationSubject } from './reservations.ts';
+export { reuseSeconds } from './reuse.ts';
 
-/** A reply may leave so long after its packet was read: a client counts its lease from that much later. */
-const MAX_REPLY_AGE_SECONDS = 5;
-/** The client's clock may run slow by 200 ppm. */
-const CLIENT_DRIFT = 1 / 5000;
-/** A released address goes to nobody else for so long: a late RELEASE may free an address in use. */
-const RELEASE_HOLD_SECONDS = 30;
+/** What the table needs of the configuration. */
+export type TableConfig = Pick<ClusterConfig, 'networks' | 'subnets' | 'pools' | 'reservations' | 'limits' | 'maxClockSkewMs'>;
+
+/** Nobody else may ever get a reserved address that was found in use: its client tries again after so long. */
 const RESERVATION_PROBATION_SECONDS = 600;
 
-export interface SubnetCounts {
+export interface AddressCounts {
   /** Records by state, reservations included. */
   readonly active: number;
   readonly expired: number;
@@ -45,52 +45,26 @@ export interface SubnetCounts {
   readonly free: number;
 }
 
-/**
- * From when the address of an EXPIRED or RELEASED record may go to another client, UTC seconds: the
- * lease's end, or the release, and what the clocks of server and client may be wrong by.
- */
-export function reuseSeconds(record: Buffer, maxClockSkewMs: number): WallSeconds {
-  const skew = maxClockSkewMs / 1000;
-  const since = recordStateSince(record);
-  const expires = recordExpires(record);
-  const leaseSeconds = recordLeaseSeconds(record);
-  const drift = leaseSeconds === INFINITE_SECONDS ? 0 : leaseSeconds * CLIENT_DRIFT;
-  const ended = (expires === INFINITE_SECONDS ? since : expires) + skew + drift + MAX_REPLY_AGE_SECONDS;
-  let at = ended;
-  if (recordState(record) === BindingState.RELEASED) {
-    const held = since + RELEASE_HOLD_SECONDS + skew;
-    // A release that comes soon after a grant may have been sent before it and been overtaken, and the
-    // client uses the address: then it goes to somebody else only when that lease would have ended.
-    const soon = since - recordLastTransaction(record) <= RELEASE_HOLD_SECONDS;
-    at = soon ? Math.max(held, ended) : held;
-  }
-  return Math.min(Math.ceil(at), INFINITE_SECONDS) as WallSeconds;
-}
-
 export class LeaseTable {
   /** Holds after a DHCPOFFER; the table keeps held addresses out of its free lists. */
   readonly offers: OfferBook;
   readonly #store: BindingStore;
-  readonly #maxClockSkewMs: number;
   readonly #seed: number;
-  readonly #finder: SubnetFinder;
-  readonly #reservations: Reservations;
+  #config: TableConfig;
+  #plan: AddressPlan;
   readonly #states: AddressStates;
   readonly #clients = new FingerprintIndex();
+  readonly #circuits = new CircuitCounts();
 
   /** `hashSeed`: any number that clients cannot know. */
-  constructor(
-    store: BindingStore, subnets: readonly SubnetConfig[],
-    options: { readonly maxClockSkewMs: number; readonly hashSeed?: number },
-  ) {
+  constructor(store: BindingStore, config: TableConfig, options: { readonly hashSeed?: number } = {}) {
     this.#store = store;
-    this.#maxClockSkewMs = options.maxClockSkewMs;
     this.#seed = options.hashSeed ?? 0;
-    this.#finder = new SubnetFinder(subnets);
-    this.#reservations = new Reservations(subnets);
-    this.#states = new AddressStates(subnets, this.#finder, this.#reservations);
+    this.#config = config;
+    this.#plan = new AddressPlan(config, 0);
+    this.#states = new AddressStates(this.#plan, this.#seed);
     this.offers = new OfferBook(OFFERS_MAX, OFFER_HOLD_MS, {
-      subnetOf: (address) => this.#finder.find(address),
+      networkOf: (address) => this.networkOf(address),
       onHold: (address) => this.#states.hold(address),
       onEnd: (address) => this.#states.endHold(address),
     }, this.#seed);
@@ -106,6 +80,7 @@ export class LeaseTable {
     this.#clients.clear();
     this.offers.clear();
     this.#states.clear(wallSeconds(now.wall));
+    this.#circuits.restart(this.#config.limits.leasesPerCircuit > 0);
     const abandoned: { address: number; since: number }[] = [];
     let after = -1;
     for (;;) {
@@ -114,6 +89,7 @@ export class LeaseTable {
         if (!isRecord(record)) throw StoreError.corruptRecord(address);
         if (recordState(record) === BindingState.ABANDONED) abandoned.push({ address, since: recordStateSince(record) });
         this.#index(address, record);
+        this.#circuits.change(undefined, record);
       }
       if (page.length === 0) break;
       after = page.at(-1)!.address;
@@ -123,9 +99,45 @@ export class LeaseTable {
     this.advance(now, Infinity);
   }
 
+  /**
+   * Another configuration, at once: bindings stay as they are, every hold ends. It reads no records, unless
+   * the bindings of relay ports are counted from now on.
+   */
+  reconfigure(config: TableConfig, now: Now): void {
+    const second = wallSeconds(now.wall);
+    this.offers.endAll();
+    const reuseShift = Math.ceil((config.maxClockSkewMs - this.#config.maxClockSkewMs) / 1000);
+    this.#config = config;
+    this.#plan = new AddressPlan(config, second);
+    this.#states.replan(this.#plan, second, reuseShift);
+    const counted = config.limits.leasesPerCircuit > 0;
+    if (counted === this.#circuits.areKept) return;
+    this.#circuits.restart(counted);
+    if (counted) this.#countCircuits();
+  }
+
+  #countCircuits(): void {
+    for (let after = -1; ;) {
+      const page = this.records(after, LOAD_PAGE_RECORDS);
+      if (page.length === 0) return;
+      for (const { record } of page) this.#circuits.change(undefined, record);
+      after = page.at(-1)!.address;
+    }
+  }
+
   /** Index into the configured subnets; -1 when the address lies in none. */
   subnetOf(address: number): number {
-    return this.#finder.find(address);
+    return this.#plan.subnetAt(address);
+  }
+
+  /** Index of the network that the address's subnet belongs to; -1 when it lies in none. */
+  networkOf(address: number): number {
+    return this.#plan.networkAt(address);
+  }
+
+  /** Index of the pool whose ranges the address lies in, reserved or not; -1 when there is none. */
+  poolOf(address: number): number {
+    return this.#plan.poolAt(address);
   }
 
   read(address: number): Buffer | undefined {
@@ -134,6 +146,7 @@ export class LeaseTable {
 
   /** Stores and indexes a record, own change or replicated one alike; returns the store's position. */
   put(address: number, record: Buffer, _now: Now): number {
+    if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), record);
     const position = this.#store.put(address, record);
     const state = recordState(record);
     if (state === BindingState.ACTIVE || state === BindingState.ABANDONED) this.offers.release(address);
@@ -143,6 +156,7 @@ export class LeaseTable {
 
   /** The binding becomes FREE: its record goes. Returns the store's position. */
   remove(address: number, now: Now): number {
+    if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), undefined);
     const position = this.#store.put(address, null);
     const page = this.#states.page(address);
     const s = address & 255;
@@ -153,11 +167,24 @@ export class LeaseTable {
     return position;
   }
 
+  /** The address's record, if it is ACTIVE. */
+  #readActive(address: number): Buffer | undefined {
+    return this.#states.peek(address)?.state[address & 255] === BindingState.ACTIVE ? this.#store.read(address) : undefined;
+  }
+
   /**
-   * The client's binding in the subnet: the ACTIVE one, else the one with the most recent transaction
+   * ACTIVE bindings whose option 82 names this relay port (`circuitKeyOf`); 0 unless they are counted,
+   * which `limits.leasesPerCircuit` says.
+   */
+  activeOnCircuit(key: string): number {
+    return this.#circuits.active(key);
+  }
+
+  /**
+   * The client's binding in the network: the ACTIVE one, else the one with the most recent transaction
    * among EXPIRED and RELEASED; 0 when there is none.
    */
-  findByClient(clientKey: Uint8Array, subnetIndex: number): number {
+  findByClient(clientKey: Uint8Array, networkIndex: number): number {
     const print = this.#print(clientKey);
     let best = 0;
     let bestRank = -1;
@@ -165,7 +192,7 @@ export class LeaseTable {
       const address = this.#clients.valueAt(at);
       const page = this.#states.page(address);
       const state = page.state[address & 255]!;
-      if (page.subnet[address & 255] !== subnetIndex || state === BindingState.ABANDONED) continue;
+      if (state === BindingState.ABANDONED || this.#plan.networkOf(page.subnet[address & 255]!) !== networkIndex) continue;
       const record = this.#store.read(address)!;
       if (!sameBytes(recordClientKey(record), clientKey)) continue;
       const rank = recordLastTransaction(record) + (state === BindingState.ACTIVE ? 2 ** 32 : 0);
@@ -177,7 +204,7 @@ export class LeaseTable {
     return best;
   }
 
-  /** Every binding of a client in any subnet and state. */
+  /** Every binding of a client in any network and state. */
   findAllByClient(clientKey: Uint8Array): number[] {
     const print = this.#print(clientKey);
     const found: number[] = [];
@@ -188,32 +215,32 @@ export class LeaseTable {
     return found;
   }
 
-  /** What is reserved for the client in the subnet; by client identifier first, then by hardware address. */
-  reservedFor(
-    subnetIndex: number, htype: number, chaddr: Uint8Array, clientId: Uint8Array | undefined,
-  ): Reservation | undefined {
-    return this.#reservations.find(subnetIndex, htype, chaddr, clientId);
+  /**
+   * What is reserved for the client in the network. All identifiers that a reservation sets must match.
+   * The network's own goes before a global one, more identifiers before fewer, and then one by clientId,
+   * duid, hardware, circuitId, remoteId, relayId.
+   */
+  reservationFor(networkIndex: number, subject: ReservationSubject, now: Now): Reservation | undefined {
+    return this.#plan.reservations.find(networkIndex, subject, wallSeconds(now.wall));
+  }
+
+  /** Whose reservation the address is, until `advance` finds that it has ended. */
+  reservationAt(address: number): Reservation | undefined {
+    return this.#plan.reservations.at(address);
   }
 
   isReserved(address: number): boolean {
-    return this.#reservations.at(address) !== undefined;
-  }
-
-  /** The reservation that the address belongs to. */
-  reservationAt(address: number): Reservation | undefined {
-    return this.#reservations.at(address);
+    return this.#plan.isReserved(address);
   }
 
   /**
    * Whether the address may be given to this client now. Its own earlier address always; somebody else's
-   * only past its reuse time; inside a pool, or `reservation`'s (what `reservedFor` found for the client);
-   * held for nobody else, not ABANDONED. A client that has it ACTIVE may be given it again.
+   * only past its reuse time; inside a pool, or reserved for this very client; held for nobody else, not
+   * ABANDONED. A client that has it ACTIVE may be given it again.
    */
-  mayGive(address: number, clientKey: Uint8Array, subnetIndex: number, now: Now, reservation?: Reservation): boolean {
-    if (this.#finder.find(address) !== subnetIndex || subnetIndex < 0) return false;
-    if (reservation?.address !== address) {
-      if (this.isReserved(address) || !this.#states.share(subnetIndex).inPool(address)) return false;
-    }
+  mayGive(address: number, clientKey: Uint8Array, networkIndex: number, now: Now, reservedForClient: boolean): boolean {
+    if (networkIndex < 0 || this.networkOf(address) !== networkIndex) return false;
+    if (!reservedForClient && (this.isReserved(address) || this.poolOf(address) < 0)) return false;
     const page = this.#states.peek(address);
     if (page === undefined) return true;
     const s = address & 255;
@@ -223,8 +250,7 @@ export class LeaseTable {
       case BindingState.FREE:
         return true;
       case BindingState.ABANDONED:
-        // Nobody else may ever get a reserved address: its client tries again once the conflict may be over.
-        return reservation?.address === address && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS;
+        return reservedForClient && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS;
       case BindingState.ACTIVE:
         return this.#isClient(page, address, clientKey);
       default:
@@ -238,23 +264,20 @@ export class LeaseTable {
   }
 
   /**
-   * A free address of the subnet's pools; 0 when no owned slot has any. Slots whose home is
-   * `preferredHome` go first, then any owned one; among them never-used addresses, then the longest free.
+   * A free address of these pools, in the order given; 0 when no owned slot has any. Slots whose home is
+   * `preferredHome` go first, in all pools, then any owned one. Which address of a pool says its method:
+   * - iterative: never-used ones in order, then the longest free;
+   * - random: any that no client had; one that was had before only if there are no others;
+   * - hashed: as random, but where to look follows from `clientHash` (32 bits) alone.
    * It marks nothing: hold it in `offers`, or put its record, before the next call.
    */
-  allocate(subnetIndex: number, slots: SlotChoice, preferredHome: string, now: Now): number {
-    const second = wallSeconds(now.wall);
-    for (const home of [preferredHome, undefined]) {
-      const address = this.#states.neverUsed(subnetIndex, slots, home) ||
-        this.#states.longestFree(subnetIndex, slots, home, second);
-      if (address !== 0) return address;
-    }
-    return 0;
+  allocate(pools: readonly number[], slots: SlotChoice, preferredHome: string, clientHash: number, now: Now): number {
+    return this.#states.pools.allocate(pools, slots, preferredHome, clientHash, wallSeconds(now.wall));
   }
 
-  /** The address abandoned longest ago in owned slots; 0 when there is none. For when nothing else is free. */
-  allocateAbandoned(subnetIndex: number, slots: SlotChoice, _now: Now): number {
-    return this.#states.oldestAbandoned(subnetIndex, slots);
+  /** The address abandoned longest ago in owned slots of these pools; 0 when there is none. For when nothing else is free. */
+  allocateAbandoned(pools: readonly number[], slots: SlotChoice): number {
+    return this.#states.pools.oldestAbandoned(pools, slots);
   }
 
   /**
@@ -267,26 +290,49 @@ export class LeaseTable {
     return this.#states.ended(second, slots, limit);
   }
 
-  /** Ends holds, and lets addresses whose reuse time has come into the free lists, at most `limit`. For every turn. */
+  /**
+   * Ends holds and reservations, and lets addresses whose reuse time has come into the free lists, at most
+   * `limit` of each. For every turn.
+   */
   advance(now: Now, limit: number): void {
+    const second = wallSeconds(now.wall);
     this.offers.expire(now);
-    this.#states.advance(wallSeconds(now.wall), limit);
+    for (let ended = 0; ended < limit; ended++) {
+      const address = this.#plan.reservations.endNext(second);
+      if (address === undefined) break;
+      if (address !== 0) this.#states.pools.open(address);
+    }
+    this.#states.advance(second, limit);
   }
 
-  counts(subnetIndex: number): SubnetCounts {
-    const share = this.#states.share(subnetIndex);
+  /** Of the whole subnet, in its pools or not. */
+  counts(subnetIndex: number): AddressCounts {
+    const { pools = [] } = this.#config.subnets[subnetIndex] ?? {};
+    const free = pools.reduce((sum, { index }) => sum + this.#states.pools.freeTotal(index), 0);
+    return this.#counts(free, (state) => this.#states.countInSubnet(subnetIndex, state));
+  }
+
+  poolCounts(poolIndex: number): AddressCounts {
+    return this.#counts(this.#states.pools.freeTotal(poolIndex), (state) => this.#states.countInPool(poolIndex, state));
+  }
+
+  #counts(free: number, of: (state: BindingState) => number): AddressCounts {
     return {
-      active: share.states[BindingState.ACTIVE]!,
-      expired: share.states[BindingState.EXPIRED]!,
-      released: share.states[BindingState.RELEASED]!,
-      abandoned: share.states[BindingState.ABANDONED]!,
-      free: share.freeTotal,
+      active: of(BindingState.ACTIVE), expired: of(BindingState.EXPIRED), released: of(BindingState.RELEASED),
+      abandoned: of(BindingState.ABANDONED), free,
     };
   }
 
-  /** Free addresses by slot, 256 entries; the table's own array, only to be read. */
-  freeBySlot(subnetIndex: number): Float64Array {
-    return this.#states.share(subnetIndex).free;
+  /** Free addresses of a pool by slot, 256 entries. */
+  freeBySlot(poolIndex: number): Float64Array {
+    return this.freeOfPools([poolIndex]);
+  }
+
+  /** The same of several pools together: which other owner has addresses for them. */
+  freeOfPools(pools: readonly number[]): Float64Array {
+    const sum = new Float64Array(256);
+    for (const pool of pools) if (this.#states.pools.freeTotal(pool) > 0) this.#states.pools.addFreeBySlot(pool, sum);
+    return sum;
   }
 
   /** The newest records in order of address, those above `after` (-1: from the start); empty only at the end. */
@@ -309,7 +355,7 @@ export class LeaseTable {
     this.#indexClient(page, address, recordClientKey(record));
     if (state === BindingState.ACTIVE) this.#states.set(page, address, state, recordExpires(record));
     else if (state === BindingState.ABANDONED) this.#states.set(page, address, state, recordStateSince(record));
-    else this.#states.set(page, address, state, reuseSeconds(record, this.#maxClockSkewMs));
+    else this.#states.set(page, address, state, reuseSeconds(record, this.#config.maxClockSkewMs));
   }
 
   /** An empty key names nobody. */
