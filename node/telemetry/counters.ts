@@ -34,6 +34,8 @@ export const DROP_REASONS = {
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',
   'no-address': 'A request that names no address, or an inform from a client without one',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
+  'probe-timeout': 'Nobody said in time whether the address is in use',
+  'addresses-in-use': 'Several addresses in a row were found in use by somebody without a lease',
   'duplicate': 'The same request is being answered already',
   'superseded': 'What the answer rested on changed while it waited to be confirmed',
   'commit-timeout': 'The change could not be committed within 3 s',
