@@ -131,6 +131,17 @@ export const INTERFACE_POLL_MS = 1000;
 /** Of a client's host name (option 12) so much is kept with its binding; the rest is cut off. */
 export const HOSTNAME_BYTES_MAX = 255;
 
+// ── probes of addresses ─────────────────────────────────────────────────────────────────────────
+
+/** Between two looks for answers, while a probe is under way. */
+export const PROBE_POLL_MS = 10;
+
+/** Read from one socket at such a look; the rest waits for the next one. */
+export const PROBE_POLL_PACKETS_MAX = 4096;
+
+/** What waits in one socket between two looks: about 600 packets; past it the kernel drops. */
+export const PROBE_SOCKET_RECEIVE_BYTES = 256 * 1024;
+
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Connections to the HTTP port at once; past it new ones are closed. */

@@ -56,6 +56,15 @@ export const MESSAGE_TYPE_NAMES = [
   'other', 'discover', 'offer', 'request', 'decline', 'ack', 'nak', 'release', 'inform',
 ] as const;
 
+/** How a probe of an address ended. Each is a label value of `lessor_conflict_probes_total`. */
+export const PROBE_RESULTS = {
+  'in-use': 'Somebody answered',
+  'free': 'Nobody answered in time',
+  'unable': 'Nobody could be asked; the address counts as free',
+} as const;
+
+export type ProbeResult = keyof typeof PROBE_RESULTS;
+
 /** A histogram of durations: own integers, fixed bounds in seconds, rendered at scrape time. */
 export class DurationHistogram {
   static readonly bounds: readonly number[] = [
@@ -87,6 +96,7 @@ export class Counters {
   relayAgentInformationOmitted = 0;
   /** Grants of a lease that another hardware address with the same client identifier held. */
   identifierConflicts = 0;
+  readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   takeovers = 0;
   conflicts = 0;
 
