@@ -56,6 +56,19 @@ export const FORWARDED_UNDER_WAY_MAX = 4096;
 /** DHCPDISCOVERs that wait for another owner to allocate; past it the oldest is dropped and counted. */
 export const ALLOCATIONS_PENDING_MAX = 1024;
 
+/**
+ * DHCPDISCOVERs that wait until it is known whether an address is in use, and probes under way; past it a
+ * DHCPDISCOVER is dropped as `overload`, a probe ends unasked and is counted as unable. One by ICMP on the
+ * node's own segment takes an entry of the kernel's neighbour table, which has room for 512 of them by default.
+ */
+export const PROBES_PENDING_MAX = 384;
+
+/** Addresses found in use for one DHCPDISCOVER; past it it is dropped as `addresses-in-use`. */
+export const PROBES_IN_USE_PER_DISCOVER_MAX = 3;
+
+/** Addresses remembered as found free; past it the one found first is forgotten, and probed again. */
+export const PROBED_FREE_MAX = 65_536;
+
 /** Leases that one turn ends; the others follow in the next turns. */
 export const LEASES_ENDED_PER_TICK_MAX = 256;
 
@@ -117,6 +130,17 @@ export const INTERFACE_POLL_MS = 1000;
 
 /** Of a client's host name (option 12) so much is kept with its binding; the rest is cut off. */
 export const HOSTNAME_BYTES_MAX = 255;
+
+// ── probes of addresses ─────────────────────────────────────────────────────────────────────────
+
+/** Between two looks for answers, while a probe is under way. */
+export const PROBE_POLL_MS = 10;
+
+/** Read from one socket at such a look; the rest waits for the next one. */
+export const PROBE_POLL_PACKETS_MAX = 4096;
+
+/** What waits in one socket between two looks: about 600 packets; past it the kernel drops. */
+export const PROBE_SOCKET_RECEIVE_BYTES = 256 * 1024;
 
 // ── HTTP ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -36,12 +36,15 @@ const MSG_DONTROUTE = 0x04;
 const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const SIOCGIFMTU = 0x8921;
+const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const SIOCDARP = 0x8953;
+const SIOCGARP = 0x8954;
 const SIOCSARP = 0x8955;
 /** IFNAMSIZ without the final zero. */
 const DEVICE_NAME_BYTES_MAX = 15;
 const ATF_COM = 0x02;
+const ATF_PERM = 0x04;
 const ARPHRD_ETHER = 1;
 
 /** struct sockaddr_in: family u16, port u16 big-endian, address u32 big-endian, 8 zeros. */
@@ -148,6 +151,13 @@ export class InterfaceControl {
     return this.#ask(SIOCGIFMTU, name);
   }
 
+  /** Its hardware address; undefined where there is no such interface, or it is not Ethernet (loopback, a tunnel). */
+  ethernetAddressOf(name: string): Buffer | undefined {
+    const hardwareType = this.#ask(SIOCGIFHWADDR, name);
+    if (hardwareType === undefined || (hardwareType & 0xffff) !== ARPHRD_ETHER) return undefined;
+    return Buffer.from(this.#request.subarray(18, 24));
+  }
+
   /** struct ifreq: name 16, then what is asked for (i32 here), 40 in all. */
   #ask(request: number, name: string): number | undefined {
     this.#request.fill(0);
@@ -172,6 +182,15 @@ export class InterfaceControl {
   removeArpEntry(device: string, address: number): void {
     this.#writeArpRequest(device, address);
     ioctl(this.#fd, SIOCDARP, this.#request);
+  }
+
+  /** What the kernel knows of `address` on `device`: undefined if nothing, or if nobody there answered ARP. */
+  arpEntryOf(device: string, address: number): { readonly hardwareAddress: Buffer; readonly permanent: boolean } | undefined {
+    this.#writeArpRequest(device, address);
+    if (ioctl(this.#fd, SIOCGARP, this.#request) !== 0) return undefined;
+    const flags = this.#request.readInt32LE(32);
+    if ((flags & ATF_COM) === 0) return undefined;
+    return { hardwareAddress: Buffer.from(this.#request.subarray(18, 24)), permanent: (flags & ATF_PERM) !== 0 };
   }
 
   #writeArpRequest(device: string, address: number): void {

@@ -76,6 +76,24 @@ export interface AllocationRequest {
 }
 
 /**
+ * The network is asked whether somebody uses the address already, before it is offered (RFC 2131 §2.2,
+ * §3.1); the answer comes as an input, exactly once.
+ */
+export interface ProbeRequest {
+  readonly id: number;
+  readonly address: number;
+  /** Where the client's packet came in. */
+  readonly iface: InterfaceInfo;
+  /** ARP reaches what is on the interface's own segment, if that is Ethernet; else ICMP is used instead. */
+  readonly method: 'icmp' | 'arp';
+  readonly timeoutMs: number;
+  /** The client is on the interface's own segment, not behind a relay. */
+  readonly targetLocal: boolean;
+  /** The client's hardware address, a copy: what it still uses itself is no conflict. */
+  readonly chaddr: Buffer;
+}
+
+/**
  * What one step decided. Lists are usually empty or of one entry; `NOTHING` is shared.
  * If `changes` or `forwarded` are set, the replies in `sendOnCommit` wait for exactly those.
  * A `sendOnCommit` without either belongs to a change made earlier: it names the address, and waits

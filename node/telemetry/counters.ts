@@ -34,6 +34,8 @@ export const DROP_REASONS = {
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',
   'no-address': 'A request that names no address, or an inform from a client without one',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
+  'probe-timeout': 'Nobody said in time whether the address is in use',
+  'addresses-in-use': 'Several addresses in a row were found in use by somebody without a lease',
   'duplicate': 'The same request is being answered already',
   'superseded': 'What the answer rested on changed while it waited to be confirmed',
   'commit-timeout': 'The change could not be committed within 3 s',
@@ -53,6 +55,15 @@ export type DropReason = keyof typeof DROP_REASONS;
 export const MESSAGE_TYPE_NAMES = [
   'other', 'discover', 'offer', 'request', 'decline', 'ack', 'nak', 'release', 'inform',
 ] as const;
+
+/** How a probe of an address ended. Each is a label value of `lessor_conflict_probes_total`. */
+export const PROBE_RESULTS = {
+  'in-use': 'Somebody answered',
+  'free': 'Nobody answered in time',
+  'unable': 'Nobody could be asked; the address counts as free',
+} as const;
+
+export type ProbeResult = keyof typeof PROBE_RESULTS;
 
 /** A histogram of durations: own integers, fixed bounds in seconds, rendered at scrape time. */
 export class DurationHistogram {
@@ -85,6 +96,7 @@ export class Counters {
   relayAgentInformationOmitted = 0;
   /** Grants of a lease that another hardware address with the same client identifier held. */
   identifierConflicts = 0;
+  readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   takeovers = 0;
   conflicts = 0;
 

@@ -73,6 +73,10 @@ export const EVENTS = {
   'node.stopped': { level: 'info', message: 'node stopped', action: 'None.' },
   'link.rejected': { level: 'warn', message: 'a node is not wanted here, or does not want this one', action: 'Compare cluster name and node ids in the configurations.' },
   'dhcp.interfaces': { level: 'info', message: 'DHCP interfaces changed', action: 'None, if it was meant; without one the node serves nobody and its slots go to the others.' },
+  'probe.unable': {
+    level: 'warn', message: 'addresses cannot be probed before they are offered',
+    action: 'Give the process CAP_NET_RAW, or set the conflict check to none; until then such addresses are offered unchecked.',
+  },
   'dhcp.socket-failed': { level: 'error', message: 'a DHCP socket failed', action: 'Look at the interface; the node goes on trying.' },
 } as const satisfies Record<string, EventDefinition>;
 

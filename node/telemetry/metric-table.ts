@@ -138,6 +138,11 @@ const LEASES: readonly MetricDefinition[] = [
     help: 'Addresses found in use by somebody without a lease',
     read: ({ counters }) => one(counters.conflicts),
   },
+  {
+    name: 'lessor_conflict_probes_total', type: 'counter', labels: ['result'],
+    help: 'Addresses probed before they were offered, by result; unable: nobody could be asked, and the address counts as free',
+    read: ({ counters }) => Object.entries(counters.probes).map(([result, value]) => ({ labels: { result }, value })),
+  },
 ];
 
 const CLUSTER: readonly MetricDefinition[] = [
