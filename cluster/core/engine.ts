@@ -12,7 +12,7 @@ import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import { DhcpServer } from '../../node/server/server.ts';
-import type { Decision, InterfaceInfo, OutgoingPacket, ReceivedPacket } from '../../node/server/ports.ts';
+import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import type { Counters } from '../../node/telemetry/counters.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { MonotonicMs, Now } from '../../node/time.ts';
@@ -32,6 +32,7 @@ export interface Outputs {
   readonly resets: readonly string[];
   readonly etcd: readonly EtcdRequest[];
   readonly events: readonly Occurrence[];
+  readonly probes: readonly ProbeRequest[];
   /** Read and discard what waits in the DHCP sockets. */
   readonly discardPackets: boolean;
   readonly exit: { readonly code: number; readonly reason: string } | undefined;
@@ -58,6 +59,7 @@ export class Engine {
   readonly #waiting: WaitingReplies;
   readonly #forwarding: Forwarding;
   #packets: OutgoingPacket[] = [];
+  #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
   #serverIds = new Map<number, string>();
 
@@ -126,6 +128,12 @@ export class Engine {
     this.#carryOut(this.server.onPacket(packet, now));
   }
 
+  /** Whether somebody uses the address that a ProbeRequest asked for. */
+  onProbed(id: number, inUse: boolean, answeredBy: Buffer | undefined, now: Now): void {
+    this.#enter(now);
+    this.#carryOut(this.server.onProbed(id, inUse, answeredBy, now));
+  }
+
   onLink(event: LinkEvent, now: Now): void {
     this.#enter(now);
     this.core.onLink(event);
@@ -180,10 +188,11 @@ export class Engine {
     this.core.replication.sendBatches();
     const { out } = this.#context;
     const outputs: Outputs = {
-      packets: this.#packets, messages: out.messages, resets: out.resets, etcd: out.etcd, events: out.events,
+      packets: this.#packets, messages: out.messages, resets: out.resets, etcd: out.etcd, events: out.events, probes: this.#probes,
       discardPackets: out.discardPackets || stalled, exit: out.exit,
     };
     this.#packets = [];
+    this.#probes = [];
     out.messages = [];
     out.resets = [];
     out.etcd = [];
@@ -201,7 +210,7 @@ export class Engine {
   // ── decisions ────────────────────────────────────────────────────────────────────────────────
 
   #carryOut(decision: Decision): void {
-    const { allocations, changes, events, forwarded, sendNow, sendOnCommit, sendOnConfirm } = decision;
+    const { allocations, changes, events, forwarded, probes, sendNow, sendOnCommit, sendOnConfirm } = decision;
     for (const occurrence of events) this.#context.out.events.push(occurrence);
     for (const packet of sendNow) this.#packets.push(packet);
     for (const { address, record } of changes) this.#make(address, record);
@@ -213,6 +222,7 @@ export class Engine {
     }
     for (const { address, reply } of sendOnConfirm) this.#waiting.forConfirmation(address, reply);
     for (const request of allocations) this.#forwarding.borrow(request);
+    for (const request of probes) this.#probes.push(request);
   }
 
   #make(address: number, record: Buffer): number {

@@ -6,6 +6,7 @@
 import { fingerprint } from '../lease/fingerprint.ts';
 import { BindingState, recordState } from '../lease/record.ts';
 import type { Now } from '../time.ts';
+import { unlessInUse } from './conflict.ts';
 import { exhaustedEvent } from './describe.ts';
 import { clientSlot, drop, dropWith, mayGive, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
@@ -21,7 +22,7 @@ export type Give = (context: ServerContext, x: Exchange, address: number) => Dec
 /** Chooses and gives; where this node has none, another owner is asked, and `give` follows its answer. */
 export function choose(context: ServerContext, x: Exchange, give: Give): Decision {
   const address = chooseAddress(context, x);
-  return address !== 0 ? give(context, x, address) : borrow(context, x, [], give);
+  return address !== 0 ? unlessInUse(context, x, address, give) : borrow(context, x, [], give);
 }
 
 /** The order of RFC 2131 §4.3.1, a reservation before all else; 0 when this node has none to give. */
@@ -70,7 +71,7 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
     }] };
   }
   const abandoned = context.table.allocateAbandoned(pools, context.cluster);
-  return abandoned !== 0 ? give(context, x, abandoned) : exhausted(context, x);
+  return abandoned !== 0 ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
 }
 
 /** The owner with the most free addresses that was not asked yet; one whose link is up goes first. */
@@ -112,7 +113,7 @@ export function exhausted(context: ServerContext, x: Exchange): Decision {
 
 /** The other owner's answer to the request made by `borrow`; address 0: it has none. */
 export function onBorrowed(context: ServerContext, x: Exchange, address: number, asked: readonly string[], give: Give): Decision {
-  if (address !== 0 && mayGive(context, x, address)) return give(context, x, address);
+  if (address !== 0 && mayGive(context, x, address)) return unlessInUse(context, x, address, give);
   return borrow(context, x, asked, give);
 }
 

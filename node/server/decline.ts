@@ -33,6 +33,7 @@ export function onDecline(context: ServerContext, x: Exchange): Decision {
   }
   const made = change(context, address, active === undefined ? offeredBinding(x, address) : abandoned(x, active));
   if (made === undefined) return drop(context, 'not-serving');
+  context.probes.forget(address);
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.declined', x, address, { node: context.cluster.self })] };
 }
 

@@ -17,6 +17,7 @@ import type { Allocations } from './allocations.ts';
 import type { FloodGuard } from './flood.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
+import type { Probes } from './probes.ts';
 import type { Replies } from './replies.ts';
 import type { Responsibility } from './responsibility.ts';
 import type { Terms, TermsBook } from './terms.ts';
@@ -43,6 +44,7 @@ export interface ServerContext extends Configured {
   readonly transactions: Transactions;
   readonly allocations: Allocations;
   readonly flood: FloodGuard;
+  readonly probes: Probes;
   /** Clients that share an identifier, as far as they were reported. */
   readonly clones: Throttle;
 }
@@ -62,6 +64,8 @@ export interface Exchange {
   readonly clientKey: Buffer;
   /** Option 61 made the key, not the hardware address. */
   readonly byClientIdentifier: boolean;
+  /** Addresses that were found in use for this very packet. */
+  readonly foundInUse: number;
   readonly now: Now;
 }
 

@@ -62,9 +62,10 @@ export function grant(context: ServerContext, x: Exchange, address: number, own:
 
   const made = change(context, address, bindingOf(x, address, leaseSeconds, active, fields));
   if (made === undefined) return drop(context, 'not-serving');
+  context.probes.forget(address);
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
   return {
-    changes: made.changes, forwarded: made.forwarded, allocations: NOTHING.allocations, sendNow: NOTHING.sendNow,
+    changes: made.changes, forwarded: made.forwarded, allocations: NOTHING.allocations, probes: NOTHING.probes, sendNow: NOTHING.sendNow,
     sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm,
     events: eventsOf(context, x, address, active, clientState, leaseSeconds),
   };

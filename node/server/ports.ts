@@ -104,6 +104,7 @@ export interface Decision {
   readonly changes: readonly OwnChange[];
   readonly forwarded: readonly ForwardedChange[];
   readonly allocations: readonly AllocationRequest[];
+  readonly probes: readonly ProbeRequest[];
   readonly sendNow: readonly ProvisionalReply[];
   readonly sendOnCommit: readonly { readonly address: number; readonly reply: GrantReply; readonly confirm: boolean }[];
   /** Void if the record of the address is another one by the time of the confirmation. */
@@ -112,8 +113,19 @@ export interface Decision {
 }
 
 export const NOTHING: Decision = Object.freeze({
-  changes: [], forwarded: [], allocations: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], events: [],
+  changes: [], forwarded: [], allocations: [], probes: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], events: [],
 });
+
+/** Several decisions as one, in their order. */
+export function joinDecisions(decisions: readonly Decision[]): Decision {
+  if (decisions.length <= 1) return decisions[0] ?? NOTHING;
+  return {
+    changes: decisions.flatMap((one) => one.changes), forwarded: decisions.flatMap((one) => one.forwarded),
+    allocations: decisions.flatMap((one) => one.allocations), probes: decisions.flatMap((one) => one.probes),
+    sendNow: decisions.flatMap((one) => one.sendNow), sendOnCommit: decisions.flatMap((one) => one.sendOnCommit),
+    sendOnConfirm: decisions.flatMap((one) => one.sendOnConfirm), events: decisions.flatMap((one) => one.events),
+  };
+}
 
 /** What the server may know of the cluster. A node without a cluster is a view of one. */
 export interface ClusterView {

@@ -14,6 +14,7 @@ import type { ClusterConfig, Identity, Reservation } from '../config/types.ts';
 import {
   BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
+import { sameBytes } from '../lease/fingerprint.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { LEASES_ENDED_PER_TICK_MAX, RELAY_HOPS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
@@ -22,15 +23,18 @@ import type { Now } from '../time.ts';
 import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
 import { giveForEver, onBootp } from './bootp.ts';
-import { allocateFor, onBorrowed } from './choice.ts';
+import { allocateFor, choose, onBorrowed } from './choice.ts';
+import type { Give } from './choice.ts';
+import { abandonInUse } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
-import { drop, isClients, PoolChoice } from './exchange.ts';
+import { drop, isClients, mayGive, PoolChoice, termsOf } from './exchange.ts';
 import type { Configured, Exchange, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
 import { onInform } from './inform.ts';
-import { NOTHING } from './ports.ts';
+import { joinDecisions, NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
+import { Probes } from './probes.ts';
 import { onRelease } from './release.ts';
 import { Replies } from './replies.ts';
 import { onRequest } from './request.ts';
@@ -72,6 +76,8 @@ export interface DhcpServerParts {
 export class DhcpServer {
   #context: ServerContext;
   readonly #message = new DhcpMessage();
+  /** Packets to be handled anew in the next turn, with how many addresses were found in use for them. */
+  #probeAgain: { readonly packet: ReceivedPacket; readonly foundInUse: number }[] = [];
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
@@ -83,6 +89,7 @@ export class DhcpServer {
       transactions: new Transactions(),
       allocations: new Allocations(),
       flood: new FloodGuard(config.limits, hashSeed),
+      probes: new Probes(),
       clones: new Throttle(),
     };
   }
@@ -117,11 +124,44 @@ export class DhcpServer {
     const pending = context.allocations.take(id);
     if (pending === undefined) return NOTHING;
     if (!context.cluster.serving()) return drop(context, 'not-serving');
-    const malformed = this.#parse(pending.packet);
-    if (malformed !== undefined) return drop(context, malformed);
-    const x = this.#exchange(pending.packet, now);
+    const x = this.#again(pending.packet, now);
+    return typeof x === 'string' ? drop(context, x) : onBorrowed(context, x, address, pending.asked, giveFor(x));
+  }
+
+  /** The answer to a ProbeRequest. Late or unknown ones do nothing. `answeredBy`: the hardware address, where it is known. */
+  onProbed(id: number, inUse: boolean, answeredBy: Buffer | undefined, now: Now): Decision {
+    const context = this.#context;
+    const pending = context.probes.take(id);
+    if (pending === undefined) return NOTHING;
+    const { address, packet, clientKey } = pending;
+    if (!context.cluster.serving()) return drop(context, 'not-serving');
+    const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
-    return onBorrowed(context, x, address, pending.asked, x.message.type === BOOTP ? giveForEver : offerOrGrant);
+    if (inUse) {
+      context.offers.release(address);
+      this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
+      return abandonInUse(context, x, address, answeredBy);
+    }
+    context.probes.noteFree(address, termsOf(context, x, address).scope.conflictCheck.cacheSeconds, now);
+    const give = giveFor(x);
+    return sameBytes(clientKey, x.clientKey) && mayGive(context, x, address) ? give(context, x, address) : choose(context, x, give);
+  }
+
+  /** A packet that waited for an answer: as it is now, or why it is dropped. */
+  #again(packet: ReceivedPacket, now: Now, foundInUse = 0): Exchange | DropReason {
+    const malformed = this.#parse(packet);
+    return malformed ?? this.#exchange(packet, now, foundInUse);
+  }
+
+  /** Packets whose address was found in use, and is stored as such by now. */
+  #retryProbed(now: Now): Decision[] {
+    if (this.#probeAgain.length === 0) return [];
+    const waiting = this.#probeAgain;
+    this.#probeAgain = [];
+    return waiting.map(({ packet, foundInUse }) => {
+      const x = this.#again(packet, now, foundInUse);
+      return typeof x === 'string' ? drop(this.#context, x) : choose(this.#context, x, giveFor(x));
+    });
   }
 
   /**
@@ -168,7 +208,14 @@ export class DhcpServer {
     context.table.advance(now, LEASES_ENDED_PER_TICK_MAX);
     context.transactions.expire(now);
     context.counters.drops['allocation-timeout'] += context.allocations.expire(now);
-    return context.cluster.serving() ? endLeases(context, now) : NOTHING;
+    context.counters.drops['probe-timeout'] += context.probes.expire(now).length;
+    if (!context.cluster.serving()) {
+      context.counters.drops['not-serving'] += this.#probeAgain.length;
+      this.#probeAgain = [];
+      return NOTHING;
+    }
+    // Made apart, since each sees only what is stored: no two of them get one address, which is held for each.
+    return joinDecisions([endLeases(context, now), ...this.#retryProbed(now)]);
   }
 
   #parse(packet: ReceivedPacket): DropReason | undefined {
@@ -178,7 +225,7 @@ export class DhcpServer {
   }
 
   /** What the parsed message is about; why it is dropped where that cannot be said. */
-  #exchange(packet: ReceivedPacket, now: Now): Exchange | DropReason {
+  #exchange(packet: ReceivedPacket, now: Now, foundInUse = 0): Exchange | DropReason {
     const message = this.#message;
     const { config } = this.#context;
     if (message.hops > RELAY_HOPS_MAX) return 'hops-exceeded';
@@ -198,7 +245,7 @@ export class DhcpServer {
     const byClientIdentifier = identity === 'client-id' && message.hasClientIdentifier;
     if (!byClientIdentifier && message.hlen === 0) return 'no-client';
     const clientKey = message.clientKey(identity);
-    return { packet, message, network, subnet, classes, reservation, relayAgentInformation, clientKey, byClientIdentifier, now };
+    return { packet, message, network, subnet, classes, reservation, relayAgentInformation, clientKey, byClientIdentifier, foundInUse, now };
   }
 
   /**
@@ -235,6 +282,11 @@ export class DhcpServer {
     // RFC 2131 §4.4.1: 'ciaddr' of a DHCPDISCOVER is zero, so it says nothing.
     return selectSubnet(table, packet, giaddr, type === MessageType.DISCOVER ? 0 : ciaddr, wanted);
   }
+}
+
+/** What becomes of the address that a message of this type was chosen. */
+function giveFor({ message }: Exchange): Give {
+  return message.type === BOOTP ? giveForEver : offerOrGrant;
 }
 
 function configured(config: ClusterConfig): Configured {

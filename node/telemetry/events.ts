@@ -73,6 +73,10 @@ export const EVENTS = {
   'node.stopped': { level: 'info', message: 'node stopped', action: 'None.' },
   'link.rejected': { level: 'warn', message: 'a node is not wanted here, or does not want this one', action: 'Compare cluster name and node ids in the configurations.' },
   'dhcp.interfaces': { level: 'info', message: 'DHCP interfaces changed', action: 'None, if it was meant; without one the node serves nobody and its slots go to the others.' },
+  'address.in-use': {
+    level: 'warn', message: 'somebody without a lease uses an address of a pool',
+    action: 'Find the host (`usedBy`, where it is on the same segment). The address is abandoned: it is used again only when nothing else is free.',
+  },
   'probe.unable': {
     level: 'warn', message: 'addresses cannot be probed before they are offered',
     action: 'Give the process CAP_NET_RAW, or set the conflict check to none; until then such addresses are offered unchecked.',
