@@ -152,6 +152,7 @@ export class PoolLists {
   open(address: number): void {
     const pool = this.#plan.poolAt(address);
     if (pool < 0) return;
+    this.#plan.unreserved[pool]!++;
     let page = this.#pages.peek(address);
     const s = address & 255;
     const touched = page !== undefined && (page.flags[s]! & TOUCHED) !== 0;

@@ -28,16 +28,25 @@ test('an address held for one client is refused to another until the hold has en
   assert.equal(book.find(key('a'), 0), 0);
 });
 
-test('a client holds one address of a subnet, and one of another subnet beside it', () => {
+test('a client holds one address of a network, and one of another network beside it', () => {
   const ended: number[] = [];
   const book = new OfferBook(10, 30_000, {
-    subnetOf: (address) => Math.floor(address / 100), onHold: () => {}, onEnd: (address) => ended.push(address),
+    networkOf: (address) => Math.floor(address / 100), onHold: () => {}, onEnd: (address) => ended.push(address),
   });
   book.hold(100, key('a'), now(0), 1);
   book.hold(200, key('a'), now(0), 1);
   book.hold(101, key('a'), now(0), 1);
   assert.deepEqual([book.find(key('a'), 1), book.find(key('a'), 2)], [101, 200]);
   assert.deepEqual(ended, [100]);
+});
+
+test('all holds end at once, and everybody hears of each', () => {
+  const ended: number[] = [];
+  const book = new OfferBook(10, 30_000, { networkOf: () => 0, onHold: () => {}, onEnd: (address) => ended.push(address) });
+  for (const address of [3, 1, 2]) book.hold(address, key(`client ${address}`), now(address), 1);
+  book.endAll();
+  assert.deepEqual(ended, [3, 1, 2]);
+  assert.deepEqual([book.size, book.holder(1), book.find(key('client 2'), 0)], [0, undefined, 0]);
 });
 
 test('two clients whose keys have one fingerprint keep what is theirs', () => {
@@ -51,7 +60,7 @@ test('two clients whose keys have one fingerprint keep what is theirs', () => {
     if (other !== undefined) pair = [other, candidate];
     seen.set(print, candidate);
   }
-  const book = new OfferBook(10, 30_000, { subnetOf: () => 0, onHold: () => {}, onEnd: () => {} }, seed);
+  const book = new OfferBook(10, 30_000, { networkOf: () => 0, onHold: () => {}, onEnd: () => {} }, seed);
   book.hold(100, pair[0], now(0), 1);
   assert.equal(book.find(pair[1], 0), 0);
   assert.equal(book.hold(100, pair[1], now(0), 1), false);
@@ -79,7 +88,7 @@ test('holds end in their order, and everybody hears of each start and end', () =
   fc.assert(fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
     const free = new Set([1, 2, 3, 4, 5, 6, 7, 8]);
     const book = new OfferBook(3, 30_000, {
-      subnetOf: () => 0,
+      networkOf: () => 0,
       onHold: (address) => assert.ok(free.delete(address)),
       onEnd: (address) => assert.ok(!free.has(address) && free.add(address)),
     });

@@ -7,17 +7,17 @@ import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable, reuseSeconds } from '../../node/lease/table.ts';
 import type { SlotChoice } from '../../node/lease/table.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
-import type { SubnetConfig } from '../../node/config/types.ts';
 import { SimDisk } from '../sim/disk.ts';
-import { at, ip, recordOf, SKEW_MS, subnet } from './lease-model.ts';
+import type { SubnetSpec } from '../support/configs.ts';
+import { at, ip, recordOf, subnet, tableConfig } from './lease-model.ts';
 
 const T = 1_800_000_000;
 const ALL: SlotChoice = { owns: () => true, homeOf: () => 'a' };
 const key = (text: string): Buffer => Buffer.from(text);
 
-function tableOf(subnets: readonly SubnetConfig[], disk = new SimDisk()): { table: LeaseTable; store: BindingStore; disk: SimDisk } {
+function tableOf(subnets: readonly SubnetSpec[], disk = new SimDisk()): { table: LeaseTable; store: BindingStore; disk: SimDisk } {
   const store = new BindingStore(disk);
-  const table = new LeaseTable(store, subnets, { maxClockSkewMs: SKEW_MS });
+  const table = new LeaseTable(store, tableConfig(subnets));
   table.load(at(T));
   return { table, store, disk };
 }
@@ -67,7 +67,7 @@ test('never-used addresses go first, then the one free for longest, whatever its
   table.advance(at(T), 100);
   const taken: number[] = [];
   for (let i = 0; i < 5; i++) {
-    const address = table.allocate(0, ALL, 'a', at(T));
+    const address = table.allocate([0], ALL, 'a', 0, at(T));
     taken.push(address);
     if (address !== 0) table.offers.hold(address, key(`new ${i}`), at(T), i);
   }
@@ -81,7 +81,7 @@ test('in one slot the addresses free again come in the order in which they becam
   for (const [address, since] of freed) table.put(ip(address), recordOf(binding(BindingState.RELEASED, address, T + since)), at(T));
   table.advance(at(T + 100), 100);
   const order = (from: LeaseTable): number[] => [1, 2, 3].map((i) => {
-    const address = from.allocate(0, ALL, 'a', at(T + 100));
+    const address = from.allocate([0], ALL, 'a', 0, at(T + 100));
     from.offers.hold(address, key(`new ${i}`), at(T + 100), i);
     return address;
   });
@@ -98,7 +98,7 @@ test('slots whose home is the client\'s go first, then any owned one, and no oth
   const slots: SlotChoice = { owns: (slot) => slot < 6, homeOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
   const taken: number[] = [];
   for (;;) {
-    const address = table.allocate(0, slots, 'b', at(T));
+    const address = table.allocate([0], slots, 'b', 0, at(T));
     if (address === 0) break;
     taken.push(address & 255);
     table.offers.hold(address, key(`c${address}`), at(T), 1);
@@ -110,12 +110,12 @@ test('slots whose home is the client\'s go first, then any owned one, and no oth
 
 test('a hold that ends gives the address back, as never used', () => {
   const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.6']])]);
-  const first = table.allocate(0, ALL, 'a', at(T));
+  const first = table.allocate([0], ALL, 'a', 0, at(T));
   table.offers.hold(first, key('gone'), at(T), 1);
-  table.put(table.allocate(0, ALL, 'a', at(T)), recordOf(binding(BindingState.ACTIVE, 'c')), at(T));
-  assert.equal(table.allocate(0, ALL, 'a', at(T)), 0);
+  table.put(table.allocate([0], ALL, 'a', 0, at(T)), recordOf(binding(BindingState.ACTIVE, 'c')), at(T));
+  assert.equal(table.allocate([0], ALL, 'a', 0, at(T)), 0);
   table.advance(at(T + 31), 10);
-  assert.equal(table.allocate(0, ALL, 'a', at(T + 31)), first);
+  assert.equal(table.allocate([0], ALL, 'a', 0, at(T + 31)), first);
 });
 
 test('an address goes to another client in the very second of its reuse time, and to its own before', () => {
@@ -124,9 +124,9 @@ test('an address goes to another client in the very second of its reuse time, an
   table.put(address, recordOf(binding(BindingState.RELEASED, 'mine')), at(T));
   for (const [second, other] of [[T, false], [T + 39, false], [T + 39.999, false], [T + 40, true]] as const) {
     table.advance(at(second), 10);
-    assert.equal(table.mayGive(address, key('mine'), 0, at(second)), true);
-    assert.equal(table.mayGive(address, key('other'), 0, at(second)), other);
-    assert.equal(table.allocate(0, ALL, 'a', at(second)), other ? address : 0);
+    assert.equal(table.mayGive(address, key('mine'), 0, at(second), false), true);
+    assert.equal(table.mayGive(address, key('other'), 0, at(second), false), other);
+    assert.equal(table.allocate([0], ALL, 'a', 0, at(second)), other ? address : 0);
   }
 });
 
@@ -136,9 +136,9 @@ test('an address that comes back from a hold keeps its place among those free fo
   for (let i = 1; i <= 3; i++) table.put(ip(`10.0.${i}.7`), recordOf(binding(BindingState.RELEASED, `c${i}`, T + i)), at(T));
   table.advance(at(T + 100), 100);
   table.offers.hold(ip('10.0.1.7'), key('new'), at(T + 100), 1);
-  assert.equal(table.allocate(0, ALL, 'a', at(T + 100)), ip('10.0.2.7'));
+  assert.equal(table.allocate([0], ALL, 'a', 0, at(T + 100)), ip('10.0.2.7'));
   table.offers.release(ip('10.0.1.7'));
-  assert.equal(table.allocate(0, ALL, 'a', at(T + 100)), ip('10.0.1.7'));
+  assert.equal(table.allocate([0], ALL, 'a', 0, at(T + 100)), ip('10.0.1.7'));
 });
 
 test('two clients whose keys have one fingerprint never get each other\'s binding', () => {
@@ -152,13 +152,13 @@ test('two clients whose keys have one fingerprint never get each other\'s bindin
     seen.set(print, `client ${i}`);
   }
   const store = new BindingStore(new SimDisk());
-  const table = new LeaseTable(store, [subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.6']])], { maxClockSkewMs: SKEW_MS, hashSeed: seed });
+  const table = new LeaseTable(store, tableConfig([subnet('10.0.0.0/24', [['10.0.0.5', '10.0.0.6']])]), { hashSeed: seed });
   table.load(at(T));
   const address = ip('10.0.0.5');
   table.put(address, recordOf(binding(BindingState.ACTIVE, pair[0])), at(T));
   assert.equal(table.findByClient(key(pair[1]), 0), 0);
   assert.deepEqual(table.findAllByClient(key(pair[1])), []);
-  assert.equal(table.mayGive(address, key(pair[1]), 0, at(T)), false);
+  assert.equal(table.mayGive(address, key(pair[1]), 0, at(T), false), false);
   assert.equal(table.findByClient(key(pair[0]), 0), address);
   table.put(address, recordOf(binding(BindingState.RELEASED, pair[1])), at(T));
   assert.equal(table.findByClient(key(pair[0]), 0), 0);
@@ -192,14 +192,14 @@ test('abandoned addresses come oldest first, also after a restart', () => {
   for (const [address, age] of since) table.put(ip(address), recordOf(binding(BindingState.ABANDONED, 'c', T + age)), at(T));
   flush(store, disk);
   for (const from of [table, tableOf([pool], disk).table]) {
-    assert.equal(from.allocate(0, ALL, 'a', at(T + 1e6)), 0);
+    assert.equal(from.allocate([0], ALL, 'a', 0, at(T + 1e6)), 0);
     const taken = [1, 2, 3].map((i) => {
-      const address = from.allocateAbandoned(0, ALL, at(T));
+      const address = from.allocateAbandoned([0], ALL);
       from.offers.hold(address, key(`new ${i}`), at(T), i);
       return address;
     });
     assert.deepEqual(taken, [ip('10.0.2.1'), ip('10.0.3.1'), ip('10.0.1.1')]);
-    assert.equal(from.allocateAbandoned(0, ALL, at(T)), 0);
+    assert.equal(from.allocateAbandoned([0], ALL), 0);
   }
 });
 
@@ -241,27 +241,59 @@ test('a record outside every subnet counts, ends and is listed, and is never giv
   assert.deepEqual(table.findAllByClient(key('c')), [outside]);
   assert.deepEqual(table.records(-1, 10).map(({ address }) => address), [outside]);
   assert.deepEqual(table.ended(at(T + 60), ALL, 10), [outside]);
-  assert.equal(table.mayGive(outside, key('c'), -1, at(T)), false);
+  assert.equal(table.mayGive(outside, key('c'), -1, at(T), false), false);
 });
 
-test('reservations: by client identifier before hardware, never given by allocate, given to their client', () => {
-  const mac = Buffer.from('525400123456', 'hex');
-  const byHardware = { hardware: { htype: 1, chaddr: mac }, address: ip('10.0.0.1') };
-  const byId = { clientId: key('id'), address: ip('10.0.7.7') };
+test('a reserved address is never given by allocate, and is given to its client, in a pool or outside', () => {
   const { table } = tableOf([
-    subnet('10.0.0.0/16', [['10.0.0.1', '10.0.0.2']], [byHardware, byId]), subnet('10.1.0.0/16', []),
+    subnet('10.0.0.0/16', [['10.0.0.1', '10.0.0.2']], [{ clientId: key('in'), address: ip('10.0.0.1') }, { clientId: key('out'), address: ip('10.0.7.7') }]),
+    subnet('10.1.0.0/16', []),
   ]);
-  assert.equal(table.reservedFor(0, 1, mac, undefined), byHardware);
-  assert.equal(table.reservedFor(0, 6, mac, undefined), undefined, 'another hardware type');
-  assert.equal(table.reservedFor(0, 1, mac, key('id')), byId);
-  assert.equal(table.reservedFor(0, 1, mac, key('other')), byHardware);
-  assert.equal(table.reservedFor(1, 1, mac, key('id')), undefined, 'another subnet');
-  assert.equal(table.isReserved(ip('10.0.7.7')), true);
-  assert.equal(table.reservationAt(ip('10.0.0.1')), byHardware);
-  assert.equal(table.mayGive(ip('10.0.7.7'), key('id'), 0, at(T), byId), true, 'outside the pool');
-  assert.equal(table.mayGive(ip('10.0.0.1'), key('id'), 0, at(T), byId), false, 'somebody else\'s');
-  assert.equal(table.counts(0).free, 1);
-  assert.equal(table.allocate(0, ALL, 'a', at(T)), ip('10.0.0.2'));
+  assert.deepEqual([table.isReserved(ip('10.0.7.7')), table.isReserved(ip('10.0.0.2'))], [true, false]);
+  assert.equal(table.reservationAt(ip('10.0.0.1'))?.client.clientId, 'in');
+  assert.equal(table.mayGive(ip('10.0.7.7'), key('out'), 0, at(T), true), true, 'outside the pool');
+  assert.equal(table.mayGive(ip('10.0.0.1'), key('out'), 0, at(T), false), false, 'somebody else\'s');
+  assert.equal(table.mayGive(ip('10.0.7.7'), key('out'), 1, at(T), true), false, 'of another network');
+  assert.deepEqual([table.counts(0).free, table.poolCounts(0).free], [1, 1]);
+  assert.equal(table.poolOf(ip('10.0.0.1')), 0, 'it is in the pool all the same');
+  assert.equal(table.allocate([0], ALL, 'a', 0, at(T)), ip('10.0.0.2'));
+});
+
+test('pools are used in the order given, preferred homes of all of them first', () => {
+  const { table } = tableOf([subnet('10.0.0.0/24', [['10.0.0.1', '10.0.0.2', 'iterative'], ['10.0.0.11', '10.0.0.12', 'iterative']])]);
+  const slots: SlotChoice = { owns: () => true, homeOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
+  const taken: number[] = [];
+  for (;;) {
+    const address = table.allocate([1, 0], slots, 'a', 0, at(T));
+    if (address === 0) break;
+    taken.push(address & 255);
+    table.offers.hold(address, key(`c${address}`), at(T), 1);
+  }
+  assert.deepEqual(taken, [12, 2, 11, 1]);
+  assert.equal(table.allocate([], ALL, 'a', 0, at(T)), 0);
+});
+
+test('the subnets of one network share their clients', () => {
+  const { table } = tableOf([
+    subnet('10.0.0.0/24', [['10.0.0.1', '10.0.0.9']], [], { sharedNetwork: 'link' }), subnet('10.0.1.0/24', []),
+    subnet('10.0.2.0/24', [['10.0.2.1', '10.0.2.9']], [], { sharedNetwork: 'link' }),
+  ]);
+  table.put(ip('10.0.2.5'), recordOf(binding(BindingState.ACTIVE, 'c')), at(T));
+  assert.deepEqual([table.networkOf(ip('10.0.0.1')), table.networkOf(ip('10.0.2.1')), table.networkOf(ip('10.0.1.1'))], [0, 0, 1]);
+  assert.deepEqual([table.findByClient(key('c'), 0), table.findByClient(key('c'), 1)], [ip('10.0.2.5'), 0]);
+  table.offers.hold(ip('10.0.0.3'), key('d'), at(T), 1);
+  table.offers.hold(ip('10.0.2.3'), key('d'), at(T), 1);
+  assert.equal(table.offers.find(key('d'), 0), ip('10.0.2.3'));
+  assert.equal(table.offers.size, 1, 'one address of a network is held for a client');
+  assert.deepEqual([table.counts(0).active, table.counts(2).active, table.poolCounts(1).active], [0, 1, 1]);
+});
+
+test('which owner has free addresses is told by slot, over several pools', () => {
+  const { table } = tableOf([subnet('10.0.0.0/23', [['10.0.0.10', '10.0.0.12', 'iterative'], ['10.0.1.12', '10.0.1.13', 'iterative']])]);
+  table.put(ip('10.0.0.10'), recordOf(binding(BindingState.ACTIVE, 'c')), at(T));
+  const counts = (free: Float64Array): [number, number][] => [...free.entries()].filter(([, count]) => count > 0);
+  assert.deepEqual(counts(table.freeBySlot(0)), [[11, 1], [12, 1]]);
+  assert.deepEqual(counts(table.freeOfPools([0, 1])), [[11, 1], [12, 2], [13, 1]]);
 });
 
 test('a /9 pool is ready at once and is never written out', () => {
@@ -269,13 +301,13 @@ test('a /9 pool is ready at once and is never written out', () => {
   assert.equal(table.counts(0).free, 2 ** 23);
   const seen = new Set<number>();
   for (let i = 0; i < 3000; i++) {
-    const address = table.allocate(0, ALL, 'a', at(T));
+    const address = table.allocate([0], ALL, 'a', 0, at(T));
     seen.add(address);
     table.offers.hold(address, key(`c${i}`), at(T), i);
   }
   assert.equal(seen.size, 3000);
   assert.equal(table.counts(0).free, 2 ** 23 - 3000);
-  assert.equal(table.freeBySlot(0).length, 256);
+  assert.equal(table.freeBySlot(0).reduce((sum, n) => sum + n), 2 ** 23 - 3000);
 });
 
 test('a stored record that fails its check stops the load and names the address', () => {
