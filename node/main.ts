@@ -22,6 +22,8 @@ import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
+import { openConflictProber } from './io/conflict-prober.ts';
+import type { ConflictProber } from './io/conflict-prober.ts';
 import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
@@ -66,6 +68,7 @@ class NodeProcess {
   #links: Links | undefined;
   #sockets: DhcpSockets | undefined;
   #sender: PacedSender | undefined;
+  #prober: ConflictProber | undefined;
   #http: HttpServer | undefined;
   #committing = false;
   #turnScheduled = false;
@@ -198,6 +201,7 @@ class NodeProcess {
         onBatchEnd: () => this.#turn(),
         onInterfacesChanged: (interfaces) => {
           this.#engine.setInterfaces(interfaces, readClock());
+          this.#prober?.setInterfaces(interfaces);
           this.#telemetry.emit([{ id: 'dhcp.interfaces', fields: { interfaces: interfaces.map(({ name }) => name).join(' ') } }], readClock());
           this.#scheduleTurn();
         },
@@ -206,6 +210,15 @@ class NodeProcess {
     });
     const sockets = this.#sockets;
     this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters);
+    this.#prober = openConflictProber({
+      counters: this.#counters,
+      onResult: (id, inUse, answeredBy) => {
+        this.#input((engine, now) => engine.onProbed(id, inUse, answeredBy, now));
+        this.#scheduleTurn();
+      },
+      onEvent: (event) => this.#telemetry.emit([event], readClock()),
+    });
+    this.#prober.setInterfaces(sockets.interfaces());
     this.#engine.setInterfaces(sockets.interfaces(), readClock());
   }
 
@@ -265,6 +278,7 @@ class NodeProcess {
     for (const { peer, message } of outputs.messages) this.#links!.send(peer, message);
     for (const peer of outputs.resets) this.#links!.reset(peer);
     for (const request of outputs.etcd) this.#etcd!.request(request);
+    for (const request of outputs.probes) this.#prober!.probe(request);
     if (outputs.packets.length > 0) {
       this.#sender!.send(outputs.packets);
       this.#countSent(outputs.packets, now.mono);
@@ -364,6 +378,7 @@ class NodeProcess {
     clearInterval(this.#timer);
     await this.#http?.close();
     this.#sender?.close();
+    this.#prober?.close();
     await this.#sockets?.close();
     await this.#links?.close();
     await this.#etcd?.close();

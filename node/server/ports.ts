@@ -116,17 +116,6 @@ export const NOTHING: Decision = Object.freeze({
   changes: [], forwarded: [], allocations: [], probes: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], events: [],
 });
 
-/** Several decisions as one, in their order. */
-export function joinDecisions(decisions: readonly Decision[]): Decision {
-  if (decisions.length <= 1) return decisions[0] ?? NOTHING;
-  return {
-    changes: decisions.flatMap((one) => one.changes), forwarded: decisions.flatMap((one) => one.forwarded),
-    allocations: decisions.flatMap((one) => one.allocations), probes: decisions.flatMap((one) => one.probes),
-    sendNow: decisions.flatMap((one) => one.sendNow), sendOnCommit: decisions.flatMap((one) => one.sendOnCommit),
-    sendOnConfirm: decisions.flatMap((one) => one.sendOnConfirm), events: decisions.flatMap((one) => one.events),
-  };
-}
-
 /** What the server may know of the cluster. A node without a cluster is a view of one. */
 export interface ClusterView {
   /** This node's id. */

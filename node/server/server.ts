@@ -32,7 +32,7 @@ import type { Configured, Exchange, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
 import { onInform } from './inform.ts';
-import { joinDecisions, NOTHING } from './ports.ts';
+import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import { Probes } from './probes.ts';
 import { onRelease } from './release.ts';
@@ -62,6 +62,12 @@ const HANDLERS: readonly (((context: ServerContext, x: Exchange) => Decision) | 
   [MessageType.INFORM]: onInform,
 });
 
+/** A packet for which so many addresses were found in use. */
+interface ProbedAgain {
+  readonly packet: ReceivedPacket;
+  readonly foundInUse: number;
+}
+
 export interface DhcpServerParts {
   readonly config: ClusterConfig;
   readonly table: LeaseTable;
@@ -76,8 +82,8 @@ export interface DhcpServerParts {
 export class DhcpServer {
   #context: ServerContext;
   readonly #message = new DhcpMessage();
-  /** Packets to be handled anew in the next turn, with how many addresses were found in use for them. */
-  #probeAgain: { readonly packet: ReceivedPacket; readonly foundInUse: number }[] = [];
+  /** Packets to be handled anew in the next turns; not more than `probes` holds. */
+  readonly #probeAgain: ProbedAgain[] = [];
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
@@ -153,15 +159,10 @@ export class DhcpServer {
     return malformed ?? this.#exchange(packet, now, foundInUse);
   }
 
-  /** Packets whose address was found in use, and is stored as such by now. */
-  #retryProbed(now: Now): Decision[] {
-    if (this.#probeAgain.length === 0) return [];
-    const waiting = this.#probeAgain;
-    this.#probeAgain = [];
-    return waiting.map(({ packet, foundInUse }) => {
-      const x = this.#again(packet, now, foundInUse);
-      return typeof x === 'string' ? drop(this.#context, x) : choose(this.#context, x, giveFor(x));
-    });
+  /** The packet's address was found in use, and is stored as such by now: another one is chosen. */
+  #afterConflict({ packet, foundInUse }: ProbedAgain, now: Now): Decision {
+    const x = this.#again(packet, now, foundInUse);
+    return typeof x === 'string' ? drop(this.#context, x) : choose(this.#context, x, giveFor(x));
   }
 
   /**
@@ -211,11 +212,12 @@ export class DhcpServer {
     context.counters.drops['probe-timeout'] += context.probes.expire(now).length;
     if (!context.cluster.serving()) {
       context.counters.drops['not-serving'] += this.#probeAgain.length;
-      this.#probeAgain = [];
+      this.#probeAgain.length = 0;
       return NOTHING;
     }
-    // Made apart, since each sees only what is stored: no two of them get one address, which is held for each.
-    return joinDecisions([endLeases(context, now), ...this.#retryProbed(now)]);
+    // One a turn: what it decides is stored before the next one chooses.
+    const again = this.#probeAgain.shift();
+    return again === undefined ? endLeases(context, now) : this.#afterConflict(again, now);
   }
 
   #parse(packet: ReceivedPacket): DropReason | undefined {

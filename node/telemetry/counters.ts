@@ -28,7 +28,7 @@ export const DROP_REASONS = {
   'replayed-release': 'A release with the xid of an earlier transaction',
   'not-authoritative': 'An answer that only an authoritative server gives',
   'pool-exhausted': 'No address is free for this client',
-  'not-permitted': 'The classes of the client let it into no pool of its network',
+  'not-permitted': 'Its network has no pool, or none that the classes of the client let it into, and nothing is reserved for it',
   'circuit-full': 'As many leases as `limits.leasesPerCircuit` allows are at this port of the relay already',
   'class-dropped': 'A class of the client says that it gets no answer',
   'wrong-address': 'The client asks for an address that belongs to somebody else; another node says no',

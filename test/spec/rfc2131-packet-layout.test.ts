@@ -46,7 +46,7 @@ test('RFC 2131 §3: the first four octets of the options field contain the decim
 
 test('RFC 2131 §4.3.1, Table 3: a reply has op BOOTREPLY, htype, hlen, xid, flags, giaddr and chaddr of the request, hops and secs zero', () => {
   const request = distinctRequest();
-  const bytes = encodeReply(replyTo(request, { ciaddr: 0x04040404, yiaddr: 0x05050505, siaddr: 0x06060606 }));
+  const bytes = encodeReply(replyTo(request, { ciaddr: 0x04040404, yiaddr: 0x05050505, boot: { nextServer: 0x06060606, serverHostname: Buffer.alloc(0), bootFileName: Buffer.alloc(0) } }));
   const reply = parsed(bytes, BOOTREPLY);
   assert.equal(reply.htype, 6);
   assert.equal(reply.hlen, 16);

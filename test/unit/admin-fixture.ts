@@ -4,13 +4,14 @@ import { startHttp, type HttpOptions } from '../../node/admin/io/http.ts';
 import type { LeaseRecords, LeaseSource } from '../../node/admin/lease-query.ts';
 import type { SubnetConfig } from '../../node/config/types.ts';
 import { BindingState, encodeRecord, writeStamp, type BindingFields } from '../../node/lease/record.ts';
+import { buildConfig, subnetConfig } from '../support/configs.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
-export const NET_10: SubnetConfig = {
-  name: '10.0.0.0/8', network: 0x0a00_0000, prefixLength: 8, pools: [], leaseSeconds: 3600,
-  identity: 'client-id', authoritative: true, options: [], reservations: [],
-};
-export const NET_192: SubnetConfig = { ...NET_10, name: '192.168.0.0/24', network: 0xc0a8_0000, prefixLength: 24 };
+export const SUBNETS: readonly SubnetConfig[] = buildConfig({ nodes: ['a'], subnets: [
+  subnetConfig({ pools: [], name: '10.0.0.0/8', network: 0x0a00_0000, prefixLength: 8 }),
+  subnetConfig({ pools: [], name: '192.168.0.0/24', network: 0xc0a8_0000, prefixLength: 24 }),
+] }).subnets;
+export const [NET_10, NET_192] = SUBNETS as [SubnetConfig, SubnetConfig];
 
 export function binding(changes: Partial<BindingFields> = {}): Buffer {
   const chaddr = changes.chaddr ?? Buffer.from('525400123456', 'hex');

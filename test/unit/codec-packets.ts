@@ -101,7 +101,7 @@ export const LEASE_TIME: OptionValue = { code: 51, value: Buffer.from([0, 0, 14,
 
 export function replyTo(request: Buffer, fields: Partial<ReplyFields> = {}): ReplyFields {
   return {
-    request: parsed(request), type: 2, ciaddr: 0, yiaddr: 0x0a010007, siaddr: 0,
+    request: parsed(request), type: 2, ciaddr: 0, yiaddr: 0x0a010007, boot: undefined,
     options: [SERVER_ID, LEASE_TIME], relayAgentInformation: undefined, maxBytes: 548, ...fields,
   };
 }

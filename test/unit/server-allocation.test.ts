@@ -44,7 +44,7 @@ test('own slots exhausted: another owner is asked, and its address is offered', 
   bytes.fill(0xff);
   assert.deepEqual(packetsOf(asked), []);
   const [allocation] = asked.allocations;
-  assert.deepEqual([allocation!.owner, allocation!.subnetIndex, allocation!.clientKey], ['b', 0, Buffer.concat([Buffer.of(1), chaddr])]);
+  assert.deepEqual([allocation!.owner, allocation!.pools, allocation!.clientKey], ['b', [ip('10.0.0.100')], Buffer.concat([Buffer.of(1), chaddr])]);
   const answer = server.server.onAllocated(allocation!.id, ip('10.0.0.101'), server.now);
   assert.deepEqual([replyOf(answer).type, replyOf(answer).yiaddr, answer.sendNow.length], [2, ip('10.0.0.101'), 1]);
   assert.equal(replyOf(answer).option(82)?.toString('hex'), '0101aa');
@@ -86,10 +86,10 @@ test('an owner that does not answer in time, and one too many that waits, are co
   assert.deepEqual(server.drops(), { 'allocation-timeout': 1, overload: 1 });
 });
 
-test('where every share is known to be used up nobody is asked', () => {
+test('where there is no pool nobody is asked', () => {
   const server = new TestServer({ view: twoNodes(), subnets: [subnetConfig({ pools: [] })] });
   const decision = server.receive(discover({ chaddr: chaddrHomedAt(server.view, 'a') }));
-  assert.deepEqual([decision.allocations, server.drops()], [[], { 'pool-exhausted': 1 }]);
+  assert.deepEqual([decision.allocations, server.drops()], [[], { 'not-permitted': 1 }]);
 });
 
 test('of two other owners the one whose link is up is asked first, then the other', () => {
@@ -108,14 +108,15 @@ test('of two other owners the one whose link is up is asked first, then the othe
 test('allocateFor holds a free address of an own slot, the same one for the same client', () => {
   const server = new TestServer({ view: twoNodes(), subnets: [subnetConfig({ pools: [{ first: ip('10.0.0.100'), last: ip('10.0.0.101') }] })] });
   const [one, two] = [Buffer.from('0001', 'hex'), Buffer.from('0002', 'hex')];
-  assert.equal(server.server.allocateFor(0, one, server.now), ip('10.0.0.100'));
-  assert.equal(server.server.allocateFor(0, one, server.now), ip('10.0.0.100'));
-  assert.equal(server.server.allocateFor(0, two, server.now), 0);
-  assert.equal(server.server.allocateFor(7, two, server.now), 0, 'a subnet that this node does not have');
+  assert.equal(server.server.allocateFor([ip('10.0.0.100')], one, 0, server.now), ip('10.0.0.100'));
+  assert.equal(server.server.allocateFor([ip('10.0.0.100')], one, 0, server.now), ip('10.0.0.100'));
+  assert.equal(server.server.allocateFor([ip('10.0.0.100')], two, 0, server.now), 0);
+  assert.equal(server.server.allocateFor([ip('10.9.0.0')], two, 0, server.now), 0, 'a pool that this node does not have');
+  assert.equal(server.server.allocateFor([ip('10.0.0.101')], two, 0, server.now), 0, 'an address in a pool is not the pool');
   const own = server.receive(discover({ chaddr: chaddrHomedAt(server.view, 'a') }));
   assert.equal(own.sendNow.length, 0, 'held for another');
   server.view.isServing = false;
-  assert.equal(server.server.allocateFor(0, one, server.now), 0);
+  assert.equal(server.server.allocateFor([ip('10.0.0.100')], one, 0, server.now), 0);
 });
 
 test('mayApply: a change asked for by another node is checked again', () => {

@@ -156,8 +156,8 @@ class Pair {
       this.forwarded++;
       for (const each of [node, other]) each.store(address, Buffer.from(record));
     }
-    for (const { id, subnetIndex, clientKey } of decision.allocations) {
-      const address = other.server.allocateFor(subnetIndex, clientKey, other.now);
+    for (const { id, pools, clientKey, clientSlot } of decision.allocations) {
+      const address = other.server.allocateFor(pools, clientKey, clientSlot, other.now);
       if (address !== 0) this.borrowed++;
       this.carryOut(node, node.server.onAllocated(id, address, node.now));
     }
