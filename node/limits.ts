@@ -44,6 +44,9 @@ export const OPTION_LISTS_CACHED = 512;
 /** The longest parameter request list that is kept ready; a longer one costs what it costs. */
 export const PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX = 64;
 
+/** Combinations of client classes kept ready; past it all are forgotten and made again as they come. */
+export const CLASS_SETS_MAX = 4096;
+
 /** A copy of a request is the same transaction for this long; later it is a new one. */
 export const SAME_TRANSACTION_SECONDS = 5;
 

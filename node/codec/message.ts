@@ -177,6 +177,14 @@ export class DhcpMessage {
   }
 
   /**
+   * For readers in place: where in `bytes` the length byte of an option stands whose value lies there in
+   * one piece, right behind it. 0: absent; negative: in several pieces, which only `option` puts together.
+   */
+  locate(code: number): number {
+    return this.#at[code]!;
+  }
+
+  /**
    * An option's value: in place when it occurs once, put together in the order of RFC 3396 §5 (the
    * options field, then file, then sname) when it is split or repeated. Undefined when absent.
    */
