@@ -15,6 +15,7 @@ const CIADDR_AT = 12;
 const GIADDR_AT = 24;
 const ADDRESS_BYTES = 4;
 const VENDOR_SPECIFIC_INFORMATION = 43;
+const RELAY_AGENT_INFORMATION = 82;
 /** More than the name of an interface can have (IFNAMSIZ is 16). */
 const INTERFACE_NAME_BYTES = 64;
 
@@ -72,11 +73,11 @@ export class Facts {
     return fact;
   }
 
-  load(message: DhcpMessage, interfaceName: string, known: boolean): void {
+  load(message: DhcpMessage, relayAgentInformation: Buffer | undefined, interfaceName: string, known: boolean): void {
     this.known = known;
     this.bootp = message.type === 0;
     for (let fact = 0; fact < this.#steps.length; fact++) {
-      this.#find(fact, message, interfaceName);
+      this.#find(fact, message, relayAgentInformation, interfaceName);
       const values = this.#values[fact];
       if (values === undefined) continue;
       const length = this.length[fact]!;
@@ -84,13 +85,16 @@ export class Facts {
     }
   }
 
-  #find(fact: number, message: DhcpMessage, interfaceName: string): void {
+  #find(fact: number, message: DhcpMessage, relayAgentInformation: Buffer | undefined, interfaceName: string): void {
     const step = this.#steps[fact]!;
     switch (step.kind) {
       case 'option': {
         const at = message.locate(step.code);
         if (at > 0) return this.#set(fact, message.bytes, at + 1, message.bytes[at]!);
-        if (at === 0) return this.#set(fact, EMPTY, 0, ABSENT);
+        if (at === 0) {
+          const kept = step.code === RELAY_AGENT_INFORMATION ? relayAgentInformation : undefined;
+          return kept === undefined ? this.#set(fact, EMPTY, 0, ABSENT) : this.#set(fact, kept, 0, kept.length);
+        }
         const joined = message.option(step.code)!;
         return this.#set(fact, joined, 0, joined.length);
       }

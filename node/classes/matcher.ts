@@ -17,6 +17,8 @@ export type { ClassSet } from './class-set.ts';
 
 export interface ClassRequest {
   readonly message: DhcpMessage;
+  /** What stands for option 82 where the message has none: what the relay said when the lease was granted. */
+  readonly relayAgentInformation?: Buffer | undefined;
   /** The interface that it came in on. */
   readonly interfaceName: string;
   /** The client has a reservation. */
@@ -45,11 +47,11 @@ export class ClassMatcher {
   }
 
   /** Allocates nothing unless an option that is looked at comes in several pieces, or the set is a new one. */
-  match({ message, interfaceName, known }: ClassRequest): ClassSet {
+  match({ message, relayAgentInformation, interfaceName, known }: ClassRequest): ClassSet {
     if (this.#predicates.length === 0) return NO_CLASSES;
     for (let i = 0; i < this.#count; i++) this.#truth[this.#matched[i]!] = 0;
     this.#count = 0;
-    this.#facts.load(message, interfaceName, known);
+    this.#facts.load(message, relayAgentInformation, interfaceName, known);
     this.#candidates.collect(this.#facts);
     const { bits } = this.#candidates;
     for (let word = 0; word < bits.length; word++) {

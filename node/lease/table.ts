@@ -61,6 +61,7 @@ export class LeaseTable {
     this.#store = store;
     this.#seed = options.hashSeed ?? 0;
     this.#config = config;
+    this.#circuits.restart(config.limits.leasesPerCircuit > 0);
     this.#plan = new AddressPlan(config, 0);
     this.#states = new AddressStates(this.#plan, this.#seed);
     this.offers = new OfferBook(OFFERS_MAX, OFFER_HOLD_MS, {
