@@ -1,23 +1,19 @@
 /**
  * Which address a client that has none gets: the choice of RFC 2131 §4.3.1, and the way to another
  * owner where this node's own share is used up. Nothing is stored here; what becomes of the address
- * (an offer, a lease at once) is the message type's matter, see `give`.
+ * (an offer, a lease at once) is the message type's matter, see `Give`.
  */
 import { fingerprint } from '../lease/fingerprint.ts';
 import { BindingState, recordState } from '../lease/record.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
-import { exhaustedEvent } from './describe.ts';
-import { clientSlot, drop, dropWith, mayGive, termsOf } from './exchange.ts';
-import type { Exchange, ServerContext } from './exchange.ts';
+import { clientSlot, mayGive } from './exchange.ts';
+import type { Exchange, Give, ServerContext } from './exchange.ts';
+import { exhausted, poolsOf } from './exhausted.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
-import { AUTO_CONFIGURE } from './replies.ts';
 
 const REQUESTED_ADDRESS = 50;
-
-/** What a message type does with the address that was chosen. */
-export type Give = (context: ServerContext, x: Exchange, address: number) => Decision;
 
 /** Chooses and gives; where this node has none, another owner is asked, and `give` follows its answer. */
 export function choose(context: ServerContext, x: Exchange, give: Give): Decision {
@@ -43,10 +39,6 @@ export function chooseAddress(context: ServerContext, x: Exchange): number {
 /** Equal on all nodes, so that a hashed pool gives a client the same address whoever serves it. */
 function clientHash(clientKey: Uint8Array): number {
   return fingerprint(clientKey, 0);
-}
-
-function poolsOf(context: ServerContext, x: Exchange): readonly number[] {
-  return context.poolChoice.of(x.subnet, x.classes);
 }
 
 /** What is held for the client may be an abandoned address, which nobody is given otherwise. */
@@ -97,18 +89,6 @@ function nextOwner(context: ServerContext, pools: readonly number[], asked: read
     }
   }
   return best;
-}
-
-export function exhausted(context: ServerContext, x: Exchange): Decision {
-  const terms = termsOf(context, x, 0);
-  // RFC 2563 §2: a client that asks may be told whether to give itself an address then.
-  if (x.message.has(AUTO_CONFIGURE) && terms.options.some(({ code }) => code === AUTO_CONFIGURE)) {
-    return { ...NOTHING, sendNow: [context.replies.offerNothing(x, terms, undefined)] };
-  }
-  // Where no pool lets the client in, none is too small.
-  if (poolsOf(context, x).length === 0) return drop(context, 'not-permitted');
-  if (!context.allocations.reportExhausted(x.network.index, x.now)) return drop(context, 'pool-exhausted');
-  return dropWith(context, 'pool-exhausted', exhaustedEvent(x));
 }
 
 /** The other owner's answer to the request made by `borrow`; address 0: it has none. */

@@ -7,11 +7,10 @@
 import { formatHardware } from '../codec/address.ts';
 import { BindingState, encodeRecord, recordState } from '../lease/record.ts';
 import { wallSeconds } from '../time.ts';
-import type { Give } from './choice.ts';
-import { exhausted } from './choice.ts';
 import { exchangeEvent } from './describe.ts';
 import { drop, isClients, isReservedFor, termsOf } from './exchange.ts';
-import type { Exchange, ServerContext } from './exchange.ts';
+import type { Exchange, Give, ServerContext } from './exchange.ts';
+import { exhausted } from './exhausted.ts';
 import { change } from './grant.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';

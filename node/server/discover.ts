@@ -2,9 +2,10 @@
  * DHCPDISCOVER (RFC 2131 §4.3.1): an address is offered, or given at once where both sides want it so
  * (RFC 4039). Nothing is stored for an offer; the address is held in memory for the client.
  */
-import { choose, chooseAddress, exhausted } from './choice.ts';
+import { choose, chooseAddress } from './choice.ts';
 import { drop, isCircuitFull, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
+import { exhausted } from './exhausted.ts';
 import { grantChosen, leaseSecondsOf } from './grant.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';

@@ -69,6 +69,9 @@ export interface Exchange {
   readonly now: Now;
 }
 
+/** What a message type does with the address that was chosen for it. */
+export type Give = (context: ServerContext, x: Exchange, address: number) => Decision;
+
 /** The slot that the client belongs to: RFC 3074 §5.1 hashes option 61 if sent, else chaddr. */
 export function clientSlot(x: Exchange): number {
   return rfc3074Hash(x.byClientIdentifier ? x.clientKey : x.message.chaddr());

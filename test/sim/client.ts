@@ -22,6 +22,7 @@ export interface ClientWorld {
 type State = 'off' | 'selecting' | 'requesting' | 'init-reboot' | 'bound' | 'renewing' | 'rebinding';
 
 const SERVER_ID = 54;
+const RAPID_COMMIT = 80;
 
 export class SimClient {
   readonly id: number;
@@ -29,6 +30,8 @@ export class SimClient {
   /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
   readonly relays: readonly number[];
   readonly #world: ClientWorld;
+  /** RFC 4039: takes a lease without an offer where the server gives it. */
+  readonly #rapidCommit: boolean;
   #clientId: Buffer | undefined;
   state: State = 'off';
   address = 0;
@@ -44,12 +47,13 @@ export class SimClient {
   /** When it last began to look for an address, for those who check that it finds one. */
   seekingSince = 0;
 
-  constructor(id: number, world: ClientWorld, options: { chaddr: Buffer; clientId: Buffer | undefined; relays: readonly number[] }) {
+  constructor(id: number, world: ClientWorld, options: { chaddr: Buffer; clientId: Buffer | undefined; relays: readonly number[]; rapidCommit: boolean }) {
     this.id = id;
     this.#world = world;
     this.chaddr = options.chaddr;
     this.#clientId = options.clientId;
     this.relays = options.relays;
+    this.#rapidCommit = options.rapidCommit;
   }
 
   /** Who it is for the servers. */
@@ -115,7 +119,8 @@ export class SimClient {
   }
 
   #sendDiscover(): void {
-    this.#send(MessageType.DISCOVER, this.address === 0 ? {} : { requestedAddress: this.address }, 0, 0);
+    const wanted = this.address === 0 ? {} : { requestedAddress: this.address };
+    this.#send(MessageType.DISCOVER, { ...wanted, ...(this.#rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
     this.#later(this.#backoff(), () => this.#sendDiscover());
   }
 
@@ -186,6 +191,11 @@ export class SimClient {
       this.#server = server;
       this.#tries = 0;
       this.#sendSelecting(message.yiaddr);
+    } else if (message.type === MessageType.ACK && this.state === 'selecting') {
+      if (!this.#rapidCommit || !message.has(RAPID_COMMIT)) return;
+      this.state = 'requesting';
+      this.#world.count('client-rapid-commit');
+      this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
     } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
     else if (message.type === MessageType.NAK) this.#onNak(server);
   }

@@ -8,7 +8,7 @@ import type { LinkEvent } from '../../cluster/core/ports.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
-import type { InterfaceInfo, OutgoingPacket, ReceivedPacket } from '../../node/server/ports.ts';
+import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
@@ -24,6 +24,7 @@ export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
   readonly config: ClusterConfig;
+  isInUse(address: number): boolean;
   readonly clustered: boolean;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
@@ -193,6 +194,7 @@ export class SimNode {
     for (const { peer, message } of outputs.messages) world.onMessage(this, peer, message);
     for (const peer of outputs.resets) world.onReset(this, peer);
     for (const request of outputs.etcd) world.onEtcdRequest(this, request);
+    for (const request of outputs.probes) this.#probe(request);
     for (const packet of outputs.packets) world.onPacket(this, packet);
     for (const { id, fields } of outputs.events) world.onEvent(this, id, fields);
     if (outputs.exit !== undefined) {
@@ -201,6 +203,14 @@ export class SimNode {
     }
     this.#flush();
     return outputs.discardPackets;
+  }
+
+  #probe({ address, id, timeoutMs }: ProbeRequest): void {
+    const { start } = this;
+    const inUse = this.#world.isInUse(address);
+    this.#world.agenda.after(inUse ? this.#world.random.delay(5, timeoutMs) : timeoutMs, () => {
+      if (start === this.start) this.input({ packet: false, run: (engine, now) => engine.onProbed(id, inUse, undefined, now) });
+    });
   }
 
   #flush(): void {

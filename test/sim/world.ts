@@ -14,11 +14,11 @@ import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, record
 import { reuseSeconds } from '../../node/lease/table.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
-import { buildConfig } from '../support/configs.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
+import { worldConfig } from './config.ts';
 import { SimEtcd } from './etcd.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
@@ -165,6 +165,7 @@ export class World implements NodeWorld, ClientWorld {
       chaddr: chaddrOf(id + 1),
       clientId: random.chance(0.5) ? Buffer.concat([Buffer.of(1), chaddrOf(id + 1)]) : random.chance(0.3) ? Buffer.from(`client-${id}`) : undefined,
       relays: random.chance(0.25) ? RELAYS : random.chance(0.1) ? [RELAYS[0]] : [],
+      rapidCommit: random.chance(0.3),
     });
   }
 
@@ -254,6 +255,11 @@ export class World implements NodeWorld, ClientWorld {
   onGivenUp(client: SimClient, address: number): void {
     this.log(`client ${client.id} gives up ${formatIpv4(address)}`);
     this.checker.givenUp(client, address);
+  }
+
+  /** A host with an address of its own out of the first pool: it answers most of the time. */
+  isInUse(address: number): boolean {
+    return address === this.config.pools[0]!.id + 1 && this.random.chance(0.9);
   }
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
@@ -387,13 +393,15 @@ export class World implements NodeWorld, ClientWorld {
 
   /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
   #checkNewcomer(): void {
-    const free = this.nodes[0]!.table!.counts(0);
+    const { table } = this.nodes[0]!;
+    // One of them may be in use by somebody else.
+    const free = this.config.subnets.reduce((sum, { index }) => sum + table!.counts(index).free, 0) - 1;
     for (const client of this.clients) client.off();
     const newcomer = this.#newClient(this.clients.length);
     this.clients.push(newcomer);
     newcomer.boot();
     this.agenda.run(this.now + NEWCOMER_MS);
-    if (newcomer.granted === 0 && free.free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free.free} addresses free`);
+    if (newcomer.granted === 0 && free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free} addresses free`);
   }
 
   /** What a node's life showed, before its memory goes. */
@@ -417,18 +425,4 @@ function describeRecord(record: Buffer | undefined): string {
   if (record === undefined) return 'none';
   const { epoch, incarnation, seq } = recordStamp(record);
   return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;
-}
-
-function worldConfig(random: Random, size: number, busy: boolean): ClusterConfig {
-  const first = ip('10.0.1.0') + random.int(0, 200);
-  const leaseSeconds = random.pick([20, 40, 60, 120]);
-  const nodes = ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 }));
-  return buildConfig({
-    nodes: [], more: { nodes },
-    subnets: [{
-      name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16,
-      pools: [{ first, last: first + (busy ? random.int(20, 45) : random.int(3, 30)) }],
-      leaseSeconds, identity: 'client-id', authoritative: random.chance(0.7), options: [], reservations: [],
-    }],
-  });
 }

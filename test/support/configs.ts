@@ -122,7 +122,7 @@ function poolsOf({ pools }: SubnetSpec, subnetIndex: number, firstIndex: number,
 }
 
 function reservationOf({ hardware, address, hostname, overlay, endsAt, ...identifiers }: ReservationSpec, networkIndex: number | undefined): Reservation {
-  const latin1 = Object.entries(identifiers).map(([key, value]) => [key, (value as Buffer).toString('latin1')]);
+  const latin1 = Object.entries(identifiers).map(([key, value]) => [key, value.toString('latin1')]);
   const name: ConfiguredOption[] = hostname === undefined ? [] : [{ code: 12, value: Buffer.from(hostname), send: 'requested' }];
   return {
     networkIndex, address, description: '', endsAt: endsAt ?? INFINITE_SECONDS,

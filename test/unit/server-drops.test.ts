@@ -24,7 +24,7 @@ const ROWS: readonly { readonly what: string; readonly bytes: Buffer; readonly p
   { what: 'hlen 255', bytes: patched(2, 255), reason: 'bad-hlen' },
   { what: 'an option past the end', bytes: Buffer.concat([discover().subarray(0, 243), Buffer.of(12, 200, 1)]), reason: 'option-truncated' },
   { what: 'a message type of length 0', bytes: Buffer.concat([discover().subarray(0, 240), Buffer.of(53, 0, 255)]), reason: 'bad-message-type' },
-  { what: 'BOOTP', bytes: Buffer.concat([discover().subarray(0, 240), Buffer.of(255)]), reason: 'bad-message-type' },
+  { what: 'BOOTP', bytes: Buffer.concat([discover().subarray(0, 240), Buffer.of(255)]), reason: 'bootp-refused' },
   { what: 'a DHCPOFFER from a client', bytes: clientPacket(2, {}), reason: 'bad-message-type' },
   { what: 'message type 255', bytes: clientPacket(255, {}), reason: 'bad-message-type' },
   { what: 'a requested address of 3 bytes', bytes: request({ options: { 50: Buffer.alloc(3) } }), reason: 'bad-option' },
