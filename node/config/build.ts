@@ -42,6 +42,7 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
     pools: subnets.flatMap(({ pools }) => pools).map((pool, index) => Object.assign(pool, { index })),
     classes: [],
     reservations: file.subnets.flatMap((subnet, networkIndex) => subnet.reservations.map((entry) => buildReservation(entry, networkIndex))),
+    subnetSelection: false,
     limits: {
       packetsPerClient: { perSecond: 0, burst: 0 }, packetsPerRelay: { perSecond: 0, burst: 0 },
       declinesPerClient: { perSecond: 0, burst: 0 }, leasesPerCircuit: 0,

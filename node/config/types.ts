@@ -201,6 +201,8 @@ export interface ClusterConfig {
   readonly classes: readonly ClassConfig[];
   readonly reservations: readonly Reservation[];
   readonly limits: FloodLimits;
+  /** Clients may say which link they mean (option 118); off unless configured (RFC 3011 §6). */
+  readonly subnetSelection: boolean;
   readonly maxClockSkewMs: number;
   readonly loadBalanceMaxSeconds: number;
   readonly ackTimeoutMs: number;

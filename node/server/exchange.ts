@@ -30,6 +30,7 @@ export interface Configured {
   readonly matcher: ClassMatcher;
   readonly terms: TermsBook;
   readonly poolChoice: PoolChoice;
+  readonly replies: Replies;
 }
 
 export interface ServerContext extends Configured {
@@ -39,7 +40,6 @@ export interface ServerContext extends Configured {
   readonly counters: Counters;
   /** Grants, renewals and ends of leases are events too. */
   readonly logLeases: boolean;
-  readonly replies: Replies;
   readonly responsibility: Responsibility;
   readonly transactions: Transactions;
   readonly allocations: Allocations;

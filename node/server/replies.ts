@@ -14,11 +14,11 @@ import { OPTION_LISTS_CACHED, PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX } from '..
 import type { Counters } from '../telemetry/counters.ts';
 import type { Exchange } from './exchange.ts';
 import type { ConfirmedReply, GrantReply, OutgoingPacket, ProvisionalReply, ReceivedPacket } from './ports.ts';
-import { serverIdentifierOverride } from './responsibility.ts';
+import { echoedRelayInformation, echoedSubnetSelection, echoedVirtualSubnet, relayPort } from './relay.ts';
+import { overriddenIdentifier } from './responsibility.ts';
 import { renewalTimes } from './terms.ts';
 import type { Terms } from './terms.ts';
 
-const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
 const BROADCAST_ADDRESS = 0xffff_ffff;
 const FLAG_BROADCAST_HIGH_BYTE = 0x80;
@@ -35,6 +35,8 @@ const MESSAGE = 56;
 const RENEWAL_TIME = 58;
 const REBINDING_TIME = 59;
 const RAPID_COMMIT = 80;
+const SUBNET_SELECTION = 118;
+const VIRTUAL_SUBNET_SELECTION = 221;
 /** RFC 8925 §3.1. */
 export const V6_ONLY_PREFERRED = 108;
 export const AUTO_CONFIGURE = 116;
@@ -72,8 +74,11 @@ export class Replies {
   readonly #lists: (OptionList | undefined)[] = Array.from({ length: OPTION_LISTS_CACHED }, () => undefined);
   readonly #clientIdentifier: { code: number; value: Buffer } = { code: OptionCode.CLIENT_IDENTIFIER, value: EMPTY };
 
-  constructor(counters: Counters) {
+  readonly #subnetSelection: boolean;
+
+  constructor(counters: Counters, subnetSelection: boolean) {
     this.#counters = counters;
+    this.#subnetSelection = subnetSelection;
   }
 
   offer(x: Exchange, terms: Terms, address: number, leaseSeconds: number): ProvisionalReply {
@@ -150,6 +155,7 @@ export class Replies {
       options.push(terms.options.find(({ code }) => code === AUTO_CONFIGURE) ?? DO_NOT_AUTO_CONFIGURE);
       bytes += 3;
     }
+    if (type !== 0) bytes += addEchoes(options, x, this.#subnetSelection);
     // RFC 6842 §3: returned unaltered, also by a server that knows clients by their hardware address.
     const identifier = type === 0 ? undefined : x.byClientIdentifier ? x.clientKey : message.option(OptionCode.CLIENT_IDENTIFIER);
     if (identifier !== undefined) {
@@ -165,7 +171,7 @@ export class Replies {
 
   /** RFC 3046 §2.2: echoed whole or not at all. */
   #relayAgentInformation(x: Exchange): Buffer | undefined {
-    const information = x.message.option(OptionCode.RELAY_AGENT_INFORMATION);
+    const information = echoedRelayInformation(x.message);
     if (information === undefined) return undefined;
     if (information.length <= x.packet.iface.mtu - IP_AND_UDP_BYTES - 300) return information;
     this.#counters.relayAgentInformationOmitted++;
@@ -193,6 +199,19 @@ export class Replies {
     this.#lists[at] = made;
     return made;
   }
+}
+
+/** Options that a client gets back as it sent them; returns what they take. */
+function addEchoes(options: OptionValue[], { message }: Exchange, subnetSelection: boolean): number {
+  let bytes = 0;
+  const echo = (code: number, value: Buffer | undefined): void => {
+    if (value === undefined) return;
+    options.push({ code, value });
+    bytes += value.length + 2;
+  };
+  echo(SUBNET_SELECTION, echoedSubnetSelection(message, subnetSelection));
+  echo(VIRTUAL_SUBNET_SELECTION, echoedVirtualSubnet(message));
+  return bytes;
 }
 
 function makeList(terms: Terms, identifier: number, leaseSeconds: number | undefined, requested: Buffer | undefined): OptionList {
@@ -228,7 +247,8 @@ function parameters({ options }: Terms, requested: Buffer | undefined): OptionVa
 const OWN_OPTIONS: readonly number[] = [
   OptionCode.PAD, OptionCode.REQUESTED_ADDRESS, OptionCode.LEASE_TIME, OptionCode.OVERLOAD, OptionCode.MESSAGE_TYPE,
   OptionCode.SERVER_IDENTIFIER, OptionCode.PARAMETER_REQUEST_LIST, MESSAGE, OptionCode.MAX_MESSAGE_SIZE, RENEWAL_TIME,
-  REBINDING_TIME, OptionCode.CLIENT_IDENTIFIER, RAPID_COMMIT, OptionCode.RELAY_AGENT_INFORMATION, AUTO_CONFIGURE, OptionCode.END,
+  REBINDING_TIME, OptionCode.CLIENT_IDENTIFIER, RAPID_COMMIT, OptionCode.RELAY_AGENT_INFORMATION, AUTO_CONFIGURE,
+  SUBNET_SELECTION, VIRTUAL_SUBNET_SELECTION, OptionCode.END,
 ];
 
 function leaseOptions({ lease }: Terms, leaseSeconds: number): OptionValue[] {
@@ -259,9 +279,9 @@ function leased(x: Exchange, yiaddr: number, bytes: Buffer): OutgoingPacket {
   return { bytes, iface, address: yiaddr, port: CLIENT_PORT, hardware: { htype: HTYPE_ETHERNET, chaddr }, receivedAt };
 }
 
-/** RFC 2131 §4.1: to the server port of the relay that 'giaddr' names. */
+/** RFC 2131 §4.1: to the relay that 'giaddr' names, at the server port unless it asks for another (RFC 8357). */
 function toRelay(x: Exchange, bytes: Buffer): OutgoingPacket {
-  return outgoing(x.packet, bytes, x.message.giaddr, SERVER_PORT);
+  return outgoing(x.packet, bytes, x.message.giaddr, relayPort(x.message, x.packet.sourcePort));
 }
 
 function outgoing(packet: ReceivedPacket, bytes: Buffer, address: number, port: number): OutgoingPacket {
@@ -270,7 +290,7 @@ function outgoing(packet: ReceivedPacket, bytes: Buffer, address: number, port: 
 
 /** RFC 2131 §4.1: an address of the interface that the message came in on. */
 function serverIdentifier(x: Exchange): number {
-  return serverIdentifierOverride(x) || x.packet.iface.addresses[0]!.address;
+  return overriddenIdentifier(x) || x.packet.iface.addresses[0]!.address;
 }
 
 /** The DHCP message's bytes at most: what the client takes (option 57), and never more than the MTU. */

@@ -9,9 +9,7 @@ import type { Now } from '../time.ts';
 import { clientSlot } from './exchange.ts';
 import type { Exchange } from './exchange.ts';
 import type { ClusterView, InterfaceInfo } from './ports.ts';
-
-/** RFC 3046 §2.0 has the sub-options; RFC 5107 §4 this one: the relay's own address, 4 bytes. */
-const SUBOPTION_SERVER_IDENTIFIER_OVERRIDE = 11;
+import { serverIdentifierOverride, storedServerIdentifierOverride } from './relay.ts';
 
 /**
  * Since when clients have asked without an answer, by fingerprint, one entry a place: a client that is
@@ -72,7 +70,7 @@ export class Responsibility {
     this.#firstSeen.forget(x.clientKey);
     if (isOwnIdentifier(this.#cluster, x.packet.iface, serverIdentifier)) return undefined;
     // RFC 5107 §4: under an override the client names the relay, which says nothing about the node.
-    if (serverIdentifier === serverIdentifierOverride(x)) return this.balanced(x);
+    if (serverIdentifier === overriddenIdentifier(x)) return this.balanced(x);
     const node = this.#cluster.nodeOfServerId(serverIdentifier);
     if (node === undefined) return 'other-server';
     if (this.#cluster.isMember(node)) return 'not-responsible';
@@ -91,23 +89,16 @@ export function isOwnIdentifier(cluster: ClusterView, iface: InterfaceInfo, serv
 export function isClusterIdentifier(cluster: ClusterView, x: Exchange, serverIdentifier: number): boolean {
   return isOwnIdentifier(cluster, x.packet.iface, serverIdentifier) ||
     cluster.nodeOfServerId(serverIdentifier) !== undefined ||
-    serverIdentifier === serverIdentifierOverride(x);
+    serverIdentifier === overriddenIdentifier(x);
 }
 
-/** The address that a relay puts in the place of ours (RFC 5107 §4); 0 when it does not. */
-export function serverIdentifierOverride(x: Exchange): number {
-  const { message } = x;
-  if (message.giaddr === 0 || !message.has(82)) return 0;
-  const information = message.option(82)!;
-  let at = 0;
-  while (at + 2 <= information.length) {
-    const length = information[at + 1]!;
-    if (information[at] === SUBOPTION_SERVER_IDENTIFIER_OVERRIDE && length === 4 && at + 6 <= information.length) {
-      return information.readUInt32BE(at + 2);
-    }
-    at += 2 + length;
-  }
-  return 0;
+/**
+ * The relay's address where the relay stands in for this server (RFC 5107 §4): as it says with the request, or
+ * said when the lease was granted that is renewed past it. 0: none.
+ */
+export function overriddenIdentifier(x: Exchange): number {
+  if (x.message.giaddr !== 0) return serverIdentifierOverride(x.message);
+  return x.relayAgentInformation === undefined || x.message.has(82) ? 0 : storedServerIdentifierOverride(x.relayAgentInformation);
 }
 
 /** Some clients send 'secs' in the wrong byte order: 256 seconds and no fraction of it is such a one. */

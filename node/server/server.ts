@@ -38,12 +38,11 @@ import { onRelease } from './release.ts';
 import { Replies } from './replies.ts';
 import { onRequest } from './request.ts';
 import { Responsibility } from './responsibility.ts';
-import { NO_SUBNET, selectSubnet } from './subnet.ts';
+import { selectSubnet } from './subnet.ts';
 import { TermsBook } from './terms.ts';
 import { Throttle } from './throttle.ts';
 import { Transactions } from './transactions.ts';
 
-const REQUESTED_ADDRESS = 50;
 const CLIENT_IDENTIFIER = 61;
 const RELAY_AGENT_INFORMATION = 82;
 /** No option 53 (RFC 1534 §3). */
@@ -87,9 +86,8 @@ export class DhcpServer {
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
     this.#context = {
-      ...configured(config), table, cluster, counters, logLeases,
+      ...configured(config, counters), table, cluster, counters, logLeases,
       offers: table.offers,
-      replies: new Replies(counters),
       responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
       transactions: new Transactions(),
       allocations: new Allocations(),
@@ -101,7 +99,7 @@ export class DhcpServer {
 
   /** Goes on with another configuration, which the table must have been given already. */
   configure(config: ClusterConfig): void {
-    this.#context = { ...this.#context, ...configured(config) };
+    this.#context = { ...this.#context, ...configured(config, this.#context.counters) };
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
     this.#context.flood.configure(config.limits);
   }
@@ -232,8 +230,8 @@ export class DhcpServer {
     if (message.hops > RELAY_HOPS_MAX) return 'hops-exceeded';
     // Without an address on the interface there is no server identifier to answer with.
     if (packet.iface.addresses.length === 0) return 'no-subnet';
-    const subnetIndex = this.#subnetOf(packet);
-    if (subnetIndex === NO_SUBNET) return 'no-subnet';
+    const subnetIndex = selectSubnet(this.#context.table, packet, message, config.subnetSelection);
+    if (typeof subnetIndex === 'string') return subnetIndex;
     const subnet = config.subnets[subnetIndex]!;
     const network = config.networks[subnet.networkIndex]!;
     const relayAgentInformation = this.#relayAgentInformation(network.identity);
@@ -272,17 +270,6 @@ export class DhcpServer {
       htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
     }, now);
   }
-
-  #subnetOf(packet: ReceivedPacket): number {
-    const message = this.#message;
-    const { table } = this.#context;
-    const { ciaddr, giaddr, type } = message;
-    // A release is about the address that it names, wherever it comes from.
-    if (type === MessageType.RELEASE && ciaddr !== 0) return table.subnetOf(ciaddr);
-    const wanted = message.optionU32(REQUESTED_ADDRESS) ?? ciaddr;
-    // RFC 2131 §4.4.1: 'ciaddr' of a DHCPDISCOVER is zero, so it says nothing.
-    return selectSubnet(table, packet, giaddr, type === MessageType.DISCOVER ? 0 : ciaddr, wanted);
-  }
 }
 
 /** What becomes of the address that a message of this type was chosen. */
@@ -290,6 +277,9 @@ function giveFor({ message }: Exchange): Give {
   return message.type === BOOTP ? giveForEver : offerOrGrant;
 }
 
-function configured(config: ClusterConfig): Configured {
-  return { config, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config) };
+function configured(config: ClusterConfig, counters: Counters): Configured {
+  return {
+    config, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config),
+    replies: new Replies(counters, config.subnetSelection),
+  };
 }

@@ -86,7 +86,7 @@ export function buildConfig({ nodes, subnets: specs, classes = [], reservations 
       ...reservations.map((one) => reservationOf(one, undefined)),
     ],
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, leasesPerCircuit: 0, ...limits },
-    maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
+    subnetSelection: false, maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
     ...more,
   };
 }

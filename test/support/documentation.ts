@@ -1,5 +1,6 @@
 /**
- * The reference pages that are made from the code: the configuration, the metrics and the events.
+ * The reference pages that are made from the code: the configuration, the metrics, the events, and which
+ * sentences of RFCs are tested.
  *
  *     node test/support/documentation.ts      writes them anew
  */
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { describeConfig } from '../../node/config/describe.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
+import { describeConformance } from './conformance.ts';
 
 export const PROJECT: string = join(import.meta.dirname, '../..');
 
@@ -18,6 +20,9 @@ export function referencePages(): ReadonlyMap<string, string> {
       'Every host has a `node.yaml` of its own; `cluster.yaml` is the same for all nodes. A file with a mistake is',
       'refused as a whole: `lessor config check FILE` names the line, the key, and what was expected there.',
     ], describeConfig())],
+    ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
+      'The sentences of RFCs that a test holds the server to, each with the file that has the test.',
+    ], describeConformance(PROJECT))],
     ['deploy/metrics.md', page('The metrics', 'node/telemetry/metric-table.ts', [
       'What `GET /metrics` answers on the port that `http.listen` names, for Prometheus.',
     ], describeMetrics())],

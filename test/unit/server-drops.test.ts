@@ -31,7 +31,7 @@ const ROWS: readonly { readonly what: string; readonly bytes: Buffer; readonly p
   { what: 'port 0', bytes: discover(), packet: { sourcePort: 0 }, reason: 'bad-source-port' },
   { what: '17 hops', bytes: discover({ hops: 17, giaddr: ip('10.0.0.1') }), reason: 'hops-exceeded' },
   { what: 'a client without a name', bytes: discover({ chaddr: Buffer.alloc(0) }), reason: 'no-client' },
-  { what: 'a relay in no subnet', bytes: discover({ giaddr: ip('192.0.2.1') }), reason: 'no-subnet' },
+  { what: 'a relay in no subnet', bytes: discover({ giaddr: ip('192.0.2.1') }), reason: 'unknown-relay' },
   { what: 'an interface that has lost its addresses', bytes: discover(), packet: { iface: { ...IFACE, addresses: [] } }, reason: 'no-subnet' },
   { what: 'an interface in no subnet', bytes: discover(), packet: { iface: ELSEWHERE }, reason: 'no-subnet' },
   { what: 'a release of an address in no subnet', bytes: release({ ciaddr: ip('192.0.2.1') }), reason: 'no-subnet' },
