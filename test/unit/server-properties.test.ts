@@ -44,7 +44,7 @@ function somePacket(next: (below: number) => number): { bytes: Buffer; fields: P
   const ciaddr = (fields['ciaddr'] as number | undefined) ?? 0;
   const types = [1, 1, 3, 3, 3, 4, 7, 8];
   return {
-    bytes: clientPacket(types[next(types.length)]!, fields),
+    bytes: clientPacket(types[next(types.length)], fields),
     fields: { unicast: next(2) === 0, sourceAddress: next(3) === 0 ? 0 : ciaddr, sourcePort: next(50) === 0 ? 0 : 68 },
   };
 }
