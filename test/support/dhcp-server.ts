@@ -61,6 +61,7 @@ export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 
   readonly loadBalanceMaxSeconds?: number;
   readonly maxClockSkewMs?: number;
   readonly logLeases?: boolean;
+  readonly subnetSelection?: boolean;
 }
 
 export type PacketFields = Partial<Omit<ReceivedPacket, 'bytes' | 'receivedAt'>>;
@@ -76,9 +77,9 @@ export class TestServer {
 
   constructor(options: TestServerOptions = {}) {
     this.view = options.view ?? new FakeView();
-    const { classes, limits, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations, subnets = [subnetConfig()] } = options;
+    const { classes, limits, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations, subnetSelection = false, subnets = [subnetConfig()] } = options;
     const config = buildConfig({
-      nodes: this.view.nodes, subnets, more: { loadBalanceMaxSeconds, logLeases, maxClockSkewMs },
+      nodes: this.view.nodes, subnets, more: { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection },
       ...(classes === undefined ? {} : { classes }), ...(limits === undefined ? {} : { limits }), ...(reservations === undefined ? {} : { reservations }),
     });
     this.table = new LeaseTable(new BindingStore(EMPTY_DISK), config, {});
