@@ -89,9 +89,11 @@ export class AddressStates {
     if (!waits) page.list[s] = 0;
     if (state === BindingState.ACTIVE) return;
     if (isEnded(state)) {
-      if (page.due[s] !== INFINITE_SECONDS) page.due[s] = Math.max(0, Math.min(page.due[s]! + reuseShift, INFINITE_SECONDS));
+      const before = page.due[s]!;
+      const due = before === INFINITE_SECONDS ? before : Math.max(0, Math.min(before + reuseShift, INFINITE_SECONDS));
+      page.due[s] = due;
       if (waits && reuseShift !== 0) this.#lists.remove(page, address);
-      if (page.list[s] === 0 && page.due[s]! > second) this.#due.add(page, address);
+      if (page.list[s] === 0 && due > second) this.#due.add(page, address);
     }
     if (page.list[s] === 0) this.pools.fileLater(page, address);
   }
