@@ -57,12 +57,12 @@ export class AddressStates {
     this.#restart(this.#plan);
   }
 
-  /** Begins what depends on the configuration anew; returns the heads of the pools' old lists. */
-  #restart(plan: AddressPlan): Uint32Array {
+  /** Begins what depends on the configuration anew. */
+  #restart(plan: AddressPlan): void {
     this.#plan = plan;
     this.#byPool = new Uint32Array(plan.pools.length * STATES);
     this.#bySubnet = new Uint32Array(plan.subnetCount * STATES);
-    return this.pools.restart(plan);
+    this.pools.restart(plan);
   }
 
   /**
@@ -70,47 +70,32 @@ export class AddressStates {
    * times of ended leases move, since the clock skew allowed for is another one. No address is held now.
    */
   replan(plan: AddressPlan, second: number, reuseShift: number): void {
-    const heads = this.#restart(plan);
+    this.#restart(plan);
     for (const [base, page] of this.#pages.all()) {
       plan.describe(page, base);
       for (let s = 0; s < 256; s++) if ((page.flags[s]! & TOUCHED) !== 0) this.#move(page, base + s, second, reuseShift);
     }
-    // What was free or abandoned, in the order of its lists.
-    for (const head of heads) {
-      for (let address = head; address !== 0;) {
-        const page = this.#pages.of(address);
-        const next = page.next[address & 255]!;
-        page.list[address & 255] = 0;
-        this.#refile(page, address, second);
-        address = next;
-      }
-    }
     this.pools.settle();
   }
 
-  /** Counts the address in its new pool; files it if it is in no list. Those of the old pools come later. */
+  /** Counts the address in its new pool, and files what is not waiting for its time. */
   #move(page: Page, address: number, second: number, reuseShift: number): void {
     const s = address & 255;
     if ((page.flags[s]! & SHARED) !== 0) this.pools.passBy(page, address);
     const state = page.state[s] as BindingState | 0;
     if (state !== 0) this.#countState(page, s, 1);
-    const list = page.list[s]!;
-    if (reuseShift !== 0 && isEnded(state)) {
-      page.due[s] = page.due[s] === INFINITE_SECONDS ? INFINITE_SECONDS : Math.min(page.due[s]! + reuseShift, INFINITE_SECONDS);
-      if (list !== 0 && list < POOL_FIRST) {
-        this.#lists.remove(page, address);
-        this.#due.add(page, address);
-      }
-    }
-    if (list === 0) this.#refile(page, address, second);
-  }
-
-  #refile(page: Page, address: number, second: number): void {
-    const s = address & 255;
-    const state = page.state[s] as BindingState | 0;
+    // The pools' old lists are gone already.
+    const waits = page.list[s] !== 0 && page.list[s]! < POOL_FIRST;
+    if (!waits) page.list[s] = 0;
     if (state === BindingState.ACTIVE) return;
-    if (isEnded(state) && page.due[s]! > second) this.#due.add(page, address);
-    else this.pools.refile(page, address);
+    if (isEnded(state)) {
+      const before = page.due[s]!;
+      const due = before === INFINITE_SECONDS ? before : Math.max(0, Math.min(before + reuseShift, INFINITE_SECONDS));
+      page.due[s] = due;
+      if (waits && reuseShift !== 0) this.#lists.remove(page, address);
+      if (page.list[s] === 0 && due > second) this.#due.add(page, address);
+    }
+    if (page.list[s] === 0) this.pools.fileLater(page, address);
   }
 
   /** Bindings with a record. */

@@ -12,6 +12,7 @@ import { PoolShare } from '../allocation/share.ts';
 import { ALLOCATION_PROBES_MAX } from '../limits.ts';
 import type { AddressPlan } from './address-plan.ts';
 import type { DueWheel } from './due.ts';
+import { linkAll } from './link-all.ts';
 import { HELD, SHARED, TOUCHED, USED } from './pages.ts';
 import type { AddressLists, Page, Pages } from './pages.ts';
 import { BindingState } from './record.ts';
@@ -39,8 +40,6 @@ export class PoolLists {
   readonly #firstList: number;
   #plan: AddressPlan;
   #shares: (PoolShare | undefined)[] = [];
-  /** Lists that were filled out of order. */
-  readonly #unordered = new Set<number>();
   /** Where random allocation starts, and how often it drew. */
   readonly #seed: number;
   #drawn = 0;
@@ -54,12 +53,11 @@ export class PoolLists {
     this.#seed = seed;
   }
 
-  /** Forgets all shares and lists; returns the heads of the lists, for whoever files their addresses anew. */
-  restart(plan: AddressPlan): Uint32Array {
+  /** Forgets all shares and lists; their addresses are to be filed anew. */
+  restart(plan: AddressPlan): void {
     this.#plan = plan;
     this.#shares = [];
-    this.#unordered.clear();
-    return this.#lists.forgetAdded();
+    this.#lists.forgetAdded();
   }
 
   // ── counts ───────────────────────────────────────────────────────────────────────────────────
@@ -102,40 +100,24 @@ export class PoolLists {
     const first = kind === FRESH ? 0 : this.#lists.first(list);
     if (first !== 0 && page.due[s]! < this.#dueOf(first)) this.#lists.prepend(list, page, address);
     else this.#lists.append(list, page, address);
-    this.#count(share, kind, list, address, 1);
+    this.#count(share, kind, address, 1);
+    this.#noteFirst(share, kind, list);
   }
 
-  /** The same while all lists are made anew; `settle` puts each list in order afterwards. */
-  refile(page: Page, address: number): void {
+  /** The same for very many: they are counted, and in their lists after `settle`. Nothing else may come between. */
+  fileLater(page: Page, address: number): void {
     const s = address & 255;
     if (!isOpen(page, s)) return;
     const share = this.#share(page.pool[s]!);
     const list = this.#listFor(share, page, address);
-    const last = this.#lists.last(list);
-    if (last !== 0 && page.due[s]! < this.#dueOf(last)) this.#unordered.add(list);
-    this.#lists.append(list, page, address);
-    this.#count(share, kindOf(share, list), list, address, 1);
+    this.#count(share, kindOf(share, list), address, 1);
+    page.list[s] = list;
   }
 
   settle(): void {
-    for (const list of this.#unordered) {
-      this.#sort(list);
-      const first = this.#lists.first(list);
-      const share = this.#shares[this.#pages.of(first).pool[first & 255]!]!;
-      if (kindOf(share, list) === FREED) share.freedSince[share.entryOf(first)] = this.#dueOf(first);
-    }
-    this.#unordered.clear();
-  }
-
-  #sort(list: number): void {
-    const addresses: number[] = [];
-    for (let at = this.#lists.first(list); at !== 0; at = this.#pages.of(at).next[at & 255]!) addresses.push(at);
-    // Sorted as plain numbers: a list has under 2^21 addresses (its slot's), a time has 32 bits.
-    const keys = Float64Array.from(addresses, (address, i) => this.#dueOf(address) * 2 ** 21 + i).sort();
-    this.#lists.empty(list);
-    for (const key of keys) {
-      const address = addresses[key % 2 ** 21]!;
-      this.#lists.append(list, this.#pages.of(address), address);
+    linkAll(this.#pages, this.#lists, this.#firstList);
+    for (const share of this.#shares) {
+      for (let entry = 0; entry < (share?.width ?? 0); entry++) this.#noteFirst(share!, FREED, listOf(share!, FREED, entry));
     }
   }
 
@@ -144,7 +126,9 @@ export class PoolLists {
     const list = this.#lists.remove(page, address);
     if (list < this.#firstList) return list;
     const share = this.#shares[page.pool[address & 255]!]!;
-    this.#count(share, kindOf(share, list), list, address, -1);
+    const kind = kindOf(share, list);
+    this.#count(share, kind, address, -1);
+    this.#noteFirst(share, kind, list);
     return list;
   }
 
@@ -297,13 +281,16 @@ export class PoolLists {
     return listOf(share, page.state[s] === BindingState.ABANDONED ? ABANDONED : free, share.entryOf(address));
   }
 
-  /** The address has come into the list, or has left it. */
-  #count(share: PoolShare, kind: number, list: number, address: number, count: 1 | -1): void {
+  /** The address has come into a list of this kind, or has left it. */
+  #count(share: PoolShare, kind: number, address: number, count: 1 | -1): void {
     if (kind === FRESH) share.addUnused(address, count);
-    if (kind !== FREED) return;
-    share.addFreed(address, count);
-    const first = this.#lists.first(list);
-    if (first !== 0) share.freedSince[share.entryOf(address)] = this.#dueOf(first);
+    else if (kind === FREED) share.addFreed(address, count);
+  }
+
+  /** The list may begin with another address. */
+  #noteFirst(share: PoolShare, kind: number, list: number): void {
+    const first = kind === FREED ? this.#lists.first(list) : 0;
+    if (first !== 0) share.freedSince[share.entryOf(first)] = this.#dueOf(first);
   }
 
   #dueOf(address: number): number {
