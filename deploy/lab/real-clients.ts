@@ -41,6 +41,14 @@ export interface RealClientOptions {
   readonly hostname?: string;
   /** Option 61 as text; by default what the program sends by itself. */
   readonly clientId?: string;
+  /** Option 60 as text; by default what the program sends by itself. */
+  readonly vendorClass?: string;
+  /** More options to send, by code, in hexadecimal (udhcpc). */
+  readonly sends?: Readonly<Record<number, string>>;
+  /** More options to ask for, by the names that the program has for them (dhclient). */
+  readonly requests?: readonly string[];
+  /** Takes a lease without an offer where the server gives it (RFC 4039; dhcpcd). */
+  readonly rapidCommit?: boolean;
   /** Asks the server to broadcast (udhcpc and dhcpcd). */
   readonly broadcast?: boolean;
   /** Ask for this address first (udhcpc and dhcpcd). */
@@ -180,23 +188,26 @@ export class RealClient {
   }
 
   #udhcpcCommand(): string[] {
-    const { clientId, hostname, broadcast, requestAddress } = this.#options;
+    const { clientId, hostname, broadcast, requestAddress, sends, vendorClass } = this.#options;
     return [
       requireProgram('udhcpc').command, '-f', '-i', this.#interface, '-s', join(scripts, 'udhcpc.sh'), '-t', '5', '-T', '1', '-A', '1',
       // Option 61 in hexadecimal, with the type 0 of RFC 2132 §9.14 for what is no hardware address.
       ...(clientId === undefined ? [] : ['-C', '-x', `0x3d:00${Buffer.from(clientId).toString('hex')}`]),
       ...(hostname === undefined ? [] : ['-x', `hostname:${hostname}`]),
+      ...(vendorClass === undefined ? [] : ['-V', vendorClass]),
+      ...Object.entries(sends ?? {}).flatMap(([code, hex]) => ['-x', `0x${Number(code).toString(16)}:${hex}`]),
       ...(broadcast === true ? ['-B'] : []),
       ...(requestAddress === undefined ? [] : ['-r', requestAddress]),
     ];
   }
 
   #dhclientCommand(more: readonly string[]): string[] {
-    const { clientId, hostname, renewAfterSeconds, refuse } = this.#options;
+    const { clientId, hostname, renewAfterSeconds, refuse, requests, vendorClass } = this.#options;
     const configuration = this.#file('conf');
     writeFileSync(configuration, [
       'timeout 30;', 'retry 1;', 'initial-interval 1;', 'backoff-cutoff 2;', 'initial-delay 0;', 'reboot 2;',
-      'request subnet-mask, broadcast-address, routers, domain-name, domain-name-servers, host-name;',
+      `request ${['subnet-mask', 'broadcast-address', 'routers', 'domain-name', 'domain-name-servers', 'host-name', ...requests ?? []].join(', ')};`,
+      ...(vendorClass === undefined ? [] : [`send vendor-class-identifier "${vendorClass}";`]),
       ...(hostname === undefined ? [] : [`send host-name "${hostname}";`]),
       ...(clientId === undefined ? [] : [`send dhcp-client-identifier "${clientId}";`]),
       ...(renewAfterSeconds === undefined ? [] : [`supersede dhcp-renewal-time ${renewAfterSeconds};`]),
@@ -216,7 +227,7 @@ export class RealClient {
    * and so is its user: with it dhcpcd would separate its privileges and lock itself into a folder.
    */
   #dhcpcdCommand(): string[] {
-    const { clientId, hostname, broadcast, requestAddress } = this.#options;
+    const { clientId, hostname, broadcast, rapidCommit, requestAddress, vendorClass } = this.#options;
     const configuration = this.#file('conf');
     const users = this.#file('passwd');
     writeFileSync(users, 'root:x:0:0:root:/root:/bin/sh\n');
@@ -224,6 +235,8 @@ export class RealClient {
       'ipv4only', 'noarp', 'noipv4ll', 'option subnet_mask, routers, domain_name_servers, domain_name', 'require dhcp_server_identifier',
       clientId === undefined ? 'clientid' : `clientid ${clientId}`,
       ...(hostname === undefined ? ['nohook hostname'] : [`hostname ${hostname}`]),
+      ...(vendorClass === undefined ? [] : [`vendorclassid ${vendorClass}`]),
+      ...(rapidCommit === true ? ['option rapid_commit'] : []),
       ...(broadcast === true ? ['broadcast'] : []),
       ...(requestAddress === undefined ? [] : [`request ${requestAddress}`]),
       '',

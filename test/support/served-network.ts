@@ -38,6 +38,8 @@ export interface ServedOptions {
   readonly officeClients?: readonly string[];
   readonly interfaces?: readonly string[];
   readonly leaseTime?: string;
+  /** cluster.yaml without `nodes:`, instead of the usual one. */
+  readonly configuration?: string;
 }
 
 /** One node's process, through its deaths and returns. */
@@ -242,10 +244,14 @@ ${nodes.length > 1 ? cluster : ''}config: ./cluster.yaml
 `;
 }
 
-function clusterYaml({ nodes, leaseTime }: ServedOptions): string {
-  return `leaseTime: ${leaseTime ?? '60s'}
+function clusterYaml({ nodes, leaseTime, configuration }: ServedOptions): string {
+  const named = `nodes: { ${nodes.map((name) => `${name}: { weight: 1 }`).join(', ')} }\n`;
+  return configuration === undefined ? named + usualConfiguration(leaseTime ?? '60s') : named + configuration;
+}
+
+function usualConfiguration(leaseTime: string): string {
+  return `leaseTime: ${leaseTime}
 authoritative: true
-nodes: { ${nodes.map((name) => `${name}: { weight: 1 }`).join(', ')} }
 subnets:
   - subnet: 10.1.0.0/16
     pools: [10.1.16.0-10.1.31.255]
