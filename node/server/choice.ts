@@ -4,10 +4,9 @@
  * (an offer, a lease at once) is the message type's matter, see `Give`.
  */
 import { fingerprint } from '../lease/fingerprint.ts';
-import { BindingState, recordState } from '../lease/record.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
-import { clientSlot, mayGive } from './exchange.ts';
+import { clientSlot, mayGive, mayGiveAbandoned } from './exchange.ts';
 import type { Exchange, Give, ServerContext } from './exchange.ts';
 import { exhausted, poolsOf } from './exhausted.ts';
 import { NOTHING } from './ports.ts';
@@ -44,8 +43,7 @@ function clientHash(clientKey: Uint8Array): number {
 /** What is held for the client may be an abandoned address, which nobody is given otherwise. */
 function isStillFree(context: ServerContext, x: Exchange, held: number): boolean {
   if (mayGive(context, x, held)) return true;
-  const record = context.table.read(held);
-  return record !== undefined && recordState(record) === BindingState.ABANDONED && context.cluster.owns(held & 255);
+  return context.cluster.owns(held & 255) && mayGiveAbandoned(context, x, held);
 }
 
 /**

@@ -92,6 +92,16 @@ export function mayGive(context: ServerContext, x: Exchange, address: number): b
   return context.table.mayGive(address, x.clientKey, x.network.index, x.now, reserved) && (reserved || mayUse(context, x, address));
 }
 
+/**
+ * Whether the client was offered this address although it is abandoned, since nothing else was free: it is held
+ * for the client, and only so may it be given.
+ */
+export function mayGiveAbandoned(context: ServerContext, x: Exchange, address: number): boolean {
+  const record = context.table.read(address);
+  if (record === undefined || recordState(record) !== BindingState.ABANDONED || !context.offers.isHeldBy(address, x.clientKey)) return false;
+  return isReservedFor(x, address) || mayUse(context, x, address);
+}
+
 /** A reservation stands above what classes are let into. */
 function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
   if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;

@@ -1,4 +1,5 @@
 /** No address is left for a client, anywhere. */
+import { MessageType } from '../codec/message.ts';
 import { exhaustedEvent } from './describe.ts';
 import { drop, dropWith, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
@@ -14,7 +15,7 @@ export function poolsOf(context: ServerContext, x: Exchange): readonly number[] 
 export function exhausted(context: ServerContext, x: Exchange): Decision {
   const terms = termsOf(context, x, 0);
   // RFC 2563 §2: a client that asks may be told whether to give itself an address then.
-  if (x.message.has(AUTO_CONFIGURE) && terms.options.some(({ code }) => code === AUTO_CONFIGURE)) {
+  if (x.message.type === MessageType.DISCOVER && x.message.has(AUTO_CONFIGURE) && terms.options.some(({ code }) => code === AUTO_CONFIGURE)) {
     return { ...NOTHING, sendNow: [context.replies.offerNothing(x, terms, undefined)] };
   }
   // Where no pool lets the client in, none is too small.

@@ -2,10 +2,9 @@
  * DHCPREQUEST (RFC 2131 §4.3.2) in the four states that RFC 2131 §4.3.6, Table 4 tells apart. A grant
  * is a change of the binding and its DHCPACK waits for the commit; a DHCPNAK waits for a confirmation.
  */
-import { BindingState, recordState } from '../lease/record.ts';
 import type { DropReason } from '../telemetry/counters.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, isCircuitFull, isClients, mayGive } from './exchange.ts';
+import { drop, isCircuitFull, isClients, mayGive, mayGiveAbandoned } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { answerAgain, grant } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -70,7 +69,6 @@ function choseAnotherMember(context: ServerContext, x: Exchange): boolean {
  * forgotten at a restart. Without an offer it must be one that the client is known to have had.
  */
 function mayGrant(context: ServerContext, x: Exchange, state: ClientState, address: number, own: boolean): boolean {
-  const { table, offers } = context;
   const reserved = x.reservation?.address;
   if (state !== 'SELECTING' && !own && reserved !== address) return false;
   if (mayGive(context, x, address)) {
@@ -78,10 +76,7 @@ function mayGrant(context: ServerContext, x: Exchange, state: ClientState, addre
     if (state !== 'INIT-REBOOT' || reserved === undefined || reserved === address) return true;
     return !mayGive(context, x, reserved);
   }
-  if (state !== 'SELECTING' || !offers.isHeldBy(address, x.clientKey)) return false;
-  // Offered since nothing else was free.
-  const record = table.read(address);
-  return record !== undefined && recordState(record) === BindingState.ABANDONED;
+  return state === 'SELECTING' && mayGiveAbandoned(context, x, address);
 }
 
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */

@@ -141,6 +141,9 @@ export class DhcpServer {
     const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
     if (inUse) {
+      // Leased since the question was asked: its client may be who answered.
+      const record = context.table.read(address);
+      if (record !== undefined && recordState(record) === BindingState.ACTIVE) return choose(context, x, giveFor(x));
       context.offers.release(address);
       this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
       return abandonInUse(context, x, address, answeredBy);
