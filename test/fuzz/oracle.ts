@@ -5,7 +5,7 @@
 import type { Offer } from '../../node/allocation/offers.ts';
 import {
   BindingState, isRecord, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier, recordHtype,
-  recordLeaseSeconds, recordSection, recordState, recordXid, SectionKind,
+  recordLeaseSeconds, recordReserved, recordSection, recordState, recordStateSince, recordXid, SectionKind,
 } from '../../node/lease/record.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import type { Now } from '../../node/time.ts';
@@ -18,6 +18,10 @@ export interface Asked {
   readonly clientKey: Buffer;
   readonly byClientIdentifier: boolean;
   readonly sourceAddress: number;
+  readonly sourcePort: number;
+  /** Option 82, or what is known of it from the lease that is renewed past the relay; empty: nothing. */
+  readonly relayAgentInformation: Buffer;
+  readonly leaseSeconds: { readonly min: number; readonly max: number };
   readonly now: Now;
 }
 
@@ -25,51 +29,66 @@ export interface Asked {
 export interface Before {
   readonly record: Buffer | undefined;
   readonly offer: Offer | undefined;
-  readonly mayBeGiven: boolean;
+  readonly reserved: 'client' | 'another' | 'nobody';
+  /** In a pool that the client's classes let it into, of a network that the packet is about. */
+  readonly usable: boolean;
+  /** The address's pool, or its subnet, gives at once to those who ask for it so (RFC 4039), or speak BOOTP. */
+  readonly rapidCommit: boolean;
+  readonly bootp: boolean;
 }
 
+const BOOTP = 0;
 const DISCOVER = 1;
 const REQUEST = 3;
 const DECLINE = 4;
 const RELEASE = 7;
-const BOOTP = 0;
+const INFORM = 8;
 const RAPID_COMMIT = 80;
+const V6_ONLY_PREFERRED = 108;
+const AUTO_CONFIGURE = 116;
 
 /** An address of somebody else goes to another client only when that lease has ended by all clocks. */
 const MAX_CLOCK_SKEW_SECONDS = 10;
 const RELEASE_HOLD_SECONDS = 30;
+const PROBATION_SECONDS = 600;
 
 export function whyUnasked(asked: Asked, address: number, record: Buffer, before: Before): string | undefined {
+  const { clientKey, reading } = asked;
   if (!isRecord(record)) return 'no record';
-  if (!recordClientKey(record).equals(asked.clientKey)) return 'in the name of another client';
-  const holder = before.record !== undefined && recordState(before.record) === BindingState.ACTIVE ? recordClientKey(before.record) : undefined;
-  if (holder !== undefined && !holder.equals(asked.clientKey)) return "another client's lease";
+  if (!recordClientKey(record).equals(clientKey)) return 'in the name of another client';
+  const holder = holderOf(before.record);
+  if (holder !== undefined && !holder.equals(clientKey)) return "another client's lease";
   switch (recordState(record)) {
     case BindingState.ACTIVE:
-      return whyNotGranted(asked, address, before) ?? whatIsWrongWith(asked, record, before.record);
+      return whyNotGranted(asked, address, before) ?? whatIsWrongWith(asked, record, before);
     case BindingState.RELEASED:
       return whyNotReleased(asked, address, holder, before);
-    case BindingState.ABANDONED: {
-      if (asked.reading.type !== DECLINE) return 'abandoned without a decline';
-      if (address !== addressIn(asked.reading, 50)) return 'another address than the declined one';
-      if (holder !== undefined) return undefined;
-      return heldBy(before.offer) === keyText(asked.clientKey) ? undefined : 'declined by a client that neither has it nor was offered it';
-    }
+    case BindingState.ABANDONED:
+      if (reading.type !== DECLINE) return 'abandoned without a decline';
+      if (address !== addressIn(reading, 50)) return 'another address than the declined one';
+      if (holder !== undefined || isFor(before.offer, clientKey)) return undefined;
+      return 'declined by a client that neither has it nor was offered it';
     default:
       return 'a state that no message asks for';
   }
 }
 
-function whyNotGranted(asked: Asked, address: number, { record, offer, mayBeGiven }: Before): string | undefined {
-  const { reading, clientKey } = asked;
-  if (!mayBeGiven) return 'an address that nobody is given';
-  if (offer !== undefined && heldBy(offer) !== keyText(clientKey)) return 'an address held for another client';
-  const state = record === undefined ? BindingState.FREE : recordState(record);
-  if (state === BindingState.ABANDONED && offer === undefined) return 'an abandoned address that was not offered';
-  if (record !== undefined && !recordClientKey(record).equals(clientKey) && asked.now.wall / 1000 < reusableFrom(record)) {
+function whyNotGranted(asked: Asked, address: number, before: Before): string | undefined {
+  const { reading, clientKey, now } = asked;
+  const { record, offer, reserved, usable } = before;
+  if (reserved === 'another') return 'an address reserved for another client';
+  if (reserved === 'nobody' && !usable) return 'an address that the client may not have';
+  if (offer !== undefined && !isFor(offer, clientKey)) return 'an address held for another client';
+  // Whoever gets its address at once gets such a one when nothing else is left.
+  if (record !== undefined && recordState(record) === BindingState.ABANDONED && offer === undefined && reading.type === REQUEST) {
+    const tried = reserved === 'client' && now.wall / 1000 - recordStateSince(record) >= PROBATION_SECONDS;
+    if (!tried) return 'an abandoned address that was not offered';
+  }
+  if (record !== undefined && !recordClientKey(record).equals(clientKey) && now.wall / 1000 < reusableFrom(record)) {
     return 'an address that its last client may still use';
   }
-  if (reading.type === BOOTP || (reading.type === DISCOVER && reading.options.has(RAPID_COMMIT))) return undefined;
+  if (reading.type === BOOTP) return before.bootp || reserved === 'client' ? undefined : 'granted to a BOOTP client';
+  if (reading.type === DISCOVER) return before.rapidCommit && reading.options.has(RAPID_COMMIT) ? undefined : 'granted without a request';
   if (reading.type !== REQUEST) return 'granted without a request';
   const requested = addressIn(reading, 50);
   const meant = reading.options.has(54) || reading.ciaddr === 0 ? requested ?? reading.ciaddr : reading.ciaddr;
@@ -78,32 +97,29 @@ function whyNotGranted(asked: Asked, address: number, { record, offer, mayBeGive
 
 /** UTC seconds; less than what the server waits, as the model of the lease table has the exact time. */
 function reusableFrom(record: Buffer): number {
-  const since = record.readUInt32BE(24);
   switch (recordState(record)) {
     case BindingState.EXPIRED:
       return recordExpires(record) + MAX_CLOCK_SKEW_SECONDS;
     case BindingState.RELEASED:
-      return since + RELEASE_HOLD_SECONDS + MAX_CLOCK_SKEW_SECONDS;
+      return recordStateSince(record) + RELEASE_HOLD_SECONDS + MAX_CLOCK_SKEW_SECONDS;
     default:
       return 0;
   }
 }
 
 /** What a lease says of its client and of its time. */
-function whatIsWrongWith(asked: Asked, record: Buffer, before: Buffer | undefined): string | undefined {
+function whatIsWrongWith(asked: Asked, record: Buffer, { reserved }: Before): string | undefined {
   const { reading, now } = asked;
   if (recordHtype(record) !== reading.htype || !recordChaddr(record).equals(reading.chaddr)) return 'another hardware address';
   if (recordXid(record) !== reading.xid) return 'another xid';
   if (recordHasClientIdentifier(record) !== asked.byClientIdentifier) return 'another kind of client key';
-  const leaseSeconds = recordLeaseSeconds(record);
-  const expires = leaseSeconds === INFINITE_SECONDS ? INFINITE_SECONDS : Math.ceil(now.wall / 1000) + leaseSeconds;
-  if (leaseSeconds === 0 || recordExpires(record) !== expires) return 'ends at another time than the lease time says';
-  const information = recordSection(record, SectionKind.relayAgentInformation);
-  const sent = reading.options.get(82);
-  const kept = before === undefined ? undefined : recordSection(before, SectionKind.relayAgentInformation);
-  if (!information.equals(sent ?? information.subarray(0, 0)) && (sent !== undefined || kept === undefined || !information.equals(kept))) {
-    return 'relay agent information that nobody sent';
-  }
+  if (recordReserved(record) !== (reserved === 'client')) return 'another kind of address';
+  const seconds = recordLeaseSeconds(record);
+  const { min, max } = reading.type === BOOTP ? { min: INFINITE_SECONDS, max: INFINITE_SECONDS } : asked.leaseSeconds;
+  if (seconds < min || seconds > max) return 'a lease time that is not configured';
+  const expires = seconds === INFINITE_SECONDS ? INFINITE_SECONDS : Math.ceil(now.wall / 1000) + seconds;
+  if (recordExpires(record) !== expires) return 'ends at another time than the lease time says';
+  if (!recordSection(record, SectionKind.relayAgentInformation).equals(asked.relayAgentInformation)) return 'relay agent information that nobody sent';
   return undefined;
 }
 
@@ -118,9 +134,9 @@ function whyNotReleased(asked: Asked, address: number, holder: Buffer | undefine
 
 /** A change that was asked for arrives at the node whose it is to make: who else has got the address meanwhile? */
 export function whyTooLate({ clientKey }: Asked, { record, offer }: Before): string | undefined {
-  const leased = record !== undefined && recordState(record) === BindingState.ACTIVE;
-  if (leased && !recordClientKey(record).equals(clientKey)) return "another client's lease";
-  return offer === undefined || heldBy(offer) === keyText(clientKey) ? undefined : 'held for another client';
+  const holder = holderOf(record);
+  if (holder !== undefined && !holder.equals(clientKey)) return "another client's lease";
+  return offer === undefined || isFor(offer, clientKey) ? undefined : 'held for another client';
 }
 
 /** Time passes and nobody sends anything: only leases that have ended may change. */
@@ -131,32 +147,38 @@ export function whyNotDue(record: Buffer, before: Buffer | undefined, now: Now):
   return recordExpires(before) <= now.wall / 1000 ? undefined : 'before its end';
 }
 
-/** A reply: `told`, the address in it; `record`, what the address has after the decision's changes. */
-export function whyNotAnswered(asked: Asked, reply: Reading, told: { readonly record: Buffer | undefined; readonly offer: Offer | undefined }): string | undefined {
-  const { reading, clientKey } = asked;
+/** A reply: `told`, what is known of the address in it, after the decision's changes. */
+export function whyNotAnswered({ reading, clientKey }: Asked, reply: Reading, told: Pick<Before, 'record' | 'offer'>): string | undefined {
   if (reply.xid !== reading.xid || !reply.chaddr.equals(reading.chaddr) || reply.giaddr !== reading.giaddr) return 'an answer to another packet';
   const yiaddr = reply.bytes.readUInt32BE(16);
-  const client = told.record !== undefined && recordState(told.record) === BindingState.ACTIVE ? recordClientKey(told.record) : undefined;
+  const holder = holderOf(told.record);
+  const isClients = holder?.equals(clientKey) === true;
   switch (reply.type) {
     case 2:
       if (reading.type !== DISCOVER) return 'an offer without a discover';
-      if (client !== undefined && !client.equals(clientKey)) return "offers another client's lease";
-      return heldBy(told.offer) === keyText(clientKey) ? undefined : 'offers what it does not hold';
+      if (yiaddr === 0) return doesWithout(reading) ? undefined : 'an offer of nothing';
+      if (holder !== undefined && !isClients) return "offers another client's lease";
+      return isFor(told.offer, clientKey) ? undefined : 'offers what it does not hold';
     case 5:
-      if (reading.type === 8) return yiaddr === 0 && !reply.options.has(51) ? undefined : 'an address or a lease for an inform';
-      return client?.equals(clientKey) === true ? undefined : 'acknowledges what the client does not have';
+      if (reading.type === INFORM) return yiaddr === 0 && !reply.options.has(51) ? undefined : 'an address or a lease for an inform';
+      return isClients ? undefined : 'acknowledges what the client does not have';
     case 6:
       if (yiaddr !== 0 || reply.options.has(51)) return 'a refusal with an address';
       return reading.type === REQUEST ? undefined : 'refuses what was not requested';
     default:
-      return reading.type === BOOTP && client?.equals(clientKey) === true ? undefined : 'no answer that a server gives';
+      return reply.type === 0 && reading.type === BOOTP && isClients ? undefined : 'no answer that a server gives';
   }
 }
 
-function heldBy(offer: Offer | undefined): string | undefined {
-  return offer === undefined ? undefined : keyText(offer.clientKey);
+/** RFC 8925 §3.3 and RFC 2563 §2: the client asks whether it needs an address at all. */
+function doesWithout({ options }: Reading): boolean {
+  return options.has(AUTO_CONFIGURE) || options.get(55)?.includes(V6_ONLY_PREFERRED) === true;
 }
 
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1');
+function holderOf(record: Buffer | undefined): Buffer | undefined {
+  return record !== undefined && recordState(record) === BindingState.ACTIVE ? recordClientKey(record) : undefined;
+}
+
+function isFor(offer: Offer | undefined, clientKey: Buffer): boolean {
+  return offer !== undefined && clientKey.equals(offer.clientKey);
 }

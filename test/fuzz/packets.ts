@@ -14,11 +14,8 @@ export interface Sent {
 }
 
 const CLIENTS = 160;
-/** What the network of test/support/dhcp-server.ts has. */
-const POOL_FIRST = ip('10.0.0.100');
-const POOL_LAST = ip('10.0.0.199');
 const SERVER_IDENTIFIERS = [...Array.from({ length: 5 }, () => ip('10.0.0.2')), ip('10.0.0.3'), ip('10.0.0.250')];
-const RELAYS = [ip('10.0.0.1'), ip('10.0.0.1'), ip('10.0.0.9'), ip('192.0.2.1')];
+const RELAYS = [...Array.from({ length: 6 }, () => ip('10.0.0.1')), ip('10.0.0.9'), ip('10.0.1.1'), ip('192.0.2.1')];
 const STRANGE = [0, ip('10.0.0.2'), ip('10.0.0.20'), ip('192.0.2.9'), ip('255.255.255.255'), ip('224.0.0.1')];
 
 interface Client {
@@ -27,21 +24,27 @@ interface Client {
   readonly clientId: Buffer | undefined;
   /** What the server last offered or gave to it. */
   address: number;
+  /** What it asked for last of its own accord. */
+  wanted: number;
 }
 
 export class Crowd {
   readonly #random: Random;
+  /** What the server gives out. */
+  readonly #addresses: readonly number[];
   readonly #clients: readonly Client[];
   /** The client of the packet made last. */
   #latest: Client;
   #last: Sent | undefined;
   /** An address that somebody was told of lately. */
-  #newest = POOL_FIRST;
+  #newest: number;
 
-  constructor(random: Random) {
+  constructor(random: Random, addresses: readonly number[]) {
     this.#random = random;
+    this.#addresses = addresses;
+    this.#newest = addresses[0]!;
     this.#clients = Array.from({ length: CLIENTS }, (_, n) => ({
-      chaddr: n % 16 === 15 ? Buffer.alloc(1 + n % 7, n) : chaddrOf(n), htype: n % 16 === 15 ? 32 : 1, clientId: clientIdOf(n), address: 0,
+      chaddr: n % 16 === 15 ? Buffer.alloc(1 + n % 7, n) : chaddrOf(n), htype: n % 16 === 15 ? 32 : 1, clientId: clientIdOf(n), address: 0, wanted: 0,
     }));
     this.#latest = this.#clients[0]!;
   }
@@ -79,10 +82,11 @@ export class Crowd {
   }
 
   #address(client: Client): number {
-    const { chance, int, pick } = bound(this.#random);
+    const { chance, pick } = bound(this.#random);
     if (chance(0.8) && client.address !== 0) return client.address;
-    if (chance(0.3)) return pick(STRANGE);
-    return chance(0.3) ? this.#newest : int(POOL_FIRST, POOL_LAST);
+    if (chance(0.2)) return client.wanted;
+    client.wanted = chance(0.3) ? pick(STRANGE) : chance(0.3) ? this.#newest : pick(this.#addresses);
+    return client.wanted;
   }
 
   #send(client: Client, type: number, about: Pick<Fields, 'ciaddr' | 'requestedAddress' | 'serverIdentifier'>): Sent {
@@ -93,7 +97,7 @@ export class Crowd {
       xid: chance(0.3) ? int(1, 5) : this.#random.u32(), secs: int(0, 5), broadcast: chance(0.3), hops: relayed ? int(0, 3) : 0,
       giaddr: relayed ? pick(RELAYS) : 0,
       relayAgentInformation: relayed && chance(0.8) ? this.#relayAgentInformation() : undefined,
-      parameters: chance(0.7) ? Array.from({ length: int(1, 12) }, () => pick([1, 3, 6, 12, 15, 28, 42, 43, 51, 58, 66, 67, 82, 119, 121, int(0, 255)])) : undefined,
+      parameters: chance(0.7) ? Array.from({ length: int(1, 12) }, () => pick([1, 3, 6, 12, 15, 28, 42, 43, 51, 58, 66, 67, 82, 108, 119, 121, int(0, 255)])) : undefined,
       options: this.#options(),
     };
     const bytes = clientPacket(type, Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)));
@@ -123,13 +127,13 @@ export class Crowd {
     return made;
   }
 
-  /** RFC 3046 sub-options, and those of RFC 3527 (5), 3993 (6), 5010 (10), 5107 (11), 6925 (12) and 6607 (151, 152). */
+  /** RFC 3046 sub-options, and those of RFC 3527 (5), 3993 (6), 5010 (10), 5107 (11), 6925 (12), 8357 (19) and 6607 (151, 152). */
   #relayAgentInformation(): Buffer {
     const { chance, int, pick } = bound(this.#random);
     const parts: number[] = [];
     for (let n = int(1, 4); n > 0; n--) {
-      const code = pick([1, 2, 5, 6, 10, 11, 12, 151, 152]);
-      const value = code === 5 || code === 11 ? [10, 0, 0, pick([1, 2, 9])] : Array.from({ length: int(0, chance(0.1) ? 80 : 8) }, () => int(0, 255));
+      const code = chance(0.9) ? pick([1, 1, 1, 2, 2, 5, 6, 10, 11, 12, 19]) : pick([151, 152]);
+      const value = code === 5 || code === 11 ? [10, 0, chance(0.1) ? 1 : 0, pick([1, 2, 9])] : code === 1 && chance(0.7) ? [int(0, 7)] : Array.from({ length: int(0, chance(0.1) ? 80 : 8) }, () => int(0, 255));
       parts.push(code, value.length, ...value);
     }
     return Buffer.from(parts);

@@ -25,8 +25,10 @@ export function read(bytes: Buffer, op = 1): Reading | string {
   if (bytes.length < 240) return 'too-short';
   if (bytes[0] !== op) return 'bad-op';
   if (bytes[2]! > 16) return 'bad-hlen';
-  if (bytes.readUInt32BE(236) !== 0x6382_5363) return 'bad-magic';
-  const parts = partsOf(bytes.subarray(240));
+  const cookie = bytes.readUInt32BE(236);
+  if (cookie !== 0 && cookie !== 0x6382_5363) return 'bad-magic';
+  // A BOOTP client that leaves its vendor area empty.
+  const parts = cookie === 0 ? [] : partsOf(bytes.subarray(240));
   if (parts === undefined) return 'option-truncated';
   const overload = parts.filter(({ code }) => code === 52);
   if (overload.length > 1 || (overload.length === 1 && overload[0]!.value.length !== 1)) return 'bad-option';
@@ -46,7 +48,7 @@ export function read(bytes: Buffer, op = 1): Reading | string {
   }
   const once = (code: number, length: number): boolean =>
     !options.has(code) || (counts.get(code) === 1 && options.get(code)!.length === length);
-  if (!once(53, 1)) return 'bad-message-type';
+  if (!once(53, 1) || options.get(53)?.[0] === 0) return 'bad-message-type';
   if (!once(54, 4) || !once(50, 4) || !once(51, 4) || !once(57, 2)) return 'bad-option';
   if (options.get(55)?.length === 0) return 'bad-option';
   const identifier = options.get(61);
@@ -128,6 +130,11 @@ function readInside(container: Buffer): void {
   if (code !== 0 && code !== 255) sameBytes(vendorSuboption(container, code), padded.find((part) => part.code === code)?.value);
   const enterprise = container.length >= 4 ? container.readUInt32BE() : 9;
   sameBytes(enterpriseData(container, enterprise), partsWithin(container, 4, false).find((part) => part.code === enterprise)?.value);
+}
+
+/** A sub-option of relay agent information (RFC 3046 §2.0). */
+export function suboptionOf(information: Buffer | undefined, code: number): Buffer | undefined {
+  return information === undefined ? undefined : partsWithin(information, 1, false).find((part) => part.code === code)?.value;
 }
 
 /** `codeBytes` of code and one of length before each value; what reaches past the end, and all behind it, is not there. */

@@ -3,8 +3,9 @@ import { Random } from '../sim/random.ts';
 import { mutate } from './mutations.ts';
 import { Crowd } from './packets.ts';
 import type { Sent } from './packets.ts';
-import { World, WORLDS } from './world.ts';
+import { World } from './world.ts';
 import type { Tally } from './world.ts';
+import { addressesOf, WORLDS } from './worlds.ts';
 
 /** The others keep leases coming and going. */
 const MUTATED_SHARE = 0.75;
@@ -29,7 +30,7 @@ export class Finding extends Error {
 /** `mutations`: how many mutated packets. */
 export function fuzz(seed: number, mutations: number): Report {
   const random = new Random(seed);
-  const worlds = WORLDS.map((options) => ({ world: new World(options), crowd: new Crowd(random) }));
+  const worlds = WORLDS.map((options) => ({ world: new World(options), crowd: new Crowd(random, addressesOf(options)) }));
   const recent: Buffer[] = [];
   let packets = 0;
   let mutated = 0;

@@ -1,51 +1,32 @@
 /**
- * A server, or two that share a pool, to which packets are sent one by one. Every decision is looked at
- * before it is carried out, and everything it changed is kept beside the table in a plain map.
+ * A server, or two that share their pools, to which packets are sent one by one. Every decision is looked
+ * at before it is carried out, and everything it changed is kept beside the table in a plain map.
  */
 import assert from 'node:assert/strict';
-import type { Identity, SubnetConfig } from '../../node/config/types.ts';
-import { BindingState, BINDING_STATE_NAMES, recordClientKey, recordLastTransaction, recordState } from '../../node/lease/record.ts';
-import { BindingStore } from '../../node/lease/store.ts';
-import { LeaseTable } from '../../node/lease/table.ts';
-import { OFFER_HOLD_MS } from '../../node/limits.ts';
+import { BINDING_STATE_NAMES, recordSection, recordState, BindingState, recordClientKey, SectionKind } from '../../node/lease/record.ts';
+import type { Decision, OutgoingPacket, ProbeRequest } from '../../node/server/ports.ts';
 import { MESSAGE_TYPE_NAMES } from '../../node/telemetry/counters.ts';
-import type { Decision } from '../../node/server/ports.ts';
-import { ip } from '../support/client-packets.ts';
-import { IFACE, packetsOf, subnetConfig, TestServer, twoNodes } from '../support/dhcp-server.ts';
-import type { FakeView } from '../support/dhcp-server.ts';
+import type { PacketFields } from '../support/dhcp-server.ts';
+import { IFACE, packetsOf, TestServer, twoNodes } from '../support/dhcp-server.ts';
 import { whyNotAnswered, whyNotDue, whyTooLate, whyUnasked } from './oracle.ts';
 import type { Asked, Before } from './oracle.ts';
 import type { Sent } from './packets.ts';
-import { clientKeyOf, readTwice } from './reference.ts';
+import { addressIn, clientKeyOf, readTwice, suboptionOf } from './reference.ts';
+import type { Reading } from './reference.ts';
+import { checkTable } from './tables.ts';
+import { networkOf, poolOf, reservedFor } from './worlds.ts';
+import type { WorldOptions } from './worlds.ts';
 
+const NO_BYTES = Buffer.alloc(0);
+const DISCOVER = 1;
 const OPTION_OVERLOAD = 52;
-const MAX_CLOCK_SKEW_MS = 10_000;
+const RELAY_AGENT_INFORMATION = 82;
+const SUBNET_SELECTION = 118;
+/** Sub-options of option 82: RFC 3046 §2.0 and RFC 3527 §3. */
+const CIRCUIT_ID = 1;
+const LINK_SELECTION = 5;
 /** A buffer is used again for the next packet: whatever still points into it sees this. */
 const USED_AGAIN = 0x5a;
-const POOL = { first: ip('10.0.0.100'), last: ip('10.0.0.199') };
-
-export interface WorldOptions {
-  readonly name: string;
-  readonly identity: Identity;
-  readonly subnets: readonly SubnetConfig[];
-  readonly pair: boolean;
-}
-
-/** In `SubnetConfig`, whatever its shape. */
-const withFields = (fields: object): SubnetConfig => subnetConfig(fields);
-
-/** More than most replies have room for: some go into 'file' and 'sname', and some are left out. */
-const MANY_OPTIONS = [[3, 8], [6, 40], [12, 30], [15, 60], [43, 300], [66, 50], [67, 120], [119, 90], [121, 64]]
-  .map(([code, length]) => ({ code, value: Buffer.alloc(length!, code) }));
-
-export const WORLDS: readonly WorldOptions[] = [
-  { name: 'one node', identity: 'client-id', subnets: [subnetConfig()], pair: false },
-  {
-    name: 'one node, by hardware address, authoritative, short leases', identity: 'hardware', pair: false,
-    subnets: [withFields({ identity: 'hardware', authoritative: true, leaseSeconds: 60, options: MANY_OPTIONS })],
-  },
-  { name: 'two nodes', identity: 'client-id', subnets: [withFields({ authoritative: true })], pair: true },
-];
 
 export interface Tally {
   /** By what became of a packet: a drop reason, or what the server did. */
@@ -64,21 +45,36 @@ interface UnderWay {
   readonly seen: Buffer | undefined;
 }
 
+/** Whether somebody uses the address is asked for this packet. */
+interface Probing {
+  readonly from: TestServer;
+  readonly asked: Asked;
+  readonly probe: ProbeRequest;
+}
+
 export class World {
   readonly options: WorldOptions;
   readonly tally: Tally = { outcomes: {}, changes: {}, replies: {} };
   readonly #nodes: readonly TestServer[];
   /** Newest record by address. */
   readonly #bindings = new Map<number, Buffer>();
-  /** On their way to the other node; they arrive when time passes. */
+  /** On their way; they arrive when time passes. */
   readonly #underWay: UnderWay[] = [];
+  readonly #probing: Probing[] = [];
+  /** By node: the packets whose address was in use, to be handled anew with the next turns. */
+  readonly #again = new Map<TestServer, Asked[]>();
   /** The address that the last packet's client was told of; 0: none. */
   told = 0;
 
   constructor(options: WorldOptions) {
     this.options = options;
-    const views: FakeView[] | undefined[] = options.pair ? [twoNodes('a'), twoNodes('b')] : [undefined];
-    this.#nodes = views.map((view) => new TestServer({ subnets: options.subnets, maxClockSkewMs: MAX_CLOCK_SKEW_MS, ...(view && { view }) }));
+    const views = options.pair ? [{ view: twoNodes('a') }, { view: twoNodes('b') }] : [{}];
+    this.#nodes = views.map((view) => new TestServer({ ...options.config, ...view }));
+    for (const node of this.#nodes) {
+      // As at every start: it begins to count the leases of relay ports.
+      node.table.load(node.now);
+      this.#again.set(node, []);
+    }
   }
 
   /** `node`: which of two it reaches. Throws where something is wrong. */
@@ -86,35 +82,38 @@ export class World {
     this.told = 0;
     const server = this.#nodes[node % this.#nodes.length]!;
     const { now } = server;
-    const kept = Buffer.from(bytes);
-    const reading = readTwice(kept);
+    const reading = readTwice(Buffer.from(bytes));
     const dropsBefore = dropsOf(server);
     const packet = { iface: IFACE, sourceAddress: 0, sourcePort: 68, unicast: false, ...envelope, bytes, receivedAt: now.mono };
     const decision = server.server.onPacket(packet, now);
     bytes.fill(USED_AGAIN);
 
-    const dropped = dropsOf(server).findIndex((count, i) => count !== dropsBefore[i]);
+    const dropsAfter = dropsOf(server);
+    const dropped = dropsAfter.findIndex((count, i) => count !== dropsBefore[i]);
     const outcome = whatBecame(decision);
-    const drops = sum(dropsOf(server)) - sum(dropsBefore);
+    const drops = sum(dropsAfter) - sum(dropsBefore);
     assert.equal(drops, outcome === undefined ? 1 : 0, `one outcome: ${outcome ?? 'nothing'} and ${drops} drops`);
     count(this.tally.outcomes, outcome ?? Object.keys(server.counters.drops)[dropped]!);
     if (typeof reading === 'string') {
       assert.equal(outcome, undefined, `${outcome} for what is no message`);
       return;
     }
-    const { identity } = this.options;
-    this.#carryOut(server, decision, {
-      reading, now, clientKey: clientKeyOf(reading, identity), sourceAddress: packet.sourceAddress,
-      byClientIdentifier: identity === 'client-id' && reading.options.has(61),
-    });
+    if (outcome !== undefined) this.#carryOut(server, decision, this.#asked(reading, envelope, server));
   }
 
   advance(milliseconds: number): void {
     for (const server of this.#nodes) server.advance(milliseconds);
     for (const underWay of this.#underWay.splice(0)) this.#arrive(underWay);
+    for (const probing of this.#probing.splice(0)) this.#probed(probing);
     for (const server of this.#nodes) {
+      const again = this.#again.get(server)!.shift();
       const decision = server.server.tick(server.now);
-      assert.deepEqual([decision.forwarded, decision.allocations, packetsOf(decision)], [[], [], []]);
+      if (again !== undefined) {
+        count(this.tally.changes, 'chosen again');
+        this.#carryOut(server, decision, { ...again, now: server.now });
+        continue;
+      }
+      assert.deepEqual([decision.forwarded, decision.allocations, decision.probes, packetsOf(decision)], [[], [], [], []]);
       for (const { address, record } of decision.changes) {
         ok(whyNotDue(record, this.#binding(server, address), server.now), 'a lease ended');
         this.#store(address, record);
@@ -122,25 +121,44 @@ export class World {
     }
   }
 
+  /** At the end: every table is what one is that is made anew of what was stored. */
+  checkTables(): void {
+    this.advance(1);
+    for (const server of this.#nodes) checkTable(this.options, server, this.#bindings);
+  }
+
+  // ── decisions ────────────────────────────────────────────────────────────────────────────────
+
   #carryOut(server: TestServer, decision: Decision, asked: Asked): void {
     const { changes, forwarded } = decision;
     assert.ok(changes.length + forwarded.length <= 1, 'one change');
     for (const { address, record } of [...changes, ...forwarded]) {
-      ok(whyUnasked(asked, address, record, this.#before(server, address)), 'a change that no client asked for');
+      ok(whyUnasked(asked, address, record, this.#before(server, address, asked)), 'a change that no client asked for');
     }
-    for (const { address, record } of changes) this.#store(address, record);
-    for (const { address } of forwarded) this.#underWay.push({ from: server, asked, decision, seen: this.#binding(server, address) });
-    if (forwarded.length === 0) for (const reply of packetsOf(decision)) this.#answered(server, asked, reply);
-    for (const { id, subnetIndex, clientKey } of decision.allocations) {
+    this.#change(server, decision, asked);
+    for (const probe of decision.probes) this.#probing.push({ from: server, asked, probe });
+    for (const { id, pools, clientKey, clientSlot } of decision.allocations) {
       assert.deepEqual(Buffer.from(clientKey), asked.clientKey);
       const other = this.#other(server);
-      const address = other.server.allocateFor(subnetIndex, clientKey, other.now);
+      const address = other.server.allocateFor(pools, clientKey, clientSlot, other.now);
       if (address !== 0) count(this.tally.changes, 'borrowed');
-      const exhausted = server.counters.drops['pool-exhausted'];
-      const answer = server.server.onAllocated(id, address, server.now);
-      assert.ok(whatBecame(answer) !== undefined || server.counters.drops['pool-exhausted'] > exhausted, 'nothing came of the allocation');
-      this.#carryOut(server, answer, asked);
+      this.#carryOut(server, this.#answer(server, () => server.server.onAllocated(id, address, server.now)), asked);
     }
+  }
+
+  /** Stores what is the node's own to change, and sends what is not, with the replies that wait for it. */
+  #change(server: TestServer, decision: Decision, asked: Asked): void {
+    for (const { address, record } of decision.changes) this.#store(address, record);
+    for (const { address } of decision.forwarded) this.#underWay.push({ from: server, asked, decision, seen: this.#binding(server, address) });
+    if (decision.forwarded.length === 0) for (const reply of packetsOf(decision)) this.#answered(server, asked, reply);
+  }
+
+  /** A packet that waited is handled again: as with every packet something comes of it, or it is dropped. */
+  #answer(server: TestServer, decide: () => Decision): Decision {
+    const before = sum(dropsOf(server));
+    const decision = decide();
+    assert.equal(sum(dropsOf(server)) - before, whatBecame(decision) === undefined ? 1 : 0, 'one outcome of what waited');
+    return decision;
   }
 
   #arrive({ from, asked, decision, seen }: UnderWay): void {
@@ -152,33 +170,90 @@ export class World {
         count(this.tally.changes, 'forwarded in vain');
         return;
       }
-      ok(whyTooLate(asked, this.#before(other, address)), 'a change that came too late');
+      ok(whyTooLate(asked, this.#before(other, address, asked)), 'a change that came too late');
       count(this.tally.changes, 'forwarded');
       this.#store(address, record);
     }
     for (const reply of packetsOf(decision)) this.#answered(from, asked, reply);
   }
 
-  #answered(server: TestServer, asked: Asked, { bytes, address, port }: { readonly bytes: Buffer; readonly address: number; readonly port: number }): void {
+  /** The answer to a probe. An address that was leased meanwhile stays so: its client may be who answered. */
+  #probed({ from, asked, probe: { id, address } }: Probing): void {
+    const before = this.#binding(from, address);
+    const isLeased = before !== undefined && recordState(before) === BindingState.ACTIVE;
+    const isInUse = id % 4 === 0;
+    count(this.tally.changes, isInUse ? isLeased ? 'leased while probed' : 'found in use' : 'found free');
+    if (!isInUse || isLeased) {
+      const decision = this.#answer(from, () => from.server.onProbed(id, isInUse, undefined, from.now));
+      this.#carryOut(from, decision, { ...asked, now: from.now });
+      return;
+    }
+    const decision = from.server.onProbed(id, true, undefined, from.now);
+    const changes = [...decision.changes, ...decision.forwarded].map((change) => [change.address, recordState(change.record)]);
+    assert.deepEqual(changes, [[address, BindingState.ABANDONED]]);
+    assert.deepEqual([decision.allocations, decision.probes, packetsOf(decision)], [[], [], []]);
+    this.#change(from, decision, asked);
+    this.#again.get(from)!.push(asked);
+  }
+
+  #answered(server: TestServer, asked: Asked, { bytes, address, port }: OutgoingPacket): void {
     const reply = readTwice(bytes, 2);
     if (typeof reply === 'string') assert.fail(`an answer that is none: ${reply}`);
     const yiaddr = bytes.readUInt32BE(16);
     ok(whyNotAnswered(asked, reply, { record: this.#binding(server, yiaddr), offer: server.table.offers.holder(yiaddr) }), 'an answer that is wrong');
     assert.ok(bytes.length >= 300 && bytes.length <= IFACE.mtu - 28, `${bytes.length} bytes`);
-    assert.ok(address !== 0 && (port === 67 || port === 68), `to ${address}:${port}`);
+    assert.ok(address !== 0 && (port === 67 || port === 68 || port === asked.sourcePort), `to ${address}:${port}`);
     count(this.tally.replies, MESSAGE_TYPE_NAMES[reply.type] ?? 'other');
     if (reply.options.has(OPTION_OVERLOAD)) count(this.tally.replies, 'with option overload');
+    if (reply.type === 0) count(this.tally.replies, 'to a BOOTP client');
+    if (reply.options.has(80)) count(this.tally.replies, 'with rapid commit');
     if (yiaddr !== 0) this.told = yiaddr;
   }
 
-  #other(server: TestServer): TestServer {
-    const other = this.#nodes.find((node) => node !== server);
-    assert.ok(other !== undefined, 'a change for another node, and there is none');
-    return other;
+  #store(address: number, record: Buffer): void {
+    count(this.tally.changes, BINDING_STATE_NAMES[recordState(record)]);
+    for (const node of this.#nodes) node.store(address, record);
+    // Of its own: nobody may change a record that is stored.
+    this.#bindings.set(address, Buffer.from(record));
   }
 
-  #before(server: TestServer, address: number): Before {
-    return { record: this.#binding(server, address), offer: server.table.offers.holder(address), mayBeGiven: address >= POOL.first && address <= POOL.last };
+  // ── what is known ────────────────────────────────────────────────────────────────────────────
+
+  #asked(reading: Reading, envelope: PacketFields, server: TestServer): Asked {
+    const identity = this.options.identityOf(reading);
+    return {
+      reading, clientKey: clientKeyOf(reading, identity), byClientIdentifier: identity === 'client-id' && reading.options.has(61),
+      sourceAddress: envelope.sourceAddress ?? 0, sourcePort: envelope.sourcePort ?? 68, relayAgentInformation: this.#relayAgentInformation(reading), now: server.now,
+      leaseSeconds: this.options.leaseSeconds,
+    };
+  }
+
+  /** A client that renews past its relay is still where its relay said. */
+  #relayAgentInformation(reading: Reading): Buffer {
+    const sent = reading.options.get(RELAY_AGENT_INFORMATION);
+    if (sent !== undefined) return sent;
+    const record = this.#bindings.get(reading.ciaddr);
+    if (reading.giaddr !== 0 || reading.type === DISCOVER || record === undefined || recordState(record) !== BindingState.ACTIVE) return NO_BYTES;
+    const keys = (['client-id', 'hardware'] as const).map((identity) => clientKeyOf(reading, identity));
+    return keys.some((key) => key.equals(recordClientKey(record))) ? recordSection(record, SectionKind.relayAgentInformation) : NO_BYTES;
+  }
+
+  #before(server: TestServer, address: number, { reading, relayAgentInformation }: Asked): Before {
+    const { options } = this;
+    const pool = poolOf(options, address);
+    const subnet = pool?.subnet ?? options.config.subnets[0]!;
+    const link = suboptionOf(reading.options.get(RELAY_AGENT_INFORMATION), LINK_SELECTION);
+    const named = [
+      reading.giaddr === 0 ? IFACE.addresses[0]!.address : reading.giaddr, reading.ciaddr, addressIn(reading, SUBNET_SELECTION) ?? 0,
+      link?.length === 4 ? link.readUInt32BE() : 0,
+    ];
+    const network = networkOf(options, address);
+    return {
+      record: this.#binding(server, address), offer: server.table.offers.holder(address),
+      reserved: reservedFor(options, address, reading, suboptionOf(relayAgentInformation, CIRCUIT_ID)),
+      usable: pool !== undefined && options.mayUse(pool.first, reading) && named.some((each) => networkOf(options, each) === network),
+      rapidCommit: subnet.scope?.rapidCommit ?? false, bootp: subnet.scope?.bootp ?? false,
+    };
   }
 
   /** As the table has it, which must be as it was stored. */
@@ -189,50 +264,15 @@ export class World {
     return kept;
   }
 
-  #store(address: number, record: Buffer): void {
-    count(this.tally.changes, BINDING_STATE_NAMES[recordState(record)]);
-    for (const node of this.#nodes) node.store(address, record);
-    // The nodes stamp the record in the same way, and it is theirs from now on.
-    this.#bindings.set(address, Buffer.from(record));
-  }
-
-  // ── at the end ───────────────────────────────────────────────────────────────────────────────
-
-  /** The tables are what a table is that is made anew of what was stored. */
-  checkTables(): void {
-    const records = [...this.#bindings].map(([address, record]) => ({ address, record })).sort((a, b) => a.address - b.address);
-    this.advance(OFFER_HOLD_MS + 1);
-    for (const { table, now } of this.#nodes) {
-      table.advance(now, Infinity);
-      const stored = [...this.#bindings].map(([address, record]) => ({ address, record })).sort((a, b) => a.address - b.address);
-      assert.deepEqual(table.records(-1, records.length + 1), stored, 'all that was stored, and nothing else');
-      const scan = (after: number, limit: number): { address: number; record: Buffer }[] => stored.filter(({ address }) => address > after).slice(0, limit);
-      const disk = { read: (address: number) => this.#bindings.get(address), readMeta: (): undefined => undefined, scan };
-      const anew = new LeaseTable(new BindingStore(disk), this.options.subnets, { maxClockSkewMs: MAX_CLOCK_SKEW_MS });
-      anew.load(now);
-      assert.deepEqual([table.size, table.counts(0), table.freeBySlot(0)], [anew.size, anew.counts(0), anew.freeBySlot(0)]);
-      for (const { record } of stored) {
-        const clientKey = recordClientKey(record);
-        assert.deepEqual(ascending(table.findAllByClient(clientKey)), ascending(anew.findAllByClient(clientKey)));
-        // Of two bindings that are equally good either may be found.
-        assert.equal(this.#rank(table.findByClient(clientKey, 0)), this.#rank(anew.findByClient(clientKey, 0)));
-      }
-      for (let address = POOL.first; address <= POOL.last; address++) {
-        const nobody = Buffer.from('nobody');
-        assert.equal(table.mayGive(address, nobody, 0, now), anew.mayGive(address, nobody, 0, now), `${address} may be given`);
-      }
-    }
-  }
-
-  #rank(address: number): number {
-    const record = this.#bindings.get(address);
-    return record === undefined ? 0 : recordLastTransaction(record) + (recordState(record) === BindingState.ACTIVE ? 2 ** 32 : 0);
+  #other(server: TestServer): TestServer {
+    const other = this.#nodes.find((node) => node !== server);
+    assert.ok(other !== undefined, 'something for another node, and there is none');
+    return other;
   }
 }
 
 const dropsOf = (server: TestServer): number[] => Object.values(server.counters.drops);
 const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
-const ascending = (addresses: number[]): number[] => addresses.sort((a, b) => a - b);
 
 function count(counts: Record<string, number>, what: string): void {
   counts[what] = (counts[what] ?? 0) + 1;
@@ -243,10 +283,11 @@ function ok(wrong: string | undefined, what: string): void {
 }
 
 /** Undefined: nothing at all. */
-function whatBecame({ changes, forwarded, allocations, sendNow, sendOnCommit, sendOnConfirm }: Decision): string | undefined {
+function whatBecame({ changes, forwarded, allocations, probes, sendNow, sendOnCommit, sendOnConfirm }: Decision): string | undefined {
   if (changes.length > 0) return 'changed';
   if (forwarded.length > 0) return 'forwarded';
   if (allocations.length > 0) return 'asked another owner';
+  if (probes.length > 0) return 'asked the network';
   if (sendOnCommit.length > 0) return 'answered again';
   if (sendOnConfirm.length > 0) return 'refused';
   return sendNow.length > 0 ? 'answered' : undefined;
