@@ -164,8 +164,24 @@ export const CONFIG_BYTES_MAX = 64 * 1024 * 1024;
 /** Uses of one YAML anchor, counted with what it holds; past it the file is refused. */
 export const CONFIG_ALIASES_MAX = 1000;
 
+/** Mistakes of one file that are named; the rest is counted. */
+export const CONFIG_MISTAKES_MAX = 1000;
+
+/** Lists and maps inside each other that the quick reader of YAML follows; past it the thorough one reads the file. */
+export const CONFIG_QUICK_DEPTH_MAX = 64;
+
 /** Nodes of a cluster: a change travels to every other one. A file with more is refused. */
 export const NODES_MAX = 16;
+
+/** Conditions inside conditions of a class's match; a deeper one is refused. */
+export const MATCH_DEPTH_MAX = 16;
+
+/** 'sname' and 'file' of a reply without the NUL that ends them (RFC 2131 §2); a longer value is refused. */
+export const SERVER_HOSTNAME_BYTES_MAX = 63;
+export const BOOT_FILE_NAME_BYTES_MAX = 127;
+
+/** Type and identifier (RFC 8415 §11.1); a longer one in a configuration is refused. */
+export const DUID_BYTES_MAX = 130;
 
 /** A configured option value; a longer one fits no packet and is refused. */
 export const OPTION_VALUE_BYTES_MAX = 4096;

@@ -39,3 +39,17 @@ export function formatPath(path: readonly PathPart[]): string {
   }
   return text;
 }
+
+const FOUND_CHARACTERS_MAX = 60;
+
+/** "found 7", for what stands in the file where something else was expected. */
+export function found(value: unknown): string {
+  if (value === undefined) return 'but it is missing';
+  if (value === null) return 'found nothing';
+  if (Array.isArray(value) && value.length === 0) return 'found an empty list';
+  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  return `found ${text.length > FOUND_CHARACTERS_MAX ? `${text.slice(0, FOUND_CHARACTERS_MAX)}…` : text}`;
+}
+
+/** Notes a mistake at the value that lies at `path`, or at its key. */
+export type Report = (path: readonly PathPart[], message: string, at?: 'value' | 'key') => void;

@@ -1,9 +1,14 @@
 /**
  * The kinds of values that a configuration is made of: what is written, what it becomes, and how it
- * is named to people. A kind never throws; undefined means that the value is not of this kind.
+ * is named to people and to editors. A kind never throws; undefined means that the value is not of
+ * this kind. Times are in time-kinds.ts, what lies on the wire as bytes in byte-kinds.ts.
  */
-import { formatHexPairs, parseAddressWithPrefix, parseHardware, parseHexPairs, parseIpv4, parseRange } from '../codec/address.ts';
-import { INFINITE_SECONDS } from '../time.ts';
+import { parseAddressWithPrefix, parseIpv4, parseRange } from '../codec/address.ts';
+import type { Ipv4Prefix, Ipv4Range } from '../codec/address.ts';
+import { BOOT_FILE_NAME_BYTES_MAX, SERVER_HOSTNAME_BYTES_MAX } from '../limits.ts';
+
+/** A fragment of JSON Schema (draft 7): wider than the kind where JSON Schema cannot say it. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface Kind<T> {
   /** Read after "expected": "a duration such as 3s, at least 1s". */
@@ -12,56 +17,8 @@ export interface Kind<T> {
   readonly type: string;
   /** What a plain number means: "seconds". */
   readonly unit?: string;
+  readonly json: JsonSchema;
   read(value: unknown): T | undefined;
-}
-
-const UNIT_MS = new Map([['ms', 1], ['s', 1000], ['m', 60_000], ['h', 3_600_000], ['d', 86_400_000]]);
-
-/** Milliseconds of "500ms", "3s", "5m", "12h", "7d"; a plain number is seconds. */
-export function parseDurationMs(value: unknown): number | undefined {
-  if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? Math.round(value * 1000) : undefined;
-  const match = typeof value === 'string' ? /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)$/.exec(value) : null;
-  return match === null ? undefined : Math.round(Number(match[1]) * UNIT_MS.get(match[2]!)!);
-}
-
-function parseBound(text: string): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined) throw new Error(`not a duration: ${text}`);
-  return ms;
-}
-
-interface DurationBounds {
-  readonly min: string;
-  readonly max: string;
-}
-
-export function durationMs({ min, max }: DurationBounds): Kind<number> {
-  const [least, most] = [parseBound(min), parseBound(max)];
-  return {
-    expected: `a duration from ${min} to ${max}, such as 500ms, 3s, 1h or 7d (a plain number is seconds)`,
-    type: `duration, ${min} to ${max}`,
-    unit: 'seconds',
-    read(value) {
-      const ms = parseDurationMs(value);
-      return ms === undefined || ms < least || ms > most ? undefined : ms;
-    },
-  };
-}
-
-/** Whole seconds; with `infinite` the word stands for 0xffffffff (RFC 2131 §3.3). */
-export function durationSeconds({ min, max, infinite = false }: DurationBounds & { readonly infinite?: boolean }): Kind<number> {
-  const ms = durationMs({ min, max });
-  const orInfinite = infinite ? ', or infinite' : '';
-  return {
-    expected: `whole seconds: a duration from ${min} to ${max}, such as 30s, 1h or 7d (a plain number is seconds)${orInfinite}`,
-    type: `duration in whole seconds, ${min} to ${max}${orInfinite}`,
-    unit: 'seconds',
-    read(value) {
-      if (infinite && value === 'infinite') return INFINITE_SECONDS;
-      const read = ms.read(value);
-      return read === undefined || read % 1000 !== 0 ? undefined : read / 1000;
-    },
-  };
 }
 
 export function integer(min: number, max: number, unit?: string): Kind<number> {
@@ -69,23 +26,34 @@ export function integer(min: number, max: number, unit?: string): Kind<number> {
     expected: `a whole number from ${min} to ${max}`,
     type: `number, ${min} to ${max}`,
     ...(unit === undefined ? {} : { unit }),
+    json: { type: 'integer', minimum: min, maximum: max },
     read: (value) => (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined),
+  };
+}
+
+export function decimal(min: number, max: number): Kind<number> {
+  return {
+    expected: `a number from ${min} to ${max}`,
+    type: `number, ${min} to ${max}`,
+    json: { type: 'number', minimum: min, maximum: max },
+    read: (value) => (typeof value === 'number' && value >= min && value <= max ? value : undefined),
   };
 }
 
 export const bool: Kind<boolean> = {
   expected: 'true or false',
   type: 'true or false',
+  json: { type: 'boolean' },
   read: (value) => (typeof value === 'boolean' ? value : undefined),
 };
 
 export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> {
   const list = values.join(', ');
-  return { expected: `one of ${list}`, type: list, read: (value) => values.find((one) => one === value) };
+  return { expected: `one of ${list}`, type: list, json: { enum: values }, read: (value) => values.find((one) => one === value) };
 }
 
 function pattern(regex: RegExp, expected: string, type: string): Kind<string> {
-  return { expected, type, read: (value) => (typeof value === 'string' && regex.test(value) ? value : undefined) };
+  return { expected, type, json: { type: 'string' }, read: (value) => (typeof value === 'string' && regex.test(value) ? value : undefined) };
 }
 
 const ID = /^[a-z0-9-]{1,32}$/;
@@ -93,7 +61,19 @@ export const isId = (text: string): boolean => ID.test(text);
 export const ID_EXPECTED = 'a name of 1 to 32 lower-case letters, digits and dashes (in quotes if it looks like a number)';
 export const id = pattern(ID, ID_EXPECTED, 'name: a-z, 0-9, -; at most 32');
 
+/** Names of classes and shared networks: no slash, so that none looks like a subnet. */
+export const label = pattern(
+  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'a name of 1 to 64 letters, digits, dots, dashes and underscores (in quotes if it looks like a number)', 'name',
+);
+
+/** The name of a class where one is referred to; VENDOR_CLASS_ may be followed by anything. */
+export const classReference = pattern(/^[^\p{Cc}]{1,280}$/u, 'the name of a class', 'name of a class');
+
+export const optionName = pattern(/^[a-z][a-z0-9-]{0,63}$/, 'a name of at most 64 lower-case letters, digits and dashes, a letter first', 'name: a-z, 0-9, -');
+
 export const filePath = pattern(/^[^\0]{1,4096}$/, 'a path', 'path');
+
+export const description = pattern(/^[^\p{Cc}]{0,255}$/u, 'text of at most 255 characters, on one line', 'text');
 
 /** Linux: at most 15 bytes, no slash, no space (and no colon, which is for aliases). */
 export const interfaceName = pattern(/^(?!\.{1,2}$)[^\s/:\0]{1,15}$/, 'the name of a network interface such as eth0', 'interface name');
@@ -101,37 +81,48 @@ export const interfaceName = pattern(/^(?!\.{1,2}$)[^\s/:\0]{1,15}$/, 'the name 
 const HOSTNAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
 export const hostname = pattern(HOSTNAME, 'a host name such as printer or printer.example.net', 'host name');
 
+/** The field of a reply ends in a NUL (RFC 2131 §2), so it takes a byte less than it has. */
+function bootText(bytesMax: number, such: string): Kind<string> {
+  return {
+    expected: `text of at most ${bytesMax} bytes without control characters, such as ${such} (in quotes if it looks like a number)`,
+    type: `text, at most ${bytesMax} bytes`,
+    json: { type: 'string' },
+    read: (value) => (typeof value === 'string' && !/\p{Cc}/u.test(value) && Buffer.byteLength(value) <= bytesMax ? value : undefined),
+  };
+}
+
+export const serverHostname = bootText(SERVER_HOSTNAME_BYTES_MAX, 'boot.example.net');
+export const bootFileName = bootText(BOOT_FILE_NAME_BYTES_MAX, 'pxelinux.0');
+
 export const address: Kind<number> = {
   expected: 'an IPv4 address such as 10.0.5.5',
   type: 'IPv4 address',
+  json: { type: 'string', format: 'ipv4' },
   read: (value) => (typeof value === 'string' ? parseIpv4(value) : undefined),
 };
 
 /** Host bits are let through here: the check of the whole names the prefix that was meant. */
-export const prefix: Kind<{ address: number; network: number; prefixLength: number }> = {
+export const prefix: Kind<Ipv4Prefix & { readonly address: number }> = {
   expected: 'an IPv4 network such as 10.0.0.0/8',
   type: 'IPv4 network',
+  json: { type: 'string', pattern: '^[0-9.]+/[0-9]+$' },
   read: (value) => (typeof value === 'string' ? parseAddressWithPrefix(value) : undefined),
 };
 
-export const range: Kind<{ first: number; last: number }> = {
+export const range: Kind<Ipv4Range> = {
   expected: 'a range of IPv4 addresses such as 10.1.0.0-10.1.255.255',
   type: 'first-last',
+  json: { type: 'string', pattern: '^[0-9.]+ *- *[0-9.]+$' },
   read: (value) => (typeof value === 'string' ? parseRange(value) : undefined),
 };
 
-export const hardware: Kind<{ htype: number; chaddr: Buffer }> = {
-  expected: 'a hardware address such as 52:54:00:12:34:56, in quotes if it has digits only (other than Ethernet: type/address, such as 32/00:01:02:03)',
-  type: 'hardware address',
-  read: (value) => (typeof value === 'string' ? parseHardware(value) : undefined),
-};
-
-export const clientIdentifier: Kind<Buffer> = {
-  expected: 'a client identifier of 2 to 255 bytes as pairs of hexadecimal digits such as 01:52:54:00:12:34:56',
-  type: 'hexadecimal pairs, 2 to 255',
+export const addressOrRange: Kind<Ipv4Range> = {
+  expected: 'an IPv4 address such as 10.1.0.7, or a range such as 10.1.0.0-10.1.255.255',
+  type: 'address or first-last',
+  json: { type: 'string', pattern: '^[0-9.]+( *- *[0-9.]+)?$' },
   read(value) {
-    const bytes = typeof value === 'string' ? parseHexPairs(value) : undefined;
-    return bytes === undefined || bytes.length < 2 || bytes.length > 255 ? undefined : bytes;
+    const one = address.read(value);
+    return one === undefined ? range.read(value) : { first: one, last: one };
   },
 };
 
@@ -140,6 +131,7 @@ export function hostAndPort(portMin: number): Kind<{ host: string; port: number 
   return {
     expected: `an address and a port (${portMin} to 65535) such as 127.0.0.1:9067`,
     type: 'address:port',
+    json: { type: 'string', pattern: ':[0-9]{1,5}$' },
     read(value) {
       const match = typeof value === 'string' ? /^(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+)):([0-9]{1,5})$/i.exec(value) : null;
       if (match === null) return undefined;
@@ -156,6 +148,7 @@ export function hostAndPort(portMin: number): Kind<{ host: string; port: number 
 export const etcdUrl: Kind<string> = {
   expected: 'the URL of an etcd member such as http://10.0.0.21:2379',
   type: 'URL',
+  json: { type: 'string', format: 'uri' },
   read(value) {
     if (typeof value !== 'string') return undefined;
     const url = URL.parse(value);
@@ -164,8 +157,3 @@ export const etcdUrl: Kind<string> = {
     return value.endsWith('/') ? value.slice(0, -1) : value;
   },
 };
-
-/** A client as one word, for comparing. */
-export function clientWord(client: { readonly htype: number; readonly chaddr: Buffer } | Buffer): string {
-  return Buffer.isBuffer(client) ? `id ${formatHexPairs(client)}` : `hw ${client.htype} ${formatHexPairs(client.chaddr)}`;
-}

@@ -5,15 +5,16 @@
 import { readFileSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
-import { CONFIG_BYTES_MAX } from '../limits.ts';
+import { CONFIG_BYTES_MAX, CONFIG_MISTAKES_MAX } from '../limits.ts';
 import { buildCluster, buildNode } from './build.ts';
 import { checkCluster, checkNode } from './check.ts';
-import type { Report } from './check.ts';
 import { ConfigDocument } from './document.ts';
-import { ConfigError } from './error.ts';
-import type { Mistake, PathPart } from './error.ts';
+import { ConfigError, found } from './error.ts';
+import type { Mistake, PathPart, Report } from './error.ts';
 import { didYouMean } from './nearest.ts';
-import { clusterSchema, nodeSchema } from './schema.ts';
+import { nodeSchema } from './node-schema.ts';
+import { readQuickly } from './quick-yaml.ts';
+import { clusterSchema } from './schema.ts';
 import { shapeAt } from './shape.ts';
 import type { ClusterConfig, NodeConfig } from './types.ts';
 
@@ -76,34 +77,56 @@ function readConfigFile(path: string): string {
   }
 }
 
-function parse<S extends z.ZodType>(
-  text: string, fileName: string, schema: S, check: (file: unknown, report: Report) => void,
-): z.output<S> {
+type Check = (file: unknown, report: Report) => void;
+
+interface Problem {
+  readonly path: readonly PathPart[];
+  readonly message: string;
+  readonly at: 'value' | 'key';
+}
+
+function parse<S extends z.ZodType>(text: string, fileName: string, schema: S, check: Check): z.output<S> {
+  const quick = readQuickly(text);
+  const examined = quick === undefined ? undefined : examine(quick.value, schema, check);
+  if (examined?.ok === true) return examined.data;
+  // Something is wrong, or hard to read: now the places count.
   const document = new ConfigDocument(text, fileName);
   if (document.mistakes.length > 0) throw refused(document.mistakes);
-  const result = schema.safeParse(document.value);
-  if (!result.success) for (const issue of result.error.issues) addIssue(document, schema, issue);
-  check(document.value, (path, message, at) => document.add(path, message, at));
-  if (!result.success || document.mistakes.length > 0) throw refused(document.mistakes);
-  return result.data;
+  const result = examined ?? examine(document.value, schema, check);
+  if (result.ok) return result.data;
+  for (const { path, message, at } of result.problems.slice(0, CONFIG_MISTAKES_MAX)) document.add(path, message, at);
+  throw refused(document.mistakes, result.problems.length - CONFIG_MISTAKES_MAX);
 }
 
-function refused(mistakes: readonly Mistake[]): ConfigError {
+type Examined<T> = { readonly ok: true; readonly data: T } | { readonly ok: false; readonly problems: readonly Problem[] };
+
+function examine<S extends z.ZodType>(value: unknown, schema: S, check: Check): Examined<z.output<S>> {
+  const problems: Problem[] = [];
+  const report: Report = (path, message, at = 'value') => problems.push({ path, message, at });
+  const result = schema.safeParse(value);
+  if (!result.success) for (const issue of result.error.issues) reportIssue(value, schema, issue, report);
+  check(value, report);
+  return result.success && problems.length === 0 ? { ok: true, data: result.data } : { ok: false, problems };
+}
+
+function refused(mistakes: readonly Mistake[], others = 0): ConfigError {
   const inOrder = mistakes.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0));
-  return new ConfigError('config-invalid', inOrder);
+  const { file } = inOrder[0]!;
+  const rest = others > 0 ? [{ file, line: undefined, column: undefined, path: '', message: `${others} more mistakes` }] : [];
+  return new ConfigError('config-invalid', [...inOrder, ...rest]);
 }
 
-function addIssue(document: ConfigDocument, schema: z.ZodType, issue: z.core.$ZodIssue): void {
+function reportIssue(file: unknown, schema: z.ZodType, issue: z.core.$ZodIssue, report: Report): void {
   const path = issue.path.filter((part): part is PathPart => typeof part !== 'symbol');
   if (issue.code === 'unrecognized_keys') {
     const known = Object.keys(shapeAt(schema, path) ?? {});
     for (const key of issue.keys) {
       const hint = didYouMean(key, known) || `; expected one of ${known.join(', ')}`;
-      document.add([...path, key], `unknown key${hint}`, 'key');
+      report([...path, key], `unknown key${hint}`, 'key');
     }
     return;
   }
-  document.add(path, `expected ${issue.message}, ${found(valueAt(document.value, path))}`);
+  report(path, `expected ${issue.message}, ${found(valueAt(file, path))}`);
 }
 
 function valueAt(value: unknown, path: readonly PathPart[]): unknown {
@@ -113,14 +136,4 @@ function valueAt(value: unknown, path: readonly PathPart[]): unknown {
     at = (at as Record<PathPart, unknown>)[part];
   }
   return at;
-}
-
-const FOUND_CHARACTERS_MAX = 60;
-
-function found(value: unknown): string {
-  if (value === undefined) return 'but it is missing';
-  if (value === null) return 'found nothing';
-  if (Array.isArray(value) && value.length === 0) return 'found an empty list';
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
-  return `found ${text.length > FOUND_CHARACTERS_MAX ? `${text.slice(0, FOUND_CHARACTERS_MAX)}…` : text}`;
 }

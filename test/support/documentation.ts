@@ -1,12 +1,13 @@
 /**
- * The reference pages that are made from the code: the configuration, the metrics, the events, and which
- * sentences of RFCs are tested.
+ * The reference pages that are made from the code: the configuration (with its JSON Schemas), the metrics, the
+ * events, and which sentences of RFCs are tested.
  *
  *     node test/support/documentation.ts      writes them anew
  */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeConfig } from '../../node/config/describe.ts';
+import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/config/json-schema.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
 import { describeConformance } from './conformance.ts';
@@ -16,10 +17,9 @@ export const PROJECT: string = join(import.meta.dirname, '../..');
 /** Where a page lies in the project, and its text. */
 export function referencePages(): ReadonlyMap<string, string> {
   return new Map([
-    ['deploy/configuration.md', page('The configuration', 'node/config/schema.ts', [
-      'Every host has a `node.yaml` of its own; `cluster.yaml` is the same for all nodes. A file with a mistake is',
-      'refused as a whole: `lessor config check FILE` names the line, the key, and what was expected there.',
-    ], describeConfig())],
+    ['deploy/configuration.md', afterGuide('deploy/configuration.md', describeConfig())],
+    ['deploy/cluster.schema.json', formatJsonSchema(clusterJsonSchema())],
+    ['deploy/node.schema.json', formatJsonSchema(nodeJsonSchema())],
     ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
       'The sentences of RFCs that a test holds the server to, each with the file that has the test.',
     ], describeConformance(PROJECT))],
@@ -32,6 +32,15 @@ export function referencePages(): ReadonlyMap<string, string> {
       '`lease.renewed` and `lease.expired` exist with `log.leases` only.',
     ], describeEvents())],
   ]);
+}
+
+/** The end of what is written by hand in a page, of which the rest is made. */
+const GUIDE_END = '<!-- From here on made from the schemas in node/config by test/support/documentation.ts: change it there. -->';
+
+function afterGuide(path: string, text: string): string {
+  const [guide, rest] = readFileSync(join(PROJECT, path), 'utf8').split(GUIDE_END);
+  if (rest === undefined) throw new Error(`${path}: the line is missing: ${GUIDE_END}`);
+  return `${guide}${GUIDE_END}\n\n${text.trimEnd()}\n`;
 }
 
 function page(title: string, source: string, introduction: readonly string[], text: string): string {

@@ -8,15 +8,31 @@ const rowOf = (key: string): string[] | undefined =>
   reference.split('\n').find((line) => line.startsWith(`| \`${key}\` |`))?.split(' | ').map((cell) => cell.replaceAll('|', '').trim());
 
 test('the reference names each key with type, default, unit and meaning', () => {
-  assert.deepEqual(rowOf('leaseTime')?.slice(0, 4), ['`leaseTime`', 'duration in whole seconds, 1s to 3650d, or infinite', '`12h`', 'seconds']);
+  assert.deepEqual(rowOf('leaseTime')?.slice(0, 4), ['`leaseTime`', 'duration in whole seconds, 1s to 3650d, or infinite; or a map', '`12h`', 'seconds']);
+  assert.deepEqual(rowOf('leaseTime.max')?.slice(0, 4), ['`leaseTime.max`', 'duration in whole seconds, 1s to 3650d, or infinite', '', 'seconds']);
   assert.deepEqual(rowOf('node')?.slice(2, 4), ['required', '']);
-  for (const key of ['dhcp.interfaces', 'cluster.sessionTtl', 'nodes.<name>.weight', 'subnets[].reservations[].hardware', 'loadBalance.maxSeconds', 'log.leases']) {
+  for (const key of ['dhcp.interfaces', 'cluster.sessionTtl', 'nodes.<name>.weight', 'hardware', 'ranges', 'match', 'suboption', 'record', 'conflictCheck.timeout', 'limits.packetsPerRelay.burst', 'loadBalance.maxSeconds', 'log.leases']) {
     const row = rowOf(key);
     assert.equal(row?.length, 5, key);
     assert.notEqual(row[4], '', key);
   }
   assert.ok(reference.includes('| 3 | `routers` | a list of IPv4 addresses'));
   assert.equal(reference.includes('dhcp-message-type'), false, 'it cannot be configured');
+});
+
+test('each kind of map has a table of its own, which says what of the settings of a scope it takes', () => {
+  const sections = new Map(reference.split(/^### /m).slice(1).map((text) => [text.slice(0, text.indexOf('\n')), text]));
+  assert.deepEqual([...sections.keys()].toSorted(), [
+    'class', 'condition', 'option definition', 'pool', 'reservation', 'settings of a scope', 'shared network', 'subnet',
+  ]);
+  const link = '[settings of a scope](#settings-of-a-scope)';
+  for (const name of ['subnet', 'pool', 'shared network']) assert.ok(sections.get(name)?.includes(`And the ${link}.`), name);
+  for (const name of ['class', 'reservation']) {
+    assert.ok(sections.get(name)?.includes(`And, of the ${link}: \`leaseTime\`, `), name);
+    assert.equal(sections.get(name)?.includes('rapidCommit'), false);
+  }
+  assert.equal(sections.get('condition')?.includes(link), false);
+  assert.equal(reference.match(/^\| `bootFileName` \|/gm)?.length, 1, 'said once');
 });
 
 test('a table has as many cells in every row', () => {
@@ -27,18 +43,24 @@ test('a table has as many cells in every row', () => {
 });
 
 test('writing every default into the file changes nothing', () => {
-  const [nodeTable, clusterTable] = reference.split('## cluster.yaml');
+  const [nodeTable, clusterTables] = reference.split('## cluster.yaml');
+  const [clusterTable, scopeTable] = clusterTables!.split('### ');
   const defaults = (table: string): string => {
     const tree = new Map<string, string[]>();
     for (const [, path, value] of table.matchAll(/^\| `([A-Za-z.]+)` \|[^|]*\| `([^`]+)` \|/gm)) {
       const [group, key] = path!.split('.');
       tree.set(group!, [...(tree.get(group!) ?? []), key === undefined ? value! : `${key}: ${value}`]);
     }
+    tree.delete('subnets');
     return [...tree].map(([key, values]) => `${key}: ${values[0]!.includes(': ') ? `{ ${values.join(', ')} }` : values[0]}\n`).join('');
   };
   const cluster = 'subnets: [{ subnet: 192.0.2.0/24 }]\n';
+  const written = cluster + defaults(clusterTable!) + defaults(scopeTable!);
+  for (const line of ['leaseTime: 12h', 'renewTime: 50%', 'conflictCheck: none', 'serverHostname: ""', 'sharedNetworks: []', 'limits: { leasesPerCircuit: 0 }']) {
+    assert.ok(written.includes(`${line}\n`), line);
+  }
   const { text: _plainText, ...plain } = parseClusterConfig(cluster, 'c.yaml');
-  const { text: _fullText, ...full } = parseClusterConfig(cluster + defaults(clusterTable!), 'c.yaml');
+  const { text: _fullText, ...full } = parseClusterConfig(written, 'c.yaml');
   assert.deepEqual(full, plain);
   const node = 'node: a\ndhcp: { interfaces: [eth0] }\n';
   // `cluster:` as a whole may be left out, so its keys have no place here.

@@ -1,28 +1,15 @@
 import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { parse } from 'yaml';
 import { ConfigError, parseClusterConfig, parseNodeConfig } from '../../node/config/load.ts';
+import { assertOne, clusterMistakes, mistakesOf } from '../support/config-mistakes.ts';
+import { PROJECT } from '../support/documentation.ts';
 
-function mistakesOf(parse: () => unknown): string[] {
-  try {
-    parse();
-  } catch (error) {
-    assert.ok(error instanceof ConfigError, String(error));
-    assert.equal(error.code, 'config-invalid');
-    assert.equal(error.message.split('\n').length, error.mistakes.length);
-    return error.message.split('\n');
-  }
-  return [];
-}
-
-const cluster = (text: string): string[] => mistakesOf(() => parseClusterConfig(text, 'c.yaml'));
+const cluster = clusterMistakes;
 const node = (text: string): string[] => mistakesOf(() => parseNodeConfig(text, 'n.yaml'));
-
-/** Exactly one mistake, that starts so. */
-function assertOne(mistakes: readonly string[], start: string): void {
-  assert.equal(mistakes.length, 1, mistakes.join('\n'));
-  assert.ok(mistakes[0]!.startsWith(start), `${mistakes[0]}\nshould start with\n${start}`);
-}
 
 const SUBNET = 'subnets:\n  - subnet: 10.0.0.0/8\n';
 
@@ -117,8 +104,8 @@ test('a reservation is for one client, at an address of its subnet that nobody e
   const reserve = (...entries: string[]): string[] => cluster(`subnets:\n  - subnet: 192.0.2.0/24\n    reservations:\n${entries.map((entry) => `      - ${entry}\n`).join('')}`);
   const printer = '{ hardware: 52:54:00:12:34:56, address: 192.0.2.5 }';
   assert.deepEqual(reserve(printer), []);
-  assertOne(reserve('{ address: 192.0.2.5 }'), 'c.yaml:4:9: subnets[0].reservations[0]: expected exactly one of hardware and clientId');
-  assertOne(reserve('{ address: 192.0.2.5, hardware: 52:54:00:12:34:56, clientId: 01:02 }'), 'c.yaml:4:9: subnets[0].reservations[0]: expected exactly one');
+  assertOne(reserve('{ address: 192.0.2.5 }'), 'c.yaml:4:9: subnets[0].reservations[0]: expected at least one of hardware, clientId, duid, circuitId, remoteId, relayId');
+  assert.deepEqual(reserve('{ address: 192.0.2.5, hardware: 52:54:00:12:34:56, clientId: 01:02 }'), [], 'then both must fit');
   assertOne(reserve(printer, '{ hardware: 52:54:00:12:34:57, address: 192.0.2.5 }'), 'c.yaml:5:49: subnets[0].reservations[1].address: expected each address once');
   assertOne(reserve(printer, '{ hardware: 52-54-00-12-34-56, address: 192.0.2.6 }'), 'c.yaml:5:21: subnets[0].reservations[1].hardware: expected each client once');
   assertOne(reserve('{ clientId: 01:02, address: 192.0.2.5 }', '{ clientId: 01:02, address: 192.0.2.6 }'), 'c.yaml:5:21: subnets[0].reservations[1].clientId: expected each client once');
@@ -195,7 +182,7 @@ test('no text makes the loader throw anything but a ConfigError whose mistakes h
     check(text);
   }), { numRuns: 1000 });
   const json = fc.json({ maxDepth: 4 });
-  fc.assert(fc.property(json, fc.constantFrom('subnets', 'nodes', 'options', 'leaseTime', 'cluster', 'dhcp', 'log'), (value, key) => check(`{ "${key}": ${value} }`)), { numRuns: 500 });
+  fc.assert(fc.property(json, fc.constantFrom('subnets', 'sharedNetworks', 'classes', 'reservations', 'optionDefinitions', 'limits', 'nodes', 'options', 'leaseTime', 'conflictCheck', 'cluster', 'dhcp', 'log'), (value, key) => check(`{ "${key}": ${value} }`)), { numRuns: 1000 });
 });
 
 test('a reservation by client identifier where clients are known by hardware is a mistake', () => {
@@ -214,3 +201,49 @@ test('an address that stands for all is none at which other nodes reach this one
   }
   assert.deepEqual(node(file('10.0.0.1:7067')), []);
 });
+
+const EXAMPLES = globSync('deploy/examples/*.yaml', { cwd: PROJECT }).map((file) => readFileSync(join(PROJECT, file), 'utf8'));
+
+test('an example with any of its values replaced, moved or left out is either right or has mistakes with a place', () => {
+  const example = fc.constantFrom(...EXAMPLES.map((text) => parse(text) as unknown));
+  const odd = fc.constantFrom<unknown>(
+    null, '', 0, -1, 1.5, true, [], {}, 'x', [null], { x: 1 }, '10.0.0.1', '10.0.0.1-10.0.0.2', '10.20.1.0-10.20.63.255', '10.0.0.0/8', 'KNOWN', 'ALL', '50%', '1h', 'infinite',
+    { hex: '01' }, { send: 'never' }, { value: 1 }, { class: 'ALL' }, { option: 60 }, { range: '10.0.0.1-10.0.0.2' }, '52:54:00:12:34:56', 'constructor', '__proto__', 2 ** 40, '\u0000',
+  );
+  let right = 0;
+  fc.assert(fc.property(example, fc.array(fc.tuple(fc.nat(), fc.nat(), fc.option(odd, { nil: undefined }), fc.boolean()), { minLength: 1, maxLength: 3 }), (file, edits) => {
+    const copy = structuredClone(file);
+    for (const [where, from, value, move] of edits) edit(copy, where, move ? placesOf(copy)[from % placesOf(copy).length]?.at() : value);
+    const mistakes = cluster(JSON.stringify(copy));
+    if (mistakes.length === 0) right++;
+    for (const mistake of mistakes) assert.match(mistake, /^c\.yaml:\d+:\d+: /);
+  }), { numRuns: 300 });
+  assert.ok(right > 10, `${right} were right`);
+});
+
+interface Spot {
+  at(): unknown;
+  set(value: unknown): void;
+}
+
+/** Every value in a file. */
+function placesOf(value: unknown): Spot[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const holder = value as Record<string, unknown>;
+  return Object.keys(holder).flatMap((key) => [
+    {
+      at: () => holder[key],
+      set: (to: unknown) => {
+        if (to === undefined) delete holder[key];
+        else holder[key] = to;
+      },
+    },
+    ...placesOf(holder[key]),
+  ]);
+}
+
+function edit(file: unknown, where: number, value: unknown): void {
+  const places = placesOf(file);
+  // A copy, so that nothing holds itself.
+  places[where % places.length]?.set(value === undefined ? undefined : structuredClone(value));
+}

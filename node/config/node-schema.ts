@@ -1,0 +1,29 @@
+/** node.yaml: every key with its type, default, unit, bound and help text, in one place. */
+import type { z } from 'zod';
+import * as kinds from './kinds.ts';
+import { defaulted, documented, group, list, map, required } from './settings.ts';
+import * as timeKinds from './time-kinds.ts';
+
+export const nodeSchema = map({
+  node: required(kinds.id, 'The name of this node, as in `nodes` of the cluster\'s configuration.'),
+  dataDir: defaulted(kinds.filePath, '/var/lib/lessor', 'Where the leases are kept. Relative to the folder of this file.'),
+  dhcp: documented(map({
+    interfaces: list(kinds.interfaceName, 'The network interfaces on which clients and relays are answered.', 1),
+  }), { type: 'map', required: true, help: 'Where DHCP is served.' }),
+  http: group({
+    listen: defaulted(kinds.hostAndPort(0), '127.0.0.1:9067', 'Where `/metrics`, `/livez` and `/readyz` are; port 0 takes any free one.'),
+  }, 'Metrics and health checks.'),
+  cluster: documented(map({
+    name: required(kinds.id, 'The name of the cluster: the root of its keys in etcd.'),
+    listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),
+    etcd: list(kinds.etcdUrl, 'The members of etcd.', 1),
+    sessionTtl: defaulted(timeKinds.durationSeconds({ min: '1s', max: '60s' }), '3s', 'How long a silent node stays a member. etcd raises it to 1.5 times its election timeout.'),
+  }).optional(), { type: 'map', required: false, help: 'Without it: a single node, no etcd.' }),
+  config: defaulted(kinds.filePath, './cluster.yaml', 'The cluster\'s configuration, taken when etcd holds none yet, or without etcd. Relative to the folder of this file.'),
+  log: group({
+    level: defaulted(kinds.oneOf('debug', 'info', 'warn', 'error'), 'info', 'The least important that is logged.'),
+    leases: defaulted(kinds.bool, false, 'A log line for every grant and renewal of this node. It costs more than the packet.'),
+  }, 'What is logged.'),
+});
+
+export type NodeFile = z.output<typeof nodeSchema>;
