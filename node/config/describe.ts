@@ -1,6 +1,6 @@
 /** The reference of the configuration files and of the DHCP options, in Markdown, from the schema. */
 import type { z } from 'zod';
-import { describeValue, OPTIONS } from '../codec/options.ts';
+import { describeOptions } from '../codec/options.ts';
 import { clusterSchema, nodeSchema, settingDocs } from './schema.ts';
 import { stepDown } from './shape.ts';
 
@@ -10,7 +10,7 @@ export function describeConfig(): string {
     '## cluster.yaml', '', ...table(clusterSchema), '',
     'Durations are written as `500ms`, `3s`, `5m`, `12h` or `7d`; a plain number is in the unit given.', '',
     '## DHCP options', '',
-    'A name or a code under `options:`. Codes that are not listed take bytes.', '', ...optionTable(), '',
+    'A name or a code under `options:`. Codes that are not listed take bytes.', '', ...describeOptions(), '',
   ].join('\n');
 }
 
@@ -30,14 +30,6 @@ function rows(schema: z.core.$ZodType, prefix: string): string[] {
     lines.push(row([`\`${path}\``, doc.type, fallback, doc.unit ?? '', doc.help]), ...rows(setting, path));
   }
   return lines;
-}
-
-function optionTable(): string[] {
-  return [
-    '| code | name | value | defined in |', '| --- | --- | --- | --- |',
-    ...OPTIONS.filter(({ origin }) => origin === 'configuration')
-      .map((option) => row([String(option.code), `\`${option.name}\``, describeValue(option), option.rfc])),
-  ];
 }
 
 function row(cells: readonly string[]): string {

@@ -4,7 +4,7 @@
  * in check.ts.
  */
 import { z } from 'zod';
-import { findOption, OPTIONS, parseOptionValue } from '../codec/options.ts';
+import { OptionCatalogue, parseOptionValue } from '../codec/options.ts';
 import * as kinds from './kinds.ts';
 import type { Kind } from './kinds.ts';
 import { didYouMean } from './nearest.ts';
@@ -79,15 +79,15 @@ const options = z.record(z.string(), z.unknown(), 'a map of DHCP options').trans
   const values = new Map<number, OptionValue>();
   for (const [key, given] of Object.entries(record)) {
     const problem = (message: string): void => context.addIssue({ code: 'custom', message, path: [key], input: given });
-    const option = findOption(key);
+    const option = OptionCatalogue.standard.find(key);
     if (option === undefined) {
-      problem(`the name of a DHCP option or its code (1 to 254)${didYouMean(key, OPTIONS.map(({ name }) => name))}`);
+      problem(`the name of a DHCP option or its code (1 to 254)${didYouMean(key, OptionCatalogue.standard.names)}`);
     } else if (option.origin !== 'configuration') {
       problem(`no value here: ${option.name} ${option.origin === 'server' ? 'follows from the rest of the configuration' : 'comes from clients and relays only'}`);
     } else if (values.has(option.code)) {
       problem(`each option once: ${option.name} is option ${option.code}, which is set here too`);
     } else {
-      const parsed = parseOptionValue(option.code, given);
+      const parsed = parseOptionValue(option, given);
       if (parsed.ok) values.set(option.code, { code: option.code, value: parsed.value });
       else problem(parsed.expected);
     }
