@@ -186,6 +186,9 @@ export const DUID_BYTES_MAX = 130;
 /** A configured option value; a longer one fits no packet and is refused. */
 export const OPTION_VALUE_BYTES_MAX = 4096;
 
+/** Options and sub-options that a configuration defines; one with more is refused. */
+export const OPTION_DEFINITIONS_MAX = 1024;
+
 /** A client identifier, one option's worth (a binding keeps it); a longer one is a `bad-option`. */
 export const CLIENT_IDENTIFIER_BYTES_MAX = 255;
 
