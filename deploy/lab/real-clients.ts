@@ -205,6 +205,8 @@ export class RealClient {
     const { clientId, hostname, renewAfterSeconds, refuse, requests, vendorClass } = this.#options;
     const configuration = this.#file('conf');
     writeFileSync(configuration, [
+      // Options that dhclient itself has no names for.
+      'option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;', 'option captive-portal code 114 = text;',
       'timeout 30;', 'retry 1;', 'initial-interval 1;', 'backoff-cutoff 2;', 'initial-delay 0;', 'reboot 2;',
       `request ${['subnet-mask', 'broadcast-address', 'routers', 'domain-name', 'domain-name-servers', 'host-name', ...requests ?? []].join(', ')};`,
       ...(vendorClass === undefined ? [] : [`send vendor-class-identifier "${vendorClass}";`]),

@@ -8,14 +8,13 @@ const RESERVATIONS = 100_000;
 
 /** YAML for `classes:` and more entries for `subnets:`, each in an indentation of its own. */
 export function largeConfig(): { readonly classes: string; readonly subnets: string } {
-  const perSubnet = Math.ceil(RESERVATIONS / SUBNETS);
   const lines: string[] = [];
   for (let n = 0, reserved = 0; n < SUBNETS; n++) {
     // 172.16.0.0/12 in networks of 1,024 addresses; the upper half of each is its pool.
     const base = (172 << 24 | 16 << 20 | n << 10) >>> 0;
     const address = (offset: number): string => [24, 16, 8, 0].map((shift) => (base + offset >>> shift) & 255).join('.');
     lines.push(`  - subnet: ${address(0)}/22`, `    pools: [${address(512)}-${address(1000)}]`, `    options: { routers: [${address(1)}] }`, '    reservations:');
-    for (let i = 0; i < perSubnet && reserved < RESERVATIONS; i++, reserved++) {
+    for (let i = 0; reserved < Math.floor(RESERVATIONS * (n + 1) / SUBNETS); i++, reserved++) {
       const hex = (0x02_00_00_00_00_00 + reserved).toString(16).padStart(12, '0').replaceAll(/..(?!$)/g, '$&:');
       lines.push(`      - { hardware: "${hex}", address: ${address(2 + i)}, hostname: host-${reserved} }`);
     }
