@@ -97,9 +97,10 @@ export function mayGive(context: ServerContext, x: Exchange, address: number): b
  * for the client, and only so may it be given.
  */
 export function mayGiveAbandoned(context: ServerContext, x: Exchange, address: number): boolean {
-  const record = context.table.read(address);
-  if (record === undefined || recordState(record) !== BindingState.ABANDONED || !context.offers.isHeldBy(address, x.clientKey)) return false;
-  return isReservedFor(x, address) || mayUse(context, x, address);
+  const { table, offers } = context;
+  const record = table.read(address);
+  if (record === undefined || recordState(record) !== BindingState.ABANDONED || !offers.isHeldBy(address, x.clientKey)) return false;
+  return isReservedFor(x, address) || (!table.isReserved(address) && mayUse(context, x, address));
 }
 
 /** A reservation stands above what classes are let into. */

@@ -69,3 +69,17 @@ test('an abandoned address that was offered since nothing else is free is not fo
   const granted = server.receive(request({ ...phone, requestedAddress: ADDRESS, serverIdentifier: SERVER }));
   assert.equal(replyOf(granted).type, 5);
 });
+
+test('an abandoned address that is reserved for a port of the relay is not for its client at another port', () => {
+  const server = new TestServer({ subnets: [subnetConfig({ reservations: [{ circuitId: Buffer.of(7), address: ADDRESS }] })] });
+  const atPort = (port: number): object => ({ chaddr: A, giaddr: ip('10.0.0.1'), relayAgentInformation: Buffer.of(1, 1, port) });
+  const relayed = { sourceAddress: ip('10.0.0.1'), sourcePort: 67, unicast: true };
+  const isOffered = (): void => assert.equal(replyOf(server.receive(discover(atPort(7)), relayed)).yiaddr, ADDRESS);
+  isOffered();
+  server.receive(decline({ ...atPort(7), requestedAddress: ADDRESS, serverIdentifier: SERVER }), relayed);
+  server.advance(600_000);
+  isOffered();
+  const selecting = { requestedAddress: ADDRESS, serverIdentifier: SERVER };
+  assert.equal(replyOf(server.receive(request({ ...atPort(8), ...selecting }), relayed)).type, 6);
+  assert.equal(replyOf(server.receive(request({ ...atPort(7), ...selecting }), relayed)).type, 5);
+});
