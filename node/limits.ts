@@ -200,6 +200,10 @@ export const OFFERS_MAX = 65_536;
 /** How long an offered address is held for its client. */
 export const OFFER_HOLD_MS = 30_000;
 
+/** Subnets, and pools, of a configuration: the lease table numbers them in 16 bits. More of them are a mistake in the file. */
+export const SUBNETS_MAX = 65_534;
+export const POOLS_MAX = 65_534;
+
 /** Addresses looked at for one that is chosen at random or by a client's hash; past it the next one in order is taken. */
 export const ALLOCATION_PROBES_MAX = 64;
 

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { ClusterConfig, PoolConfig } from '../config/types.ts';
+import { POOLS_MAX, SUBNETS_MAX } from '../limits.ts';
 import { NONE, SHARED } from './pages.ts';
 import type { Page } from './pages.ts';
 import { RangeFinder } from './range-finder.ts';
@@ -25,7 +26,7 @@ export class AddressPlan {
 
   /** Reservations that have ended at `second` are left out. */
   constructor({ pools, reservations, subnets }: PlanConfig, second: number) {
-    assert(pools.length < NONE && subnets.length < NONE, 'the configuration has more subnets or pools than can be numbered');
+    assert(pools.length <= POOLS_MAX && subnets.length <= SUBNETS_MAX, 'the configuration has more subnets or pools than can be numbered');
     this.pools = pools;
     this.subnetCount = subnets.length;
     this.reservations = new Reservations(reservations, second);
