@@ -65,6 +65,7 @@ test('the example of cluster.yaml is read', () => {
       networkIndex: 0, client: { hardware: '\x01\x52\x54\x00\x12\x34\x56' }, address: 0x0a000505,
       overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, description: '', endsAt: INFINITE_SECONDS,
     }],
+    subnetSelection: false,
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, leasesPerCircuit: 0 },
     maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
   });
