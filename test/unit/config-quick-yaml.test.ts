@@ -5,17 +5,35 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ConfigDocument } from '../../node/config/document.ts';
+import type { PathPart } from '../../node/config/error.ts';
+import { MistakePlacer, Places } from '../../node/config/places.ts';
 import { readQuickly } from '../../node/config/quick-yaml.ts';
 import { PROJECT } from '../support/documentation.ts';
 
-/** The same value or nothing; true if it was read. */
+/** The same values at the same places, or nothing; true if it was read. */
 function compare(text: string): boolean {
   const quick = readQuickly(text);
   if (quick === undefined) return false;
   const document = new ConfigDocument(text, 'x');
   assert.deepEqual(document.mistakes, [], text);
   assert.deepEqual(quick.value, document.value, text);
+  const places = new Places();
+  assert.deepEqual(readQuickly(text, places)?.value, quick.value);
+  const placer = new MistakePlacer(text, 'x', places);
+  for (const path of pathsIn(quick.value)) {
+    for (const at of ['value', 'key'] as const) {
+      document.add(path, 'm', at);
+      assert.deepEqual(placer.place(path, 'm', at), document.mistakes.at(-1), `${at} in ${JSON.stringify(text)}`);
+    }
+  }
   return true;
+}
+
+/** To every value, to what is not there, and past what has nothing in it. */
+function pathsIn(value: unknown): PathPart[][] {
+  if (typeof value !== 'object' || value === null) return [[], ['missing'], [0]];
+  const entries: [PathPart, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return [[], ['missing'], [7], ...entries.flatMap(([key, inner]) => pathsIn(inner).map((path) => [key, ...path]))];
 }
 
 test('what configurations look like is read quickly', () => {
