@@ -24,17 +24,17 @@ const CLOSE_MAP = 0x7d;
 /** Tabs, carriage returns and whatever else might mean more than it shows. */
 const UNUSUAL = /[^\n\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe]/;
 /** A text without quotes inside brackets: up to a comma, a bracket, a colon that ends a key, or a comment. */
-const PLAIN_IN_FLOW = /[A-Za-z0-9_./](?:[^,[\]{}\n:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/y;
-const PLAIN_IN_BLOCK = /[A-Za-z0-9_./][^\n]*/y;
+const PLAIN_IN_FLOW = /(?:[A-Za-z0-9_./($\u00a1-\ud7ff\ue000-\ufefe]|-(?=[0-9]))(?:[^,[\]{}\n:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/y;
+const PLAIN_IN_BLOCK = /(?:[A-Za-z0-9_./($\u00a1-\ud7ff\ue000-\ufefe]|-(?=[0-9]))[^\n]*/y;
 const KEY = /([A-Za-z_][\w.-]{0,199}|0|[1-9][0-9]{0,8}):(?=[ \n]|$)/y;
 const QUOTED_KEY = /(?:"([^"\\\n]{1,200})"|'([^'\n]{1,200})'):/y;
 const CONSTANTS: ReadonlyMap<string, null | boolean> = new Map([
   ['null', null], ['Null', null], ['NULL', null], ['true', true], ['True', true], ['TRUE', true], ['false', false], ['False', false], ['FALSE', false],
 ]);
-const WHOLE_NUMBER = /^(?:0|[1-9][0-9]{0,14})$/;
-const DECIMAL_NUMBER = /^[0-9]{1,9}\.[0-9]{1,6}$/;
+const WHOLE_NUMBER = /^(?:0|-?[1-9][0-9]{0,14})$/;
+const DECIMAL_NUMBER = /^-?[0-9]{1,9}\.[0-9]{1,6}$/;
 /** A number in any other form that YAML 1.2 has. */
-const MAYBE_NUMBER = /^(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF|nan|NaN|NAN))$/;
+const MAYBE_NUMBER = /^[-+]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF|nan|NaN|NAN))$/;
 
 /** Undefined: not read; the complete reader says what it is. `places`: is told where everything stands. */
 export function readQuickly(text: string, places?: Places): { readonly value: unknown } | undefined {
