@@ -47,7 +47,7 @@ interface BytesBounds {
 }
 
 function bytes(what: string, { min, max, plain, such }: BytesBounds): Kind<string> {
-  const form = plain === 'hex' ? 'as pairs of hexadecimal digits' : 'as text, or { hex: "0a:1b" }';
+  const form = plain === 'hex' ? 'as pairs of hexadecimal digits' : 'as text (in quotes if it looks like a number), or { hex: "0a:1b" },';
   return {
     expected: `${what} of ${min} to ${max} bytes ${form} such as ${such}`,
     type: plain === 'hex' ? `hexadecimal pairs, ${min} to ${max}` : `text or { hex }, ${min} to ${max} bytes`,

@@ -73,7 +73,7 @@ export const optionName = pattern(/^[a-z][a-z0-9-]{0,63}$/, 'a name of at most 6
 
 export const filePath = pattern(/^[^\0]{1,4096}$/, 'a path', 'path');
 
-export const description = pattern(/^[^\p{Cc}]{0,255}$/u, 'text of at most 255 characters, on one line', 'text');
+export const description = pattern(/^[^\p{Cc}]{0,255}$/u, 'text of at most 255 characters, on one line (in quotes if it looks like a number)', 'text');
 
 /** Linux: at most 15 bytes, no slash, no space (and no colon, which is for aliases). */
 export const interfaceName = pattern(/^(?!\.{1,2}$)[^\s/:\0]{1,15}$/, 'the name of a network interface such as eth0', 'interface name');

@@ -2,10 +2,11 @@
  * The YAML that configurations are written in nearly always, read fast: a file of 100,000 reservations
  * in a tenth of the time that a complete reader takes. It gives what the complete one (document.ts)
  * would give, or gives up: anchors, tags, block texts, escapes, several documents, texts over several
- * lines, numbers in unusual forms, and anything that might be a mistake are the other's. It knows no
- * places, so a file in which something is wrong is read again.
+ * lines, numbers in unusual forms, and anything that might be a mistake are the other's. Places cost
+ * time and memory: only where something is wrong a file is read again with them.
  */
 import { CONFIG_QUICK_DEPTH_MAX } from '../limits.ts';
+import type { Places } from './places.ts';
 
 const SPACE = 0x20;
 const NEWLINE = 0x0a;
@@ -23,22 +24,22 @@ const CLOSE_MAP = 0x7d;
 /** Tabs, carriage returns and whatever else might mean more than it shows. */
 const UNUSUAL = /[^\n\x20-\x7e\u00a0-\ud7ff\ue000-\ufefe]/;
 /** A text without quotes inside brackets: up to a comma, a bracket, a colon that ends a key, or a comment. */
-const PLAIN_IN_FLOW = /[A-Za-z0-9_./](?:[^,[\]{}\n:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/y;
-const PLAIN_IN_BLOCK = /[A-Za-z0-9_./][^\n]*/y;
+const PLAIN_IN_FLOW = /(?:[A-Za-z0-9_./($\u00a1-\ud7ff\ue000-\ufefe]|-(?=[0-9]))(?:[^,[\]{}\n:#]|:(?=[^\s,[\]{}])|(?<=\S)#)*/y;
+const PLAIN_IN_BLOCK = /(?:[A-Za-z0-9_./($\u00a1-\ud7ff\ue000-\ufefe]|-(?=[0-9]))[^\n]*/y;
 const KEY = /([A-Za-z_][\w.-]{0,199}|0|[1-9][0-9]{0,8}):(?=[ \n]|$)/y;
 const QUOTED_KEY = /(?:"([^"\\\n]{1,200})"|'([^'\n]{1,200})'):/y;
 const CONSTANTS: ReadonlyMap<string, null | boolean> = new Map([
   ['null', null], ['Null', null], ['NULL', null], ['true', true], ['True', true], ['TRUE', true], ['false', false], ['False', false], ['FALSE', false],
 ]);
-const WHOLE_NUMBER = /^(?:0|[1-9][0-9]{0,14})$/;
-const DECIMAL_NUMBER = /^[0-9]{1,9}\.[0-9]{1,6}$/;
+const WHOLE_NUMBER = /^(?:0|-?[1-9][0-9]{0,14})$/;
+const DECIMAL_NUMBER = /^-?[0-9]{1,9}\.[0-9]{1,6}$/;
 /** A number in any other form that YAML 1.2 has. */
-const MAYBE_NUMBER = /^(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF|nan|NaN|NAN))$/;
+const MAYBE_NUMBER = /^[-+]?(?:[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+|(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF|nan|NaN|NAN))$/;
 
-/** Undefined: not read; the complete reader says what it is. */
-export function readQuickly(text: string): { readonly value: unknown } | undefined {
+/** Undefined: not read; the complete reader says what it is. `places`: is told where everything stands. */
+export function readQuickly(text: string, places?: Places): { readonly value: unknown } | undefined {
   if (UNUSUAL.test(text)) return undefined;
-  const reader = new QuickReader(text);
+  const reader = new QuickReader(text, places);
   try {
     return { value: reader.document() };
   } catch (error) {
@@ -61,26 +62,33 @@ class QuickReader {
   /** Of the line that `#at` is in: the column of its first character that counts; -1 at the end of the text. */
   #indent = 0;
   #depth = 0;
+  readonly #places: Places | undefined;
 
-  constructor(text: string) {
+  constructor(text: string, places: Places | undefined) {
     this.#text = text;
+    this.#places = places;
   }
 
   document(): unknown {
     if (!this.#nextLine()) giveUp();
-    const code = this.#code();
-    if (code === OPEN_MAP || code === OPEN_LIST) {
-      const value = this.#flow(-1);
-      this.#lineEnd();
-      this.#nextLine();
-      return this.#ended(value);
-    }
-    if (this.#indent !== 0) giveUp();
-    return this.#ended(this.#block(0));
+    const at = this.#at;
+    const value = this.#outermost();
+    if (this.#at < this.#text.length) giveUp();
+    this.#places?.setRoot(value, at);
+    return value;
   }
 
-  #ended(value: unknown): unknown {
-    return this.#at < this.#text.length ? giveUp() : value;
+  #outermost(): unknown {
+    const code = this.#code();
+    if (code !== OPEN_MAP && code !== OPEN_LIST) return this.#indent === 0 ? this.#block(0) : giveUp();
+    const value = this.#flow(-1);
+    this.#goBelow();
+    return value;
+  }
+
+  /** A value stands at `at`, if it is there; otherwise its key, or the list that it is in, stands in for it. */
+  #note(holder: object, name: string | number, key: number, at: number, value: unknown): void {
+    this.#places?.add(holder, name, { key, value: value === null ? key : at });
   }
 
   #code(): number {
@@ -147,19 +155,18 @@ class QuickReader {
 
   #blockList(indent: number): unknown[] {
     const list: unknown[] = [];
+    const start = this.#at;
     do {
       const dash = this.#at++;
       this.#spaces();
-      if (this.#isLineEnd()) {
-        this.#lineEnd();
-        list.push(this.#nextLine() && this.#indent > indent ? this.#block(this.#indent) : null);
-      } else if (this.#isDash() || this.#isKey()) {
-        // "- name: x" begins a map in the column of its first key.
-        this.#indent = indent + this.#at - dash;
-        list.push(this.#block(this.#indent));
-      } else {
-        list.push(this.#lineValue(indent));
-      }
+      const below = this.#isLineEnd();
+      const isBlock = below ? this.#goBelow() && this.#indent > indent : this.#isDash() || this.#isKey();
+      // "- name: x" begins a map in the column of its first key.
+      if (isBlock && !below) this.#indent = indent + this.#at - dash;
+      const at = this.#at;
+      const value = isBlock ? this.#block(this.#indent) : below ? null : this.#lineValue(indent);
+      this.#note(list, list.length, start, at, value);
+      list.push(value);
     } while (this.#indent === indent && this.#isDash());
     return list;
   }
@@ -167,21 +174,27 @@ class QuickReader {
   #blockMap(indent: number): Record<string, unknown> {
     const map: Record<string, unknown> = {};
     do {
+      const keyAt = this.#at;
       const key = this.#key();
       if (Object.hasOwn(map, key)) giveUp();
       // Only in brackets a value may follow its key's colon at once.
       if (this.#code() !== SPACE && !this.#isLineEnd()) giveUp();
       this.#spaces();
-      map[key] = this.#isLineEnd() ? this.#valueBelow(indent) : this.#lineValue(indent);
+      const below = this.#isLineEnd();
+      // A list may stand in its key's own column.
+      const isBlock = below && this.#goBelow() && (this.#indent > indent || (this.#indent === indent && this.#isDash()));
+      const at = this.#at;
+      const value = isBlock ? this.#block(this.#indent) : below ? null : this.#lineValue(indent);
+      this.#note(map, key, keyAt, at, value);
+      map[key] = value;
     } while (this.#indent === indent);
     return map;
   }
 
-  #valueBelow(indent: number): unknown {
+  /** Past the end of this line to the next one that says something. */
+  #goBelow(): boolean {
     this.#lineEnd();
-    if (!this.#nextLine() || this.#indent < indent) return null;
-    // A list may stand in its key's own column.
-    return this.#indent > indent || this.#isDash() ? this.#block(this.#indent) : null;
+    return this.#nextLine();
   }
 
   /** A value on the line of its key or dash, and on to the next line. */
@@ -191,8 +204,7 @@ class QuickReader {
     if (code === OPEN_LIST || code === OPEN_MAP) value = this.#flow(indent);
     else if (code === DOUBLE_QUOTE || code === SINGLE_QUOTE) value = this.#quoted(code);
     else value = this.#plainLine();
-    this.#lineEnd();
-    this.#nextLine();
+    this.#goBelow();
     return value;
   }
 
@@ -218,14 +230,17 @@ class QuickReader {
 
   #flowList(indent: number): unknown[] {
     const list: unknown[] = [];
-    this.#at++;
+    const start = this.#at++;
     this.#gap(indent);
     if (this.#code() === CLOSE_LIST) {
       this.#at++;
       return list;
     }
     do {
-      list.push(this.#flowValue(indent));
+      const at = this.#at;
+      const value = this.#flowValue(indent);
+      this.#note(list, list.length, start, at, value);
+      list.push(value);
     } while (this.#isMore(CLOSE_LIST, indent));
     return list;
   }
@@ -239,10 +254,14 @@ class QuickReader {
       return map;
     }
     do {
+      const keyAt = this.#at;
       const key = this.#key();
       if (Object.hasOwn(map, key)) giveUp();
       this.#gap(indent);
-      map[key] = this.#flowValue(indent);
+      const at = this.#at;
+      const value = this.#flowValue(indent);
+      this.#note(map, key, keyAt, at, value);
+      map[key] = value;
     } while (this.#isMore(CLOSE_MAP, indent));
     return map;
   }

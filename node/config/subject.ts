@@ -2,7 +2,7 @@
 import { OptionCode } from '../codec/message.ts';
 import { parseHexPairs } from '../codec/address.ts';
 import type { Subject } from '../classes/types.ts';
-import { readMarkedBytes } from './byte-kinds.ts';
+import { readBytes, readMarkedBytes } from './byte-kinds.ts';
 import { found } from './error.ts';
 import type { PathPart, Report } from './error.ts';
 import * as kinds from './kinds.ts';
@@ -118,7 +118,7 @@ function bytesOf(subject: Subject, definition: OptionDefinition | undefined, inn
   if (definition === undefined || (inner && type === 'bytes')) {
     return {
       subject, name, tests: ALL_TESTS,
-      read: (_, value) => nonEmpty(readMarkedBytes(value) ?? (typeof value === 'string' ? Buffer.from(value) : undefined)) ?? { expected: `text${OR_HEX}` },
+      read: (_, value) => nonEmpty(readBytes(value, 'text')) ?? { expected: `text${OR_HEX}` },
     };
   }
   return {
@@ -126,6 +126,7 @@ function bytesOf(subject: Subject, definition: OptionDefinition | undefined, inn
     read(test, value) {
       const marked = nonEmpty(readMarkedBytes(value));
       if (marked !== undefined) return marked;
+      if (typeof value === 'string' && value.startsWith('0x')) return { expected: 'pairs of hexadecimal digits after 0x' };
       if (test !== 'equals' && typeof value === 'string' && type !== 'ip') {
         // A part of a value is no value: of a list of names, a host name, anything with a form of its own.
         return nonEmpty(type === 'bytes' ? parseHexPairs(value) : Buffer.from(value)) ?? { expected: `${type === 'bytes' ? 'pairs of hexadecimal digits' : 'text'}${OR_HEX}` };
@@ -170,7 +171,7 @@ const FIELD_VALUES: Readonly<Record<typeof FIELDS[number], FieldValues>> = {
   hardware: {
     tests: BYTE_TESTS,
     read(_, value) {
-      const bytes = readMarkedBytes(value) ?? (typeof value === 'string' ? parseHexPairs(value) : undefined);
+      const bytes = readBytes(value, 'hex');
       return bytes === undefined || bytes.length === 0 || bytes.length > 16
         ? { expected: 'a hardware address or a part of it such as 00:1b:63, in quotes if it has digits only' } : bytes;
     },

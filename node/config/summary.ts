@@ -1,4 +1,5 @@
 /** A configuration in one line, for people: what `lessor config check` answers. */
+import { poolSize } from '../allocation/pool-size.ts';
 import type { ClusterConfig } from './types.ts';
 
 /** So many names of a kind are told; of the others the number. */
@@ -7,7 +8,7 @@ const NAMES_MAX = 8;
 export function summarizeCluster({ nodes, networks, pools, classes, reservations }: ClusterConfig): string {
   const shared = networks.filter(({ name, subnets }) => name !== subnets[0]?.name);
   const alone = networks.filter(({ name, subnets }) => name === subnets[0]?.name);
-  const addresses = pools.flatMap(({ ranges }) => ranges).reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  const addresses = pools.reduce((sum, pool) => sum + poolSize(pool), 0);
   return [
     nodes.length === 0 ? 'no nodes named (a single node)' : `nodes ${nodes.map(({ id, weight }) => `${id} (weight ${weight})`).join(', ')}`,
     ...(shared.length === 0 ? [] : [`shared networks ${listed(shared.map(({ name, subnets }) => `${name} (${count(subnets.length, 'subnet')})`))}`]),

@@ -121,6 +121,8 @@ test('what is looked at exists, and is compared with what it can be', () => {
   assertOne(mistakes('{ field: giaddr, network: 10.0.0.1/8 }'), `${at}47: classes[0].match.network: expected an IPv4 network`);
   assertOne(mistakes('{ field: hardware, equals: "0:1" }'), `${at}48: classes[0].match.equals: expected a hardware address or a part of it`);
   assertOne(mistakes('{ option: 61, prefix: abc }'), `${at}43: classes[0].match.prefix: expected pairs of hexadecimal digits, or bytes`);
+  assertOne(mistakes('{ option: 60, equals: "0x0" }'), `${at}43: classes[0].match.equals: expected pairs of hexadecimal digits after 0x, found "0x0"`);
+  assertOne(mistakes('{ relay: 200, equals: "0x0" }'), `${at}43: classes[0].match.equals: expected text, or bytes such as`);
   assertOne(mistakes('{ option: 60, exists: 1 }'), `${at}43: classes[0].match.exists: expected true or false`);
 });
 

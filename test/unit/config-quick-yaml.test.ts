@@ -5,17 +5,35 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { ConfigDocument } from '../../node/config/document.ts';
+import type { PathPart } from '../../node/config/error.ts';
+import { MistakePlacer, Places } from '../../node/config/places.ts';
 import { readQuickly } from '../../node/config/quick-yaml.ts';
 import { PROJECT } from '../support/documentation.ts';
 
-/** The same value or nothing; true if it was read. */
+/** The same values at the same places, or nothing; true if it was read. */
 function compare(text: string): boolean {
   const quick = readQuickly(text);
   if (quick === undefined) return false;
   const document = new ConfigDocument(text, 'x');
   assert.deepEqual(document.mistakes, [], text);
   assert.deepEqual(quick.value, document.value, text);
+  const places = new Places();
+  assert.deepEqual(readQuickly(text, places)?.value, quick.value);
+  const placer = new MistakePlacer(text, 'x', places);
+  for (const path of pathsIn(quick.value)) {
+    for (const at of ['value', 'key'] as const) {
+      document.add(path, 'm', at);
+      assert.deepEqual(placer.place(path, 'm', at), document.mistakes.at(-1), `${at} in ${JSON.stringify(text)}`);
+    }
+  }
   return true;
+}
+
+/** To every value, to what is not there, and past what has nothing in it. */
+function pathsIn(value: unknown): PathPart[][] {
+  if (typeof value !== 'object' || value === null) return [[], ['missing'], [0]];
+  const entries: [PathPart, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return [[], ['missing'], [7], ...entries.flatMap(([key, inner]) => pathsIn(inner).map((path) => [key, ...path]))];
 }
 
 test('what configurations look like is read quickly', () => {
@@ -32,13 +50,14 @@ test('what configurations look like is read quickly', () => {
     'a: yes\nb: True\nc: NULL\nd: 12h\ne: a#b\nf: a b  c\ng: 1_000\nh: 010x\n',
     'subnets:\n  - subnet: 10.0.0.0/8\n    options: { routers: [10.0.0.1] }\n    reservations:\n      - { hardware: 52:54:00:00:00:01, address: 10.0.0.1 }\n',
     '"a b": 1\n\'c\': 2\n',
+    'a: -3600\nb: [-1, -1.5, -10.0.0.1]\nc:\n- -3\n- Ärger im Büro\n- (x) $y\n',
   ]) assert.ok(compare(text), `not read: ${text}`);
 });
 
 test('what it cannot know is left to the complete reader', () => {
   for (const text of [
     '', '#', 'a', '7', 'a: &x 1\nb: *x', 'a: !t 1', 'a: |\n  x\n', 'a: >\n  x\n', 'a:\tb', 'a: b\r\n', '---\na: 1', 'a: 1\n...\n', '%YAML 1.1\n---\na: 1',
-    'a: "x\\n"', 'a: \'it\'\'s\'', 'a: "x\n  y"', 'a: x\n  y', 'a: [x\n  y]', 'a: 1\na: 2', '{a: 1, a: 2}', 'a: 0x10', 'a: .inf', 'a: 1e3', 'a: -1', 'a: +1', 'a: 007',
+    'a: "x\\n"', 'a: \'it\'\'s\'', 'a: "x\n  y"', 'a: x\n  y', 'a: [x\n  y]', 'a: 1\na: 2', '{a: 1, a: 2}', 'a: 0x10', 'a: .inf', 'a: 1e3', 'a: -07', 'a: -0', 'a: -1e3', 'a: -', 'a: -b', 'a: +1', 'a: 007',
     'true: 1', '1.5: x', '__proto__: 1', '? a', 'a: b: c', 'a: b:', 'a: [b: c]', 'a: {b}', 'a: {b:}', 'a: {b: }', 'a: [1,]', 'a: [1 2', 'a: ]', 'a: [\n1]', ' a: 1',
     'a: 1\n b: 2', 'a:\n   b: 1\n  c: 2', '- a\nb: 1', 'a: 1\n- b', 'a: "b" c', 'a: "b"#c', 'a: @b', 'a: `b`', 'a: *', 'a: ~', '\ufeffa: 1', 'a: \u0000', '"a":1\n', '<<: {a: 1}\n',
     `a: ${'['.repeat(100)}${']'.repeat(100)}`,
