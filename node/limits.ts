@@ -161,6 +161,27 @@ export const HTTP_REQUEST_MS_MAX = 10_000;
 /** A configuration file; a longer one is refused unread. */
 export const CONFIG_BYTES_MAX = 64 * 1024 * 1024;
 
+/** One piece of a configuration in etcd, compressed: etcd takes requests up to 1.5 MiB. */
+export const CONFIG_PIECE_BYTES = 512 * 1024;
+
+/** Pieces of one revision; a larger configuration is refused before anything of it is written. */
+export const CONFIG_PIECES_MAX = 64;
+
+/** Revisions of the cluster's configuration kept in etcd; past it the writer of a new one deletes the oldest. */
+export const CONFIG_HISTORY_REVISIONS = 100;
+
+/** All pieces of the revisions kept; past it the oldest go, but never the newest two and the one in force. */
+export const CONFIG_HISTORY_BYTES = 64 * 1024 * 1024;
+
+/** Who wrote a revision, and why; longer texts are cut off. */
+export const CONFIG_COMMENT_CHARACTERS_MAX = 500;
+
+/** Revisions that a node keeps ready besides the one in force; past it the oldest is forgotten, and read again if the view names it. */
+export const CONFIG_PREPARED_MAX = 2;
+
+/** Of why a node cannot take a revision so much is shown to the other nodes; its log has the rest. */
+export const CONFIG_ERROR_CHARACTERS_MAX = 1000;
+
 /** Uses of one YAML anchor, counted with what it holds; past it the file is refused. */
 export const CONFIG_ALIASES_MAX = 1000;
 

@@ -6,18 +6,20 @@
  * next flush begins if none is under way, and answers leave in as few system calls as possible.
  */
 import { randomBytes } from 'node:crypto';
+import { ConfigSource } from '../cluster/io/config-source.ts';
 import { ConfigStore } from '../cluster/io/config-store.ts';
 import { openEtcd } from '../cluster/io/etcd-client.ts';
 import type { EtcdClient } from '../cluster/io/etcd-client.ts';
 import { openLinks } from '../cluster/io/grpc-links.ts';
 import type { Links } from '../cluster/io/grpc-links.ts';
+import { optionsOf } from '../cluster/core/context.ts';
 import type { ClusterOptions } from '../cluster/core/context.ts';
 import { Engine } from '../cluster/core/engine.ts';
 import { describeEngine } from '../cluster/core/status.ts';
 import { startHttp } from './admin/io/http.ts';
 import type { HttpServer } from './admin/io/http.ts';
 import type { NodeStatus } from './admin/status.ts';
-import { checkTogether, loadClusterConfig, loadNodeConfig, parseClusterConfig } from './config/load.ts';
+import { loadNodeConfig } from './config/load.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
@@ -62,9 +64,9 @@ class NodeProcess {
   #disk!: Disk;
   #store!: BindingStore;
   #table!: LeaseTable;
-  #clusterConfig!: ClusterConfig;
   #engine!: Engine;
   #etcd: EtcdClient | undefined;
+  #source!: ConfigSource;
   #links: Links | undefined;
   #sockets: DhcpSockets | undefined;
   #sender: PacedSender | undefined;
@@ -73,6 +75,10 @@ class NodeProcess {
   #committing = false;
   #turnScheduled = false;
   #stopped = false;
+  /** Ends what reads a configuration beside the work. */
+  readonly #ending = new AbortController();
+  #reloading = false;
+  #reloadAgain = false;
   #peersSet = '';
   #rate: { at: number; acks: number }[] = [];
   #finish!: (error?: Error) => void;
@@ -93,6 +99,8 @@ class NodeProcess {
     const onSignal = (): void => this.#drain();
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+    const onHangup = (): void => void this.#reload();
+    process.on('SIGHUP', onHangup);
     try {
       await this.#start();
       await ended;
@@ -100,6 +108,7 @@ class NodeProcess {
       this.#stopped = true;
       process.off('SIGTERM', onSignal);
       process.off('SIGINT', onSignal);
+      process.off('SIGHUP', onHangup);
       await this.#close();
     }
   }
@@ -109,16 +118,16 @@ class NodeProcess {
   async #start(): Promise<void> {
     const { cluster } = this.#config;
     this.#disk = openJournaledDisk(this.#config.dataDir);
-    this.#clusterConfig = cluster === undefined ? this.#ownFile() : await this.#sharedConfig(cluster);
-    checkTogether(this.#config, this.#clusterConfig);
+    const configs = cluster === undefined ? undefined : this.#openEtcd(cluster);
+    this.#source = new ConfigSource(this.#config, configs, this.#ending.signal);
+    const { config, revision } = await this.#source.initial();
     this.#store = new BindingStore(this.#disk);
-    const { subnets } = this.#clusterConfig;
-    this.#table = new LeaseTable(this.#store, this.#clusterConfig, { hashSeed: randomBytes(4).readUInt32BE() });
+    this.#table = new LeaseTable(this.#store, config, { hashSeed: randomBytes(4).readUInt32BE() });
     this.#table.load(readClock());
     this.#engine = new Engine({
-      options: this.#clusterOptions(), config: this.#clusterConfig, store: this.#store, table: this.#table,
+      options: this.#clusterOptions(config), config, configRevision: revision, store: this.#store, table: this.#table,
       counters: this.#counters, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
-      logLeases: this.#config.logLeases || this.#clusterConfig.logLeases, now: readClock(),
+      logLeases: this.#config.logLeases || config.logLeases, now: readClock(),
     });
     if (cluster !== undefined) {
       this.#links = await openLinks({
@@ -131,12 +140,16 @@ class NodeProcess {
       });
     }
     this.#openSockets();
+    const engine = this.#engine;
     this.#http = await startHttp({
       ...this.#config.http, status: () => this.#status(), metrics: createMetrics({
         counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry,
       }),
       leases: {
-        subnets, records: (after, limit) => this.#table.records(after, limit), ownerOf: (slot) => this.#engine.core.ownerOf(slot),
+        records: (after, limit) => this.#table.records(after, limit), ownerOf: (slot) => this.#engine.core.ownerOf(slot),
+        get subnets() {
+          return engine.config.subnets;
+        },
       },
       ready: () => this.#ready(),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
@@ -147,19 +160,14 @@ class NodeProcess {
     this.#loop();
   }
 
-  #ownFile(): ClusterConfig {
-    return loadClusterConfig(this.#config.clusterConfigPath);
-  }
-
-  /** etcd's configuration; this node's file where etcd holds none yet. */
-  async #sharedConfig(cluster: NonNullable<NodeConfig['cluster']>): Promise<ClusterConfig> {
-    let store: ConfigStore | undefined;
-    this.#etcd = openEtcd({
+  /** Before the engine asks anything of etcd the configuration is read from it, by requests of their own. */
+  #openEtcd(cluster: NonNullable<NodeConfig['cluster']>): ConfigStore {
+    const etcd = openEtcd({
       endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`,
-      watchPrefixes: ['view', 'leader', 'nodes/', `inbox/${this.#config.node}/`],
+      watchPrefixes: ['view', 'leader', 'nodes/', 'config/revision', `inbox/${this.#config.node}/`],
       handler: {
         onResult: (result) => {
-          if (store?.settle(result) === true) return;
+          if (configs.settle(result)) return;
           this.#input((engine, now) => engine.onEtcd(result, now));
           this.#scheduleTurn();
         },
@@ -170,27 +178,24 @@ class NodeProcess {
         },
       },
     });
-    const etcd = this.#etcd;
-    store = new ConfigStore((request) => etcd.request(request));
+    this.#etcd = etcd;
     let said = false;
-    const stored = await store.readOrCreate(() => loadClusterConfig(this.#config.clusterConfigPath).text, (error) => {
-      if (!said) this.#telemetry.emit([{ id: 'etcd.unreachable', fields: { error } }], readClock());
+    const configs = new ConfigStore((request) => etcd.request(request), (error) => {
+      if (this.#stopped) throw new Error('the node stops');
+      if (!said && this.#engine === undefined) this.#telemetry.emit([{ id: 'etcd.unreachable', fields: { error } }], readClock());
       said = true;
     });
-    return parseClusterConfig(stored.text, `etcd configuration revision ${stored.revision}`);
+    return configs;
   }
 
-  #clusterOptions(): ClusterOptions {
+  #clusterOptions(config: ClusterConfig): ClusterOptions {
     const { cluster, node } = this.#config;
-    const { nodes, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs } = this.#clusterConfig;
-    return {
+    const host = {
       self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
       address: cluster === undefined ? '' : hostAndPort(cluster.listen),
-      // Without a cluster the node is alone, whatever nodes its file names.
-      nodes: cluster === undefined ? [{ id: node, weight: 1 }] : nodes,
-      sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, ackTimeoutMs, evictAfterMs, coldStartWaitMs, maxClockSkewMs,
-      software: VERSION,
+      sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, software: VERSION,
     };
+    return optionsOf(host, config);
   }
 
   #openSockets(): void {
@@ -284,6 +289,7 @@ class NodeProcess {
       this.#countSent(outputs.packets, now.mono);
     }
     if (outputs.events.length > 0) this.#telemetry.emit(outputs.events, now);
+    if (outputs.prepareConfig !== undefined) void this.#prepare(outputs.prepareConfig);
     if (outputs.exit !== undefined) this.#finish();
   }
 
@@ -327,6 +333,38 @@ class NodeProcess {
     return undefined;
   }
 
+  // ── another configuration ────────────────────────────────────────────────────────────────────
+
+  /** Reads a revision from etcd and checks it, in a thread of its own; the packets do not wait. */
+  async #prepare(revision: number): Promise<void> {
+    const result = await this.#source.revision(revision);
+    if (this.#stopped) return;
+    this.#input((engine, now) => engine.onConfigPrepared(revision, result, now));
+    this.#scheduleTurn();
+  }
+
+  /** SIGHUP: a single node reads its file again. With a mistake in it nothing changes. */
+  async #reload(): Promise<void> {
+    if (this.#engine === undefined || this.#stopped) return;
+    if (this.#config.cluster !== undefined) {
+      this.#telemetry.emit([{ id: 'config.not-from-file', fields: {} }], readClock());
+      return;
+    }
+    this.#reloadAgain = this.#reloading;
+    if (this.#reloading) return;
+    this.#reloading = true;
+    try {
+      const config = await this.#source.file();
+      this.#input((engine, now) => engine.applyConfig(config, now));
+    } catch (error) {
+      if (!this.#stopped) this.#telemetry.emit([{ id: 'config.refused', fields: { error: (error as Error).message } }], readClock());
+    }
+    this.#reloading = false;
+    this.#scheduleTurn();
+    // Another one came while the file was read: it may have been read before its last change.
+    if (this.#reloadAgain) await this.#reload();
+  }
+
   #setPeers(): void {
     const { addresses } = this.#engine.core;
     const text = [...addresses].join(' ');
@@ -354,7 +392,7 @@ class NodeProcess {
       uptimeSeconds: Math.round((performance.now() - this.#startedAt.mono) / 1000),
       exchangesPerSecond: seconds > 0 ? Math.round((last!.acks - first!.acks) / seconds) : 0,
       recentEvents: this.#telemetry.recent(),
-      ...describeEngine(this.#engine, this.#table, this.#clusterConfig, this.#sockets!.interfaces()),
+      ...describeEngine(this.#engine, this.#table, this.#sockets!.interfaces()),
     };
   }
 
@@ -376,6 +414,7 @@ class NodeProcess {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#ending.abort(new Error('the node stops'));
     await this.#http?.close();
     this.#sender?.close();
     this.#prober?.close();

@@ -3,7 +3,7 @@
  * Parts change nothing of the world themselves; they put what is to happen into the outbox, and the
  * driver carries it out after the step.
  */
-import type { NodeWeight } from '../../node/config/types.ts';
+import type { ClusterConfig, NodeWeight } from '../../node/config/types.ts';
 import type { BindingStore } from '../../node/lease/store.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { Now } from '../../node/time.ts';
@@ -23,6 +23,20 @@ export interface ClusterOptions {
   readonly coldStartWaitMs: number;
   readonly maxClockSkewMs: number;
   readonly software: string;
+}
+
+/** What a host's own configuration says. */
+export type HostOptions = Pick<ClusterOptions, 'self' | 'clustered' | 'clusterName' | 'address' | 'sessionTtlSeconds' | 'software'>;
+
+/** With what the cluster's configuration says of the failover core. */
+export function optionsOf(host: HostOptions, config: ClusterConfig): ClusterOptions {
+  const { address, clustered, clusterName, self, sessionTtlSeconds, software } = host;
+  const { ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs, nodes } = config;
+  return {
+    address, clustered, clusterName, self, sessionTtlSeconds, software, ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs,
+    // Without a cluster the node is alone, whatever nodes its file names.
+    nodes: clustered ? nodes : [{ id: self, weight: 1 }],
+  };
 }
 
 /** The replication protocol versions that this build speaks. */
@@ -46,6 +60,8 @@ export class Outbox {
   events: Occurrence[] = [];
   /** What waits in the DHCP sockets is from before this node was in the view: discard it. */
   discardPackets = false;
+  /** A revision of the configuration to be read and checked beside the work; the answer comes as an input. */
+  prepareConfig: number | undefined;
   /** The node has nothing left to do here; the process ends. */
   exit: { readonly code: number; readonly reason: string } | undefined;
 
@@ -103,7 +119,8 @@ export class EtcdCalls {
 export const ETCD_DEADLINE_MS = 1500;
 
 export interface Context {
-  readonly options: ClusterOptions;
+  /** Replaced when another revision of the configuration comes into force: not to be kept. */
+  options: ClusterOptions;
   readonly store: BindingStore;
   readonly table: BindingTable;
   readonly out: Outbox;

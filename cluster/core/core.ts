@@ -16,6 +16,7 @@ import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
 import { Adoption } from '../view/adoption.ts';
+import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { Leader } from '../view/leader.ts';
@@ -23,19 +24,19 @@ import { Session } from '../view/session.ts';
 import { assignSlots, homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
-import { newIncarnation, PROTOCOL } from './context.ts';
+import type { ClusterConfig } from '../../node/config/types.ts';
+import { newIncarnation, optionsOf, PROTOCOL } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
 import { Dispatcher } from './dispatch.ts';
 import type { RequestBody } from './dispatch.ts';
-import { Peer } from './peer.ts';
+import { meetPeers } from './peer.ts';
+import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Standing } from './standing.ts';
-import { etcdReachable, isMember, isNamed, linkUp, memberNamed, otherMembers, owns, selfMember } from './state.ts';
+import { isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
 import type { ClusterState } from './state.ts';
-
-/** A wall clock that moves by more than this against the monotonic one has stepped. */
-const CLOCK_STEP_MS = 1000;
+import { Watches } from './watches.ts';
 
 /** host:port as `nodes/<id>` carries it; an IPv6 address in brackets. */
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
@@ -45,6 +46,8 @@ export interface CoreHooks {
   readonly onRequest: (from: string, body: RequestBody) => void;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
+  /** Another configuration is in force from now on. */
+  readonly onConfig: (config: ClusterConfig) => void;
 }
 
 export class ClusterCore {
@@ -57,33 +60,37 @@ export class ClusterCore {
   readonly coordination: Coordination;
   readonly adoption: Adoption;
   readonly learner: Learner;
+  readonly configuration: Configuration;
+  readonly #peers = new Map<string, Peer>();
   readonly #links: Links;
   readonly #beats: Beats;
   readonly #restart: Restart;
   readonly #hooks: CoreHooks;
-  readonly home: readonly string[];
+  home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
   readonly #drain: Drain;
   readonly #dispatcher: Dispatcher;
-  #wallOffset: number | undefined;
-  #etcdAway = false;
+  readonly watches: Watches;
   takeovers = 0;
   /** Where the other nodes' links are, as they said last; outlives their sessions. */
   readonly addresses = new Map<string, string>();
 
-  constructor(context: Context, hooks: CoreHooks) {
+  /** `configRevision`: what was loaded before the node started; without a cluster 1. */
+  constructor(context: Context, configRevision: number, hooks: CoreHooks) {
     this.#hooks = hooks;
-    const others = context.options.nodes.filter(({ id }) => id !== context.options.self);
-    this.home = homeTable(context.options.nodes);
+    const { nodes, self } = context.options;
+    this.home = homeTable(nodes);
+    meetPeers(this.#peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
     this.state = {
-      context, peers: new Map(others.map(({ id }) => [id, new Peer(id)])), cursors: new Cursors(context.store),
+      context, peers: this.#peers, cursors: new Cursors(context.store),
       phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
       continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
       flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
       etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
     };
     const { state } = this;
+    this.watches = new Watches(state);
     this.coordination = new Coordination(context, (read) => this.#onRead(read));
     this.replication = new Replication(state, () => this.coordination.read());
     this.inbox = new Inbox(state, this.replication, {
@@ -98,14 +105,19 @@ export class ClusterCore {
     this.adoption.restore();
     this.#beats = new Beats(context, state.view !== undefined || context.table.records(-1, 1).length > 0);
     this.session = new Session(context);
-    this.leader = new Leader(state, this.coordination, this.session, {
+    this.configuration = new Configuration(state, configRevision, {
+      onApply: (config) => this.#onConfig(config),
+      onChange: () => this.session.hurry(),
+    });
+    this.leader = new Leader(state, this.coordination, this.session, this.configuration, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
     });
     this.#vouching = new Vouching(state);
     this.#drain = new Drain(state, this.leader, this.session);
-    this.#restart = new Restart(state, this.#beats, this.leader, this.session);
+    this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
+      hasConfig: (revision) => this.configuration.has(revision),
       onNewIncarnation: () => this.#beginIncarnation(),
       onFetched: (view, revision, cursors) => this.#onFetched(view, revision, cursors),
     });
@@ -114,7 +126,7 @@ export class ClusterCore {
       onLinkChange: (peer) => this.adoption.repeat(peer),
       onNewEpoch: () => this.coordination.read(),
       nodeState: () => this.nodeState,
-      isFit: () => this.state.phase === 'outside' && this.#restart.isFit(this.coordination.latest),
+      isFit: () => this.state.phase === 'outside' && this.#restart.isFit(this.coordination.latest) && this.#restart.hasConfig(this.coordination.latest),
     });
     this.#standing = new Standing(state, {
       isolated: () => this.#links.isolated(),
@@ -144,8 +156,8 @@ export class ClusterCore {
 
   /** May answer clients: in the view, able to commit, its wall clock trusted, not on its way out. */
   serving(): boolean {
-    const { draining, clockSteppedAt } = this.state;
-    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED';
+    const { draining, clockSteppedAt, view } = this.state;
+    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' && this.configuration.inForce(view!);
   }
 
   owns(slot: number): boolean {
@@ -195,14 +207,7 @@ export class ClusterCore {
 
   onEtcd(result: EtcdResult): void {
     const { context } = this.state;
-    if (result.outcome !== 'unknown') {
-      if (this.#etcdAway) {
-        this.#etcdAway = false;
-        this.leader.etcdWasAway();
-        context.out.event('etcd.reachable');
-      }
-      this.state.etcdAnsweredAt = context.now.mono;
-    }
+    if (result.outcome !== 'unknown' && this.watches.onEtcdAnswer()) this.leader.etcdWasAway();
     context.etcd.settle(result);
   }
 
@@ -249,8 +254,9 @@ export class ClusterCore {
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     if (state.context.options.clustered) {
       this.#links.tick();
-      this.#watchEtcd();
-      this.session.tick(() => this.#standing.describe());
+      this.watches.watchEtcd();
+      this.configuration.step(this.coordination.latest);
+      this.session.tick(() => this.#standing.describe(this.configuration.standing()));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -401,6 +407,8 @@ export class ClusterCore {
       this.#links.helloAll();
     }
     this.#standing.recovering = false;
+    this.configuration.onAdopted(view!);
+    this.#meetPeers();
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
@@ -416,27 +424,26 @@ export class ClusterCore {
     if (wasMember && gone.length > 0) this.takeovers++;
   }
 
+  // ── configuration ────────────────────────────────────────────────────────────────────────────
+
+  #onConfig(config: ClusterConfig): void {
+    const { context } = this.state;
+    context.options = optionsOf(context.options, config);
+    this.home = homeTable(context.options.nodes);
+    this.#meetPeers();
+    this.#hooks.onConfig(config);
+  }
+
+  /** The configured nodes, and members of the view that the configuration names no more until they are out. */
+  #meetPeers(): void {
+    const { context, view } = this.state;
+    const wanted = new Set([...context.options.nodes.map(({ id }) => id), ...(view?.members ?? []).map(({ node }) => node)]);
+    wanted.delete(context.options.self);
+    for (const id of meetPeers(this.#peers, wanted)) this.addresses.delete(id);
+  }
+
   #onFinished(): void {
     this.#links.statusAll();
     this.replication.advanceCommit();
-  }
-
-  // ── time and state ───────────────────────────────────────────────────────────────────────────
-
-  /** Before anything is decided by a new reading of the clocks. */
-  watchClock(): void {
-    const { context } = this.state;
-    const offset = context.now.wall - context.now.mono;
-    if (this.#wallOffset !== undefined && Math.abs(offset - this.#wallOffset) > CLOCK_STEP_MS) {
-      context.out.event('clock.stepped', { stepMs: Math.round(offset - this.#wallOffset) });
-      if (otherMembers(this.state).length > 0) this.state.clockSteppedAt = context.now.mono;
-    }
-    this.#wallOffset = offset;
-  }
-
-  #watchEtcd(): void {
-    if (this.#etcdAway || etcdReachable(this.state) || this.state.etcdAnsweredAt === -Infinity) return;
-    this.#etcdAway = true;
-    this.state.context.out.event('etcd.unreachable');
   }
 }

@@ -21,6 +21,7 @@ import type { ClusterOptions, Context } from './context.ts';
 import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
+import type { PreparedConfig } from '../view/configuration.ts';
 import { WaitingReplies } from './waiting.ts';
 
 /** A turn of the event loop that starts this long after the last: what waited is from before. */
@@ -35,12 +36,16 @@ export interface Outputs {
   readonly probes: readonly ProbeRequest[];
   /** Read and discard what waits in the DHCP sockets. */
   readonly discardPackets: boolean;
+  /** Read this revision of the configuration from etcd and check it; the answer goes into `onConfigPrepared`. */
+  readonly prepareConfig: number | undefined;
   readonly exit: { readonly code: number; readonly reason: string } | undefined;
 }
 
 export interface EngineParts {
   readonly options: ClusterOptions;
   readonly config: ClusterConfig;
+  /** Of `config`, in etcd; 1 without a cluster. */
+  readonly configRevision: number;
   readonly store: BindingStore;
   readonly table: LeaseTable;
   readonly counters: Counters;
@@ -55,6 +60,8 @@ export class Engine {
   readonly offers: OfferBook;
   readonly #context: Context;
   readonly #counters: Counters;
+  readonly #table: LeaseTable;
+  #config: ClusterConfig;
 
   readonly #waiting: WaitingReplies;
   readonly #forwarding: Forwarding;
@@ -64,15 +71,18 @@ export class Engine {
   #serverIds = new Map<number, string>();
 
   constructor(parts: EngineParts) {
-    const { options, config, store, table, counters, random, now } = parts;
+    const { options, config, configRevision, store, table, counters, random, now } = parts;
+    this.#config = config;
+    this.#table = table;
     const out = new Outbox();
     this.#context = { options, store, table, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };
     this.#counters = counters;
     this.offers = table.offers;
     this.#lastTurnAt = now.mono;
-    this.core = new ClusterCore(this.#context, {
+    this.core = new ClusterCore(this.#context, configRevision, {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
       onOut: () => this.#forget(),
+      onConfig: (next) => this.#configure(next),
     });
     const { core } = this;
     this.server = new DhcpServer({
@@ -102,6 +112,18 @@ export class Engine {
     this.#packets = [];
   }
 
+  /** The configuration in force. */
+  get config(): ClusterConfig {
+    return this.#config;
+  }
+
+  /** In place, between two decisions. */
+  #configure(config: ClusterConfig): void {
+    this.#config = config;
+    this.#table.reconfigure(config, this.#context.now);
+    this.server.configure(config);
+  }
+
   get incarnation(): number {
     return this.#context.incarnation;
   }
@@ -115,7 +137,7 @@ export class Engine {
   /** Every input brings the time; a wall clock that stepped is noticed before it decides anything. */
   #enter(now: Now): void {
     this.#context.now = now;
-    this.core.watchClock();
+    this.core.watches.watchClock();
   }
 
   onPacket(packet: ReceivedPacket, now: Now): void {
@@ -161,6 +183,18 @@ export class Engine {
     this.core.setDhcp(ids.length > 0, ids);
   }
 
+  /** What became of a revision that `prepareConfig` asked for. */
+  onConfigPrepared(revision: number, result: PreparedConfig, now: Now): void {
+    this.#enter(now);
+    this.core.configuration.onPrepared(revision, result);
+  }
+
+  /** Without a cluster: another configuration comes into force at once. In a cluster the view says which does. */
+  applyConfig(config: ClusterConfig, now: Now): void {
+    this.#enter(now);
+    this.core.configuration.replace(config);
+  }
+
   drain(now: Now): void {
     this.#enter(now);
     this.core.drain();
@@ -189,7 +223,7 @@ export class Engine {
     const { out } = this.#context;
     const outputs: Outputs = {
       packets: this.#packets, messages: out.messages, resets: out.resets, etcd: out.etcd, events: out.events, probes: this.#probes,
-      discardPackets: out.discardPackets || stalled, exit: out.exit,
+      discardPackets: out.discardPackets || stalled, prepareConfig: out.prepareConfig, exit: out.exit,
     };
     this.#packets = [];
     this.#probes = [];
@@ -198,6 +232,7 @@ export class Engine {
     out.etcd = [];
     out.events = [];
     out.discardPackets = false;
+    out.prepareConfig = undefined;
     return outputs;
   }
 

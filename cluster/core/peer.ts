@@ -75,3 +75,11 @@ export class Peer {
     this.deferred = [];
   }
 }
+
+/** Adds those that are new and forgets those that are no more wanted; returns whom it forgot. */
+export function meetPeers(peers: Map<string, Peer>, wanted: ReadonlySet<string>): string[] {
+  for (const id of wanted) if (!peers.has(id)) peers.set(id, new Peer(id));
+  const forgotten = [...peers.keys()].filter((id) => !wanted.has(id));
+  for (const id of forgotten) peers.delete(id);
+  return forgotten;
+}

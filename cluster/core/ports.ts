@@ -17,8 +17,8 @@ export type EtcdCompare =
 
 export type EtcdOp =
   | { readonly op: 'get'; readonly key: string }
-  /** All keys below, in order of key, at most `limit` (0: no limit). */
-  | { readonly op: 'get-prefix'; readonly prefix: string; readonly limit: number }
+  /** All keys below, in order of key, at most `limit` (0: no limit); `keysOnly`: with empty values. */
+  | { readonly op: 'get-prefix'; readonly prefix: string; readonly limit: number; readonly keysOnly?: true }
   /** `lease`: the id from a grant; without it the key outlives its writer. */
   | { readonly op: 'put'; readonly key: string; readonly value: Buffer; readonly lease?: string }
   | { readonly op: 'delete'; readonly key: string }

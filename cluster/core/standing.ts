@@ -2,6 +2,7 @@
  * What a node shows of itself: its state by the table of node states, derived from what it knows.
  */
 import assert from 'node:assert/strict';
+import type { ConfigStanding } from '../view/configuration.ts';
 import { PROTOCOL } from './context.ts';
 import { nodeTransitionAllowed } from './node-state.ts';
 import type { NodeState } from './node-state.ts';
@@ -59,12 +60,12 @@ export class Standing {
   }
 
   /** What `nodes/<id>` shows. */
-  describe(): string {
+  describe(config: ConfigStanding): string {
     const { context, serverIds } = this.#state;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
       incarnation: context.incarnation, address: context.options.address, software: context.options.software,
-      protocol: [PROTOCOL.min, PROTOCOL.max], state: this.#nodeState, serverIds, linksDown: down,
+      protocol: [PROTOCOL.min, PROTOCOL.max], state: this.#nodeState, serverIds, linksDown: down, config,
     });
   }
 }

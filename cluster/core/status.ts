@@ -2,7 +2,7 @@
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { NodeStatus, PeerStatus, SubnetLeases } from '../../node/admin/status.ts';
 import { poolSize } from '../../node/allocation/pool-size.ts';
-import type { ClusterConfig, SubnetConfig } from '../../node/config/types.ts';
+import type { SubnetConfig } from '../../node/config/types.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import type { InterfaceInfo } from '../../node/server/ports.ts';
 import { SLOTS, slotsOf } from '../view/view.ts';
@@ -11,11 +11,9 @@ import { etcdReachable, isMember, memberNamed } from './state.ts';
 import type { ClusterState } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
-  'node' | 'state' | 'role' | 'incarnation' | 'view' | 'slotsOwned' | 'homeSlots' | 'peers' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'node' | 'state' | 'role' | 'incarnation' | 'view' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
 
-export function describeEngine(
-  engine: Engine, table: LeaseTable, config: ClusterConfig, interfaces: readonly InterfaceInfo[],
-): ClusterStatus {
+export function describeEngine(engine: Engine, table: LeaseTable, interfaces: readonly InterfaceInfo[]): ClusterStatus {
   const { core } = engine;
   const { state } = core;
   const { self, clustered } = state.context.options;
@@ -32,6 +30,7 @@ export function describeEngine(
       members: view.members.map(({ node }) => ({ node, slots: slotsOf(view, node) })),
       ...(leader === undefined ? {} : { leader }),
     },
+    config: describeConfig(engine),
     slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
     homeSlots: core.home.filter((node) => node === self).length,
     peers: [...state.peers.keys()].map((node) => describePeer(state, node)),
@@ -40,13 +39,23 @@ export function describeEngine(
       configured: clustered, reachable: clustered && etcdReachable(state),
       lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
     },
-    leases: config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
+    leases: engine.config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
     interfaces: interfaces.map(({ name, addresses }) => ({
       name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
     })),
     backlog: {
       offers: engine.offers.size, waitingForCommit: engine.waitingForCommit, waitingForConfirm: core.confirmations.waiting,
     },
+  };
+}
+
+function describeConfig({ core }: Engine): ClusterStatus['config'] {
+  const { view } = core.state;
+  const { loaded, prepared, refused } = core.configuration.standing();
+  const read = core.coordination.latest;
+  return {
+    loaded, prepared, view: view?.configRevision ?? 0, newest: read?.newestConfig ?? 0, error: refused?.error ?? '',
+    waitingFor: view === undefined || read === undefined ? [] : core.configuration.waitingFor(view.members, read),
   };
 }
 

@@ -1,38 +1,72 @@
 /**
- * The cluster's configuration in etcd: the text, compressed, in pieces well under etcd's limit for one
- * request, named by its hash; then the revision that points at them. So a revision that can be read
- * always has all its pieces.
+ * The revisions of the cluster's configuration in etcd (config-revisions.ts says how they lie there).
  *
- *     config/pieces/<hash>/<number>   gzip of cluster.yaml, a piece each
- *     config/revision                 {"revision": 1, "hash": "…", "pieces": 1}
+ * Invariants: all pieces of a revision are written before it is, and the write of the revision compares
+ * them, so that nobody has deleted one meanwhile: a revision that can be read has all its pieces. It
+ * compares the revision before as well: of two operators at once, one is told. What is deleted is
+ * deleted only while neither the newest revision nor the view has changed since it was looked at.
  */
-import { createHash } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { gunzipSync, gzipSync } from 'node:zlib';
-import * as z from 'zod';
-import type { EtcdOp, EtcdRequest, EtcdResult } from '../core/ports.ts';
+import { CONFIG_HISTORY_BYTES, CONFIG_HISTORY_REVISIONS, CONFIG_PIECE_BYTES } from '../../node/limits.ts';
+import type { EtcdCompare, EtcdKeyValue, EtcdOp, EtcdRequest, EtcdResult } from '../core/ports.ts';
+import { decodeView } from '../view/view.ts';
+import type { View } from '../view/view.ts';
+import {
+  ConfigDamaged, decodeRevision, encodeRevision, NEWEST_KEY, packConfig, pieceKey, PIECES_PREFIX, piecesOf, REVISIONS_PREFIX, revisionKey,
+  unpackConfig,
+} from './config-revisions.ts';
+import type { ConfigRevision } from './config-revisions.ts';
 
-const PIECE_BYTES = 512 * 1024;
 const DEADLINE_MS = 2000;
 const RETRY_MS = 1000;
-
-const revisionSchema = z.object({ revision: z.int().min(1), hash: z.string(), pieces: z.int().min(1) });
+/** A writer that is overtaken by the deletion of its pieces writes them again. */
+const PUBLISH_TRIES = 5;
+/** etcd takes 128 operations in a transaction. */
+const DELETE_OPS_MAX = 100;
 
 export interface StoredConfig {
-  readonly revision: number;
+  readonly record: ConfigRevision;
   readonly text: string;
+}
+
+/** Told of each failure of etcd; throws to give up. */
+export type OnUnreachable = (error: string) => void;
+
+export type Publication =
+  | { readonly outcome: 'written'; readonly record: ConfigRevision }
+  /** Somebody else has written a revision since. */
+  | { readonly outcome: 'overtaken'; readonly newest: ConfigRevision | undefined };
+
+export interface PublishOptions {
+  /** The newest revision that the new one was made from; 0: there was none. */
+  readonly expected: number;
+  readonly at: string;
+  readonly by: string;
+  readonly comment: string;
+}
+
+/** What the nodes and the view show in etcd, for whoever waits for a revision to come into force. */
+export interface ClusterKeys {
+  readonly newest: ConfigRevision | undefined;
+  readonly view: View | undefined;
+  /** The JSON of `nodes/<id>` by node: those whose sessions stand. */
+  readonly nodes: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 }
 
 type TxnResult = Extract<EtcdResult, { outcome: 'txn' }>;
 
-/** Plain requests at the start of a node, before the failover core asks anything; ids from 2^40 on. */
+/** Plain requests beside those of the failover core, whose numbers stay below 2^40. */
 export class ConfigStore {
   readonly #send: (request: EtcdRequest) => void;
+  readonly #onUnreachable: OnUnreachable;
   readonly #waiting = new Map<number, (result: EtcdResult) => void>();
   #nextId = 2 ** 40;
 
-  constructor(send: (request: EtcdRequest) => void) {
+  /** Without an answer of etcd everything is tried again, until `onUnreachable` throws. */
+  constructor(send: (request: EtcdRequest) => void, onUnreachable: OnUnreachable) {
     this.#send = send;
+    this.#onUnreachable = onUnreachable;
   }
 
   /** Takes the result if it is one of this store's own. */
@@ -43,68 +77,198 @@ export class ConfigStore {
     return done !== undefined;
   }
 
+  // ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+  /** @throws ConfigDamaged */
+  async newest(): Promise<ConfigRevision | undefined> {
+    return newestOf((await this.#read([{ op: 'get', key: NEWEST_KEY }]))[0]);
+  }
+
+  /** Undefined where it is not kept, or never was. @throws ConfigDamaged */
+  async record(revision: number): Promise<ConfigRevision | undefined> {
+    const key = revisionKey(revision);
+    const [found, newest] = await this.#read([{ op: 'get', key }, { op: 'get', key: NEWEST_KEY }]);
+    if (found![0] !== undefined) return decodeRevision(key, found![0].value);
+    const last = newestOf(newest);
+    return last?.revision === revision ? last : undefined;
+  }
+
+  /** @throws ConfigDamaged */
+  async text(record: ConfigRevision): Promise<string> {
+    const parts: Buffer[] = [];
+    for (let piece = 0; piece < record.pieces; piece++) {
+      const [found] = await this.#read([{ op: 'get', key: pieceKey(record.hash, piece) }]);
+      if (found![0] === undefined) {
+        throw new ConfigDamaged('piece-missing', `etcd lacks piece ${piece} of configuration revision ${record.revision}`);
+      }
+      parts.push(found![0].value);
+    }
+    return unpackConfig(record, parts);
+  }
+
+  /** Those kept, oldest first. @throws ConfigDamaged */
+  async history(): Promise<ConfigRevision[]> {
+    const [kept, newest] = await this.#read([{ op: 'get-prefix', prefix: REVISIONS_PREFIX, limit: 0 }, { op: 'get', key: NEWEST_KEY }]);
+    const records = kept!.map(({ key, value }) => decodeRevision(key, value));
+    const last = newestOf(newest);
+    return last === undefined || records.at(-1)?.revision === last.revision ? records : [...records, last];
+  }
+
+  async clusterKeys(): Promise<ClusterKeys> {
+    const [newest, views, nodes] = await this.#read([
+      { op: 'get', key: NEWEST_KEY }, { op: 'get', key: 'view' }, { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
+    ]);
+    return { newest: newestOf(newest), view: viewOf(views), nodes: new Map(nodes!.map(({ key, value }) => [key.slice('nodes/'.length), jsonOf(value)])) };
+  }
+
   /**
-   * What etcd holds; where it holds none, `initial` becomes revision 1. Waits for etcd as long as it
-   * takes, telling `onUnreachable` of each failure.
+   * For a node that starts: the revision that the view names, so that it serves what the others serve;
+   * where none is named the newest. Where etcd holds none, `initial` becomes revision 1.
+   * @throws ConfigDamaged
    */
-  async readOrCreate(initial: () => string, onUnreachable: (error: string) => void): Promise<StoredConfig> {
+  async readOrCreate(initial: () => Promise<{ readonly text: string } & Omit<PublishOptions, 'expected'>>): Promise<StoredConfig> {
     for (;;) {
-      const found = await this.#attempt(() => this.#read(), onUnreachable);
-      if (found !== undefined) return found;
-      const text = initial();
-      await this.#attempt(() => this.#create(text), onUnreachable);
+      const { newest, view } = await this.clusterKeys();
+      const named = view?.configRevision ?? 0;
+      if (newest === undefined) {
+        const { text, ...rest } = await initial();
+        await this.publish(text, { expected: 0, ...rest });
+        continue;
+      }
+      const record = named === 0 || named === newest.revision ? newest : await this.record(named);
+      if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names`);
+      return { record, text: await this.text(record) };
     }
   }
 
-  async #attempt<T>(action: () => Promise<T>, onUnreachable: (error: string) => void): Promise<T> {
+  // ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Writes a new revision, if none was written since `expected`. @throws ConfigTooLarge, ConfigDamaged */
+  async publish(text: string, options: PublishOptions): Promise<Publication> {
+    const packed = packConfig(text);
+    const { hash, bytes, stored } = packed;
+    return this.#writeRevision({ hash, bytes, stored, pieces: packed.pieces.length }, packed.pieces, options);
+  }
+
+  /** A new revision with what an earlier one said. */
+  async publishAgain(record: ConfigRevision, options: PublishOptions): Promise<Publication> {
+    return this.#writeRevision(record, undefined, options);
+  }
+
+  async #writeRevision(
+    content: Pick<ConfigRevision, 'hash' | 'pieces' | 'bytes' | 'stored'>, pieces: readonly Buffer[] | undefined, options: PublishOptions,
+  ): Promise<Publication> {
+    const { expected, at, by, comment } = options;
+    const { hash, bytes, stored } = content;
+    const record: ConfigRevision = {
+      revision: expected + 1, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
+    };
+    for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
+      const compares = await this.#storePieces(record, pieces);
+      const [found] = await this.#read([{ op: 'get', key: NEWEST_KEY }]);
+      const newest = newestOf(found);
+      if ((newest?.revision ?? 0) !== expected) return { outcome: 'overtaken', newest };
+      compares.push({ key: NEWEST_KEY, modRevision: found?.[0]?.modRevision ?? 0 });
+      if (await this.#putRevision(record, compares)) return { outcome: 'written', record };
+    }
+    throw new ConfigDamaged('piece-missing', `the pieces of the new configuration were deleted ${PUBLISH_TRIES} times while it was written: somebody else is writing too`);
+  }
+
+  /** Those that are not there yet. What each was last written by is what the revision's write compares. */
+  async #storePieces({ hash, pieces: count, revision }: ConfigRevision, pieces: readonly Buffer[] | undefined): Promise<EtcdCompare[]> {
+    const [found] = await this.#read([{ op: 'get-prefix', prefix: piecesOf(hash), limit: 0, keysOnly: true }]);
+    const there = new Map(found!.map(({ key, modRevision }) => [key, modRevision]));
+    const compares: EtcdCompare[] = [];
+    for (let piece = 0; piece < count; piece++) {
+      const key = pieceKey(hash, piece);
+      let modRevision = there.get(key);
+      if (modRevision === undefined) {
+        const value = pieces?.[piece];
+        if (value === undefined) throw new ConfigDamaged('piece-missing', `etcd lacks piece ${piece} of what is to be revision ${revision}`);
+        modRevision = (await this.#persist(() => this.#txn({ then: [{ op: 'put', key, value }] }))).revision;
+      }
+      compares.push({ key, modRevision });
+    }
+    return compares;
+  }
+
+  /** False: something that is compared has changed. A lost answer is cleared up by reading. */
+  async #putRevision(record: ConfigRevision, compares: readonly EtcdCompare[]): Promise<boolean> {
+    const value = encodeRevision(record);
+    const then: EtcdOp[] = [{ op: 'put', key: revisionKey(record.revision), value }, { op: 'put', key: NEWEST_KEY, value }];
+    return this.#persist(async () => {
+      try {
+        return (await this.#txn({ compares, then })).succeeded || await this.#isOurs(record);
+      } catch (error) {
+        // Applied, not applied, or still to come: then it compares the same revision as the next try does.
+        if (error instanceof EtcdUnknown && await this.#isOurs(record)) return true;
+        throw error;
+      }
+    });
+  }
+
+  async #isOurs({ revision, id }: ConfigRevision): Promise<boolean> {
+    const { reads } = await this.#txn({ then: [{ op: 'get', key: revisionKey(revision) }] });
+    const found = reads[0]![0];
+    return found !== undefined && jsonOf(found.value)['id'] === id;
+  }
+
+  /**
+   * Deletes revisions past the bounds, and pieces that no revision names. To be called by whoever has
+   * written one; where something changes meanwhile it leaves the rest to the next.
+   */
+  async tidy(): Promise<{ readonly revisions: number; readonly pieces: number }> {
+    const [views, found, kept, keys] = await this.#read([
+      { op: 'get', key: 'view' }, { op: 'get', key: NEWEST_KEY }, { op: 'get-prefix', prefix: REVISIONS_PREFIX, limit: 0 },
+      { op: 'get-prefix', prefix: PIECES_PREFIX, limit: 0, keysOnly: true },
+    ]);
+    const newest = newestOf(found);
+    if (newest === undefined) return { revisions: 0, pieces: 0 };
+    const records = kept!.map(({ key, value }) => decodeRevision(key, value));
+    const dropped = beyondBounds(records, newest.revision, viewOf(views)?.configRevision ?? 0);
+    const named = new Set([newest, ...records.filter((record) => !dropped.has(record.revision))].map(({ hash }) => hash));
+    const hashes = new Set(keys!.map(({ key }) => key.slice(PIECES_PREFIX.length).split('/')[0]!).filter((hash) => !named.has(hash)));
+    const ops: EtcdOp[] = [
+      ...[...dropped].map((revision): EtcdOp => ({ op: 'delete', key: revisionKey(revision) })),
+      ...[...hashes].map((hash): EtcdOp => ({ op: 'delete-prefix', prefix: piecesOf(hash) })),
+    ];
+    const compares = [
+      { key: NEWEST_KEY, modRevision: found![0]!.modRevision }, { key: 'view', modRevision: views![0]?.modRevision ?? 0 },
+    ];
+    for (let at = 0; at < ops.length; at += DELETE_OPS_MAX) {
+      const then = ops.slice(at, at + DELETE_OPS_MAX);
+      if (!(await this.#persist(() => this.#txn({ compares, then }))).succeeded) break;
+    }
+    return { revisions: dropped.size, pieces: hashes.size };
+  }
+
+  // ── requests ─────────────────────────────────────────────────────────────────────────────────
+
+  /** Only for what may be done twice. */
+  async #persist<T>(action: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await action();
       } catch (error) {
         if (!(error instanceof EtcdUnknown)) throw error;
-        onUnreachable(error.message);
+        this.#onUnreachable(error.message);
         await sleep(RETRY_MS);
       }
     }
   }
 
-  async #read(): Promise<StoredConfig | undefined> {
-    const [pointer] = (await this.#txn([{ op: 'get', key: 'config/revision' }])).reads[0]!;
-    if (pointer === undefined) return undefined;
-    const { revision, hash, pieces } = revisionSchema.parse(JSON.parse(pointer.value.toString()));
-    const parts: Buffer[] = [];
-    for (let piece = 0; piece < pieces; piece++) {
-      const [part] = (await this.#txn([{ op: 'get', key: pieceKey(hash, piece) }])).reads[0]!;
-      if (part === undefined) throw new Error(`etcd lacks piece ${piece} of configuration revision ${revision}`);
-      parts.push(part.value);
-    }
-    return { revision, text: gunzipSync(Buffer.concat(parts)).toString() };
+  async #read(then: readonly EtcdOp[]): Promise<TxnResult['reads']> {
+    return (await this.#persist(() => this.#txn({ then }))).reads;
   }
 
-  /** Create-if-absent: of two nodes that start at once, one's file becomes revision 1. */
-  async #create(text: string): Promise<void> {
-    const bytes = gzipSync(text);
-    const hash = createHash('sha256').update(text).digest('hex').slice(0, 16);
-    const pieces = Math.ceil(bytes.length / PIECE_BYTES);
-    for (let piece = 0; piece < pieces; piece++) {
-      const value = bytes.subarray(piece * PIECE_BYTES, (piece + 1) * PIECE_BYTES);
-      await this.#txn([{ op: 'put', key: pieceKey(hash, piece), value }]);
-    }
-    const value = Buffer.from(JSON.stringify({ revision: 1, hash, pieces }));
-    await this.#txn([{ op: 'put', key: 'config/revision', value }], 'config/revision');
-  }
-
-  #txn(then: readonly EtcdOp[], ifAbsent?: string): Promise<TxnResult> {
+  #txn({ compares = [], then }: { compares?: readonly EtcdCompare[]; then: readonly EtcdOp[] }): Promise<TxnResult> {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, (result) => {
         if (result.outcome === 'txn') resolve(result);
         else reject(new EtcdUnknown(result.outcome === 'unknown' ? result.error : result.outcome));
       });
-      this.#send({
-        kind: 'txn', id, compares: ifAbsent === undefined ? [] : [{ key: ifAbsent, createRevision: 0 }],
-        then, otherwise: [], deadlineMs: DEADLINE_MS,
-      });
+      this.#send({ kind: 'txn', id, compares, then, otherwise: [], deadlineMs: DEADLINE_MS });
     });
   }
 }
@@ -112,6 +276,33 @@ export class ConfigStore {
 /** The answer did not come; the request may or may not have been carried out. */
 class EtcdUnknown extends Error {}
 
-function pieceKey(hash: string, piece: number): string {
-  return `config/pieces/${hash}/${String(piece).padStart(4, '0')}`;
+/** Revisions that need not be kept: too many, or too large together. */
+function beyondBounds(records: readonly ConfigRevision[], newest: number, named: number): Set<number> {
+  const dropped = new Set<number>();
+  const counted = new Set<string>();
+  let bytes = 0;
+  for (const { revision, hash, pieces, stored } of records.toReversed()) {
+    if (!counted.has(hash)) bytes += stored === 0 ? pieces * CONFIG_PIECE_BYTES : stored;
+    counted.add(hash);
+    if (revision === named || revision >= newest - 1) continue;
+    if (newest - revision >= CONFIG_HISTORY_REVISIONS || bytes > CONFIG_HISTORY_BYTES) dropped.add(revision);
+  }
+  return dropped;
+}
+
+function newestOf(found: readonly EtcdKeyValue[] | undefined): ConfigRevision | undefined {
+  return found?.[0] === undefined ? undefined : decodeRevision(NEWEST_KEY, found[0].value);
+}
+
+function viewOf(found: readonly EtcdKeyValue[] | undefined): View | undefined {
+  return found?.[0] === undefined ? undefined : decodeView(found[0].value);
+}
+
+function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(value.toString());
+    return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
+  } catch {
+    return {};
+  }
 }

@@ -44,7 +44,7 @@ function opToWire(prefix: string, op: EtcdOp): IRequestOp {
       return { request_range: { key: Buffer.from(prefix + op.key) } };
     case 'get-prefix': {
       const start = prefix + op.prefix;
-      const range = { key: Buffer.from(start), range_end: prefixEnd(start), limit: op.limit };
+      const range = { key: Buffer.from(start), range_end: prefixEnd(start), limit: op.limit, keys_only: op.keysOnly ?? false };
       return { request_range: { ...range, sort_order: 'Ascend', sort_target: 'Key' } };
     }
     case 'put':

@@ -46,6 +46,8 @@ interface FetchRun {
 }
 
 export interface LearnerHooks {
+  /** That revision of the configuration is in force here, or ready to be. */
+  readonly hasConfig: (revision: number) => boolean;
   /** Another incarnation begins: everything said under the old one is void. */
   readonly onNewIncarnation: () => void;
   /** The records are those of this view: stand on it and follow everyone's log. */
@@ -232,6 +234,7 @@ export class Learner {
   #askToJoin(view: View): void {
     const { context, cursors, peers } = this.#state;
     this.#beats.tick();
+    if (!this.#hooks.hasConfig(view.configRevision)) return;
     if (!this.#beats.beatOnEtcd || context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     const level = view.members.every((member) => {
       const peer = peers.get(member.node);

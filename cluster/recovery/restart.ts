@@ -6,7 +6,8 @@
 import type { Peer } from '../core/peer.ts';
 import type { ClusterState } from '../core/state.ts';
 import { isKnownGone, selfMember } from '../core/state.ts';
-import { PROTOCOL } from '../core/context.ts';
+import { ETCD_DEADLINE_MS, PROTOCOL } from '../core/context.ts';
+import type { Configuration } from '../view/configuration.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
@@ -24,19 +25,23 @@ export class Restart {
   readonly #beats: Beats;
   readonly #leader: Leader;
   readonly #session: Session;
+  readonly #configuration: Configuration;
   #since: number | undefined;
   #reportedAt = -Infinity;
   #creating = false;
+  #dataSeenAt: number | undefined;
 
-  constructor(state: ClusterState, beats: Beats, leader: Leader, session: Session) {
+  constructor(state: ClusterState, beats: Beats, leader: Leader, session: Session, configuration: Configuration) {
     this.#state = state;
     this.#beats = beats;
     this.#leader = leader;
     this.#session = session;
+    this.#configuration = configuration;
   }
 
   reset(): void {
     this.#since = undefined;
+    this.#dataSeenAt = undefined;
   }
 
   /** Once a turn while no view names this incarnation. True: others serve, so RECOVER. */
@@ -44,7 +49,7 @@ export class Restart {
     const { context, view: known } = this.#state;
     this.#since ??= context.now.mono;
     if (read.view === undefined) {
-      if (read.viewRevision === 0) this.#firstView();
+      if (read.viewRevision === 0) this.#firstView(read);
       else this.#report('cluster.view-unreadable', {});
       return false;
     }
@@ -74,18 +79,20 @@ export class Restart {
 
   // ── the first view ───────────────────────────────────────────────────────────────────────────
 
-  #firstView(): void {
+  #firstView(read: ClusterRead): void {
     const { context, peers } = this.#state;
     const withData = [...peers.values()].find((peer) => peer.connected && peer.hello!.hasData);
     if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined) {
-      this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
+      // A peer may have made the first view since this read began: the next one shows it.
+      this.#dataSeenAt ??= context.now.mono;
+      if (read.readAt - this.#dataSeenAt > ETCD_DEADLINE_MS) this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
       return;
     }
     const asked = [...peers.values()].every((peer) => peer.connected || peer.refused);
     if (!asked && context.now.mono - this.#since! < this.#session.ttlMs + ASK_FIRST_MS) return;
     if (this.#creating || this.#session.lease === undefined) return;
     this.#creating = true;
-    const view = this.#viewOf([selfMember(this.#state)], { epoch: 0, generation: 1, configRevision: 0 });
+    const view = this.#viewOf([selfMember(this.#state)], { epoch: 0, generation: 1, configRevision: this.#configuration.loaded });
     this.#leader.create(view, () => {
       this.#creating = false;
     });
@@ -109,6 +116,11 @@ export class Restart {
       (ack) => !this.#beats.holds(ack.by) || ack.seq <= cursors.seq(ack.origin)));
   }
 
+  /** The configuration that the view names is here: a node that goes on serves what it served. */
+  hasConfig(read: ClusterRead | undefined): boolean {
+    return this.#configuration.has(read?.view?.configRevision ?? 0);
+  }
+
   #goOnAlone(read: ClusterRead, view: View, own: Member): void {
     const { context, peers } = this.#state;
     if (!this.isFit(read)) {
@@ -116,6 +128,7 @@ export class Restart {
       this.#report('cluster.unfit', { incarnation: own.incarnation.toString(16) });
       return;
     }
+    if (!this.hasConfig(read)) return;
     const others = view.members.filter((member) => member.node !== context.options.self);
     const answered = others.every((member) => {
       const peer = peers.get(member.node);

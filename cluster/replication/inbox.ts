@@ -106,7 +106,8 @@ export class Inbox {
       const writer = this.#writer(member.node);
       if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
       if (writer.pending === undefined && linkUp(this.#state, member)) {
-        writer.requests = [];
+        // What was to take the inbox and is not in an item yet takes the link, which came up meanwhile.
+        for (const { body } of writer.requests.splice(0)) if (body !== undefined) this.#state.context.out.send(member.node, body);
         continue;
       }
       if (writer.pending?.to !== member.incarnation) writer.pending = undefined;

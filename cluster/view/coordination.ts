@@ -4,6 +4,7 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import type { ConfigStanding } from './configuration.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
 
@@ -27,6 +28,10 @@ export interface ClusterRead {
   readonly beats: ReadonlyMap<string, { readonly incarnation: number; readonly beat: number }>;
   /** Where a node's links are reached, as its session says. */
   readonly addresses: ReadonlyMap<string, string>;
+  /** The newest revision of the configuration; 0: etcd has none, or none that can be read. */
+  readonly newestConfig: number;
+  /** How far each node is with it, as its session says; a node of an earlier version says nothing. */
+  readonly configs: ReadonlyMap<string, ConfigStanding>;
   readonly clusterId: string;
   readonly readAt: number;
 }
@@ -64,11 +69,12 @@ export class Coordination {
         { op: 'get', key: 'leader' },
         { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
+        { op: 'get', key: 'config/revision' },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
@@ -76,6 +82,8 @@ export class Coordination {
           sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
           addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
           beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          newestConfig: revisionOf(configs[0]),
+          configs: new Map([...byNode(nodes, 'nodes/', (json) => standingOf(json.config))].filter((entry): entry is [string, ConfigStanding] => entry[1] !== undefined)),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
         };
@@ -92,6 +100,7 @@ interface NodeJson {
   incarnation: number;
   beat: number;
   address?: unknown;
+  config?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
@@ -101,6 +110,26 @@ function parse(value: Buffer): NodeJson | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Only its number is of interest here: the rest is read by whoever loads it. */
+function revisionOf(pair: EtcdKeyValue | undefined): number {
+  if (pair === undefined) return 0;
+  try {
+    const { revision } = JSON.parse(pair.value.toString()) as { revision?: unknown };
+    return typeof revision === 'number' && Number.isSafeInteger(revision) && revision > 0 ? revision : 0;
+  } catch {
+    return 0;
+  }
+}
+
+function standingOf(json: unknown): ConfigStanding | undefined {
+  if (typeof json !== 'object' || json === null) return undefined;
+  const { loaded, prepared, refused } = json as Record<string, unknown>;
+  if (typeof loaded !== 'number' || typeof prepared !== 'number') return undefined;
+  const { revision, error } = (refused ?? {}) as Record<string, unknown>;
+  const refusal = typeof revision === 'number' && typeof error === 'string' ? { refused: { revision, error } } : {};
+  return { loaded, prepared, ...refusal };
 }
 
 function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {

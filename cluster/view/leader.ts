@@ -13,6 +13,7 @@ import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.
 import type { ClusterState } from '../core/state.ts';
 import { PROTOCOL } from '../core/context.ts';
 import type { EtcdOp } from '../core/ports.ts';
+import type { Configuration } from './configuration.ts';
 import type { ClusterRead, Coordination } from './coordination.ts';
 import { assignSlots } from './slots.ts';
 import { encodeView } from './view.ts';
@@ -43,6 +44,7 @@ export class Leader {
   readonly #state: ClusterState;
   readonly #coordination: Coordination;
   readonly #session: Session;
+  readonly #configuration: Configuration;
   readonly #hooks: LeaderHooks;
   /** Create revision of our election key; undefined: we do not lead, as far as we know. */
   #key: number | undefined;
@@ -58,10 +60,11 @@ export class Leader {
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
-  constructor(state: ClusterState, coordination: Coordination, session: Session, hooks: LeaderHooks) {
+  constructor(state: ClusterState, coordination: Coordination, session: Session, configuration: Configuration, hooks: LeaderHooks) {
     this.#state = state;
     this.#coordination = coordination;
     this.#session = session;
+    this.#configuration = configuration;
     this.#hooks = hooks;
   }
 
@@ -188,9 +191,15 @@ export class Leader {
     const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
     const same = leaving.size === 0 && !leavesItself && joining === undefined &&
       slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
-    if (same && !this.#bump) return;
-    const reasons = [...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`])];
-    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members) },
+    // By itself, so that a view changes either who serves or what is served. A join under way would be void.
+    const configRevision = same && !this.#bump && this.#join === undefined ? this.#configuration.nextFor(view, read) : view.configRevision;
+    const newConfig = configRevision !== view.configRevision;
+    if (same && !this.#bump && !newConfig) return;
+    const reasons = [
+      ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
+      ...(newConfig ? [`configuration revision ${configRevision}`] : []),
+    ];
+    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members), configRevision },
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
@@ -207,7 +216,7 @@ export class Leader {
   #whyEvict(member: Member, read: ClusterRead): string | undefined {
     const { context, peers, log, acknowledged } = this.#state;
     const peer = peers.get(member.node);
-    if (peer === undefined) return `${member.node} is not configured`;
+    if (peer === undefined || !context.options.nodes.some(({ id }) => id === member.node)) return `${member.node} is not configured`;
     const asked = this.#evictions.get(member.incarnation);
     if (asked !== undefined) return asked;
     if (peer.refused) return `${member.node} is dead`;

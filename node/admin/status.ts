@@ -58,6 +58,19 @@ export interface NodeStatus {
     readonly members: readonly { readonly node: string; readonly slots: number }[];
     readonly leader?: string;
   } | null;
+  /** Revisions of the cluster's configuration; 0: none. Without a cluster `loaded` counts how often the file was read. */
+  readonly config: {
+    /** In force here. */
+    readonly loaded: number;
+    readonly view: number;
+    /** The highest that is in force here or ready to be. */
+    readonly prepared: number;
+    readonly newest: number;
+    /** Why a newer one cannot be used here; "" where there is none such. */
+    readonly error: string;
+    /** Members of the view that have not said that they have the newest ready, and what keeps them. */
+    readonly waitingFor: readonly { readonly node: string; readonly error: string }[];
+  };
   readonly slotsOwned: number;
   /** Slots whose home is this node. */
   readonly homeSlots: number;

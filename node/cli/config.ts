@@ -1,4 +1,4 @@
-/** `lessor config check`: every mistake of a configuration before a node meets it. */
+/** `lessor config`; and `config check`: every mistake of a configuration before a node meets it. */
 import { existsSync, readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { isMap, isScalar, parseDocument } from 'yaml';
@@ -6,6 +6,8 @@ import { checkTogether, loadClusterConfig, loadNodeConfig } from '../config/load
 import { poolSize } from '../allocation/pool-size.ts';
 import type { ClusterConfig, NodeConfig } from '../config/types.ts';
 import { CliError, ExitCode } from './cli-error.ts';
+import { addApplyCommands } from './config-apply.ts';
+import { addShowCommands } from './config-show.ts';
 import type { CliOutput } from './output.ts';
 
 type Kind = 'node' | 'cluster';
@@ -16,9 +18,10 @@ const KEYS: Readonly<Record<Kind, readonly string[]>> = {
 };
 
 export function addConfigCommand(program: Command, output: CliOutput): void {
-  program
-    .command('config')
-    .description('work with configuration files')
+  const config = program.command('config').description('check configuration files; show and change the configuration of a cluster');
+  addApplyCommands(config, output);
+  addShowCommands(config, output);
+  config
     .command('check')
     .description('check a node.yaml (with the cluster.yaml that it names) or a cluster.yaml')
     .argument('<file>', 'the file')

@@ -22,7 +22,8 @@ export function formatStatus(status: NodeStatus): string {
   return parts.join('\n');
 }
 
-function headLines({ node, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog }: NodeStatus): string[] {
+function headLines(status: NodeStatus): string[] {
+  const { node, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog } = status;
   const names = interfaces.map(({ name, addresses }) => [name, ...addresses].join(' '));
   return [
     `node ${node}: ${state}, up ${formatDuration(uptimeSeconds)}, version ${version}`,
@@ -30,11 +31,23 @@ function headLines({ node, state, version, uptimeSeconds, view, etcd, interfaces
       ? 'view: none; this node serves nobody'
       : `view: epoch ${view.epoch}, generation ${view.generation}, members ${view.members.map((member) => member.node).join(' ')}`
         + (etcd.configured ? `, leader ${view.leader ?? 'unknown'}` : ''),
+    `configuration: ${configText(status)}`,
     `etcd: ${etcdText(etcd)}`,
     `interfaces: ${names.join('; ') || 'none in service: see dhcp.interfaces in node.yaml, and whether they are up and have an address'}`,
     `work: ${exchangesPerSecond.toFixed(1)} exchanges/s; log at ${log.last}, flushed ${log.flushed}, committed ${log.committed}; `
       + `waiting: ${backlog.waitingForCommit} for commit, ${backlog.waitingForConfirm} for confirmation; ${backlog.offers} offers`,
   ];
+}
+
+function configText({ config, etcd }: NodeStatus): string {
+  const { loaded, view, newest, error, waitingFor } = config;
+  if (!etcd.configured) return `from this host's file, read ${loaded === 1 ? 'once' : `${loaded} times`}`;
+  const parts = [`revision ${loaded} in force`];
+  if (view !== 0 && view !== loaded) parts.push(`the view names ${view}: this node serves nobody until it has it`);
+  const why = waitingFor.map((waiting) => (waiting.error === '' ? waiting.node : `${waiting.node} (${waiting.error.replaceAll('\n', '; ')})`));
+  if (newest > view) parts.push(why.length > 0 ? `${newest} waits for ${why.join(', ')}` : `${newest} follows`);
+  if (error !== '' && why.length === 0) parts.push(`a newer one cannot be used here: ${error.replaceAll('\n', '; ')}`);
+  return parts.join('; ');
 }
 
 function etcdText({ configured, reachable, lastSuccessSecondsAgo }: NodeStatus['etcd']): string {

@@ -162,6 +162,21 @@ const CLUSTER: readonly MetricDefinition[] = [
     read: ({ status }) => one(status.view?.epoch ?? 0),
   },
   {
+    name: 'lessor_config_revision', type: 'gauge', labels: ['at'],
+    help: 'Revision of the configuration that is in force here, that the view names, that is ready here, and that is the newest in etcd; without a cluster the first counts how often the file was read',
+    read: ({ status: { config } }) => [
+      { labels: { at: 'loaded' }, value: config.loaded },
+      { labels: { at: 'view' }, value: config.view },
+      { labels: { at: 'prepared' }, value: config.prepared },
+      { labels: { at: 'newest' }, value: config.newest },
+    ],
+  },
+  {
+    name: 'lessor_config_refused', type: 'gauge', labels: [],
+    help: '1 while this node cannot use a newer revision of the configuration, which holds it back for all nodes',
+    read: ({ status: { config } }) => one(flag(config.error !== '')),
+  },
+  {
     name: 'lessor_view_members', type: 'gauge', labels: [],
     help: 'Nodes in the view',
     read: ({ status }) => one(status.view?.members.length ?? 0),

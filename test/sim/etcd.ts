@@ -182,8 +182,10 @@ export class SimEtcd {
         const stored = this.#keys.get(op.key);
         return stored === undefined ? [] : [read(op.key, stored)];
       }
-      case 'get-prefix':
-        return this.#range(op.prefix, op.limit);
+      case 'get-prefix': {
+        const found = this.#range(op.prefix, op.limit);
+        return op.keysOnly === true ? found.map((entry) => ({ ...entry, value: Buffer.alloc(0) })) : found;
+      }
       case 'put': {
         const modRevision = this.#revision + 1;
         const createRevision = this.#keys.get(op.key)?.createRevision ?? modRevision;

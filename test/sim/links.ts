@@ -52,7 +52,7 @@ export class SimLinks {
   #connect(a: SimNode, b: SimNode): void {
     const key = `${a.id} ${b.id}`;
     if (this.#streams.has(key)) return;
-    if (a.alive && b.alive && !a.paused && !b.paused && !this.#isCut(a, b)) {
+    if (a.alive && b.alive && !a.paused && !b.paused && !this.#isCut(a, b) && knows(a, b) && knows(b, a)) {
       const stream: Stream = { a, b, starts: [a.start, b.start], broken: false, flight: [[], []] };
       this.#streams.set(key, stream);
       a.link({ kind: 'link-up', peer: b.id });
@@ -87,6 +87,11 @@ export class SimLinks {
     this.#agenda.after(KEEPALIVE_MS, () => {
       if (ways.some((way) => this.cuts.get(way) === since)) this.break(a, b);
     });
+  }
+
+  /** Another configuration: a link to a node that it names no more ends. */
+  dropUnknown(node: SimNode): void {
+    for (const other of this.#nodes) if (other !== node && !knows(node, other)) this.break(node, other);
   }
 
   /** While the way is cut, segments are sent again and again, and everything waits for them. */
@@ -127,4 +132,9 @@ export class SimLinks {
   breakAllOf(node: SimNode): void {
     for (const other of this.#nodes) if (other !== node) this.break(node, other);
   }
+}
+
+/** A node accepts no link of one that its configuration does not name. */
+function knows(node: SimNode, other: SimNode): boolean {
+  return node.engine!.core.state.peers.has(other.id);
 }

@@ -7,7 +7,7 @@ export const FAULTS = {
   crash: 4, 'power-cut': 1, pause: 3, 'link-cut': 3, 'link-cut-one-way': 1, 'link-break': 2, 'link-slow': 2,
   'etcd-cut': 2, 'etcd-down': 1, 'etcd-lossy': 2, 'etcd-slow': 1, 'etcd-leader-change': 1, 'disk-slow': 2, 'disk-wiped': 1,
   'client-lossy': 1, 'client-late': 2, 'client-cut': 1, 'drain': 1, 'pause-then-etcd-cut': 2, 'link-cut-then-crash': 3,
-  'power-cut-while-flushing': 2, 'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1,
+  'power-cut-while-flushing': 2, 'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1, 'config-change': 3,
 } as const;
 export type Fault = keyof typeof FAULTS;
 
@@ -49,6 +49,7 @@ export class Nemesis {
     this.#active = false;
     for (const mend of this.#mend) mend();
     const world = this.#world;
+    if (world.clustered) world.operator.settle();
     world.etcdDown = false;
     world.etcdLossy = 0;
     world.etcdSlow = false;
@@ -166,6 +167,9 @@ export class Nemesis {
       // The one that leads takes over fastest, and has the least time to read its inbox by chance.
       case 'unread-inbox': return other!.engine?.core.leader.leads === true ? this.#unreadInbox(node, other!) : this.#unreadInbox(other!, node);
       case 'late-batch': return this.#lateBatch(node, other!);
+      case 'config-change':
+        if (world.clustered) world.operator.apply();
+        return undefined;
       case 'clock-step': return this.#stepClock(node);
       default: return fault satisfies never;
     }

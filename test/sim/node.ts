@@ -3,8 +3,10 @@
  * disk that can lose power, with clocks of its own. It can crash, restart, be paused and be drained.
  */
 import assert from 'node:assert/strict';
+import { optionsOf } from '../../cluster/core/context.ts';
 import { Engine } from '../../cluster/core/engine.ts';
 import type { LinkEvent } from '../../cluster/core/ports.ts';
+import type { PreparedConfig } from '../../cluster/view/configuration.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
@@ -23,7 +25,6 @@ const TICK_MS = 50;
 export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
-  readonly config: ClusterConfig;
   isInUse(address: number): boolean;
   readonly clustered: boolean;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
@@ -32,6 +33,8 @@ export interface NodeWorld {
   onEtcdRequest(from: SimNode, request: EtcdRequest): void;
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void;
   onExit(node: SimNode): void;
+  /** Read and check a revision of the configuration: the answer comes later. */
+  onPrepareConfig(node: SimNode, revision: number): void;
   count(what: string, by?: number): void;
 }
 
@@ -82,9 +85,10 @@ export class SimNode {
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────
 
-  boot(): void {
+  /** With the configuration that it read before. */
+  boot(config: ClusterConfig, configRevision: number): void {
     assert(!this.alive, 'a running node is not started');
-    const { config, random, clustered } = this.#world;
+    const { random, clustered } = this.#world;
     const start = ++this.start;
     this.clockStepMs = 0;
     const store = new BindingStore(this.disk);
@@ -93,12 +97,10 @@ export class SimNode {
     this.table = table;
     this.counters = new Counters();
     this.engine = new Engine({
-      options: {
-        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, nodes: config.nodes,
-        sessionTtlSeconds: 3, ackTimeoutMs: config.ackTimeoutMs, evictAfterMs: config.evictAfterMs,
-        coldStartWaitMs: config.coldStartWaitMs, maxClockSkewMs: config.maxClockSkewMs, software: 'sim',
-      },
-      config, store, table, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
+      options: optionsOf({
+        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim',
+      }, config),
+      config, configRevision, store, table, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
     });
     this.#committing = false;
     this.engine.setInterfaces([this.#iface], this.now());
@@ -181,6 +183,10 @@ export class SimNode {
     this.input({ packet: false, run: (engine, now) => engine.onHint(now) });
   }
 
+  configPrepared(revision: number, result: PreparedConfig): void {
+    this.input({ packet: false, run: (engine, now) => engine.onConfigPrepared(revision, result, now) });
+  }
+
   drain(): void {
     this.input({ packet: false, run: (engine, now) => engine.drain(now) });
   }
@@ -197,6 +203,7 @@ export class SimNode {
     for (const request of outputs.probes) this.#probe(request);
     for (const packet of outputs.packets) world.onPacket(this, packet);
     for (const { id, fields } of outputs.events) world.onEvent(this, id, fields);
+    if (outputs.prepareConfig !== undefined) world.onPrepareConfig(this, outputs.prepareConfig);
     if (outputs.exit !== undefined) {
       world.onExit(this);
       return outputs.discardPackets;

@@ -38,6 +38,12 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     line: '    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;',
     becomes: '    finishing.inboxRead = true;',
   },
+  'switch-before-the-view-says': {
+    rule: 'all who serve in one epoch do so by the configuration that the view names',
+    file: 'cluster/view/configuration.ts',
+    line: '    if (isMember(this.#state) && view?.configRevision === revision) this.#apply(revision, result.config);',
+    becomes: '    if (isMember(this.#state)) this.#apply(revision, result.config);',
+  },
 };
 
 /** Changes the source as it is loaded; must come before the first import of it. */

@@ -10,8 +10,6 @@ import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/po
 import { decodeView } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
-import { reuseSeconds } from '../../node/lease/table.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
@@ -19,11 +17,13 @@ import { Checker, PromiseBroken } from './checker.ts';
 import { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
 import { worldConfig } from './config.ts';
+import { checkConverged, checkStores } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
-import { SimNode, WALL_EPOCH_MS } from './node.ts';
+import { SimNode } from './node.ts';
 import type { NodeWorld } from './node.ts';
+import { Operator } from './operator.ts';
 import { Random } from './random.ts';
 
 const FAULTS_MS = 240_000;
@@ -48,7 +48,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly seed: number;
   readonly random: Random;
   readonly agenda = new Agenda();
-  readonly config: ClusterConfig;
+  readonly operator: Operator;
   readonly clustered: boolean;
   readonly etcd: SimEtcd;
   readonly nodes: SimNode[];
@@ -76,9 +76,9 @@ export class World implements NodeWorld, ClientWorld {
     const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
     this.clustered = size > 1 || random.chance(0.5);
     this.#busy = random.chance(0.3);
-    this.config = worldConfig(random, size, this.#busy);
     this.etcd = new SimEtcd();
-    this.nodes = this.config.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy));
+    this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.wallOffsetMs = random.between(-4000, 4000);
       node.disk.visibleBeforeFlush = random.chance(0.5);
@@ -126,12 +126,12 @@ export class World implements NodeWorld, ClientWorld {
     this.#nemesis.end();
     this.log('--- faults stop');
     this.agenda.run(FAULTS_MS + CONVERGE_MS);
-    this.#checkConverged();
+    checkConverged(this, CONVERGE_MS);
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS);
     this.#quiet = true;
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
-    this.#checkStores();
+    checkStores(this);
     this.#checkNewcomer();
   }
 
@@ -145,10 +145,38 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.after(100, () => this.#expireLeases());
   }
 
+  /** It reads its configuration first, and waits for etcd as long as that takes. */
   bootNode(node: SimNode): void {
-    if (node.alive) return;
-    this.log(`${node.id} starts`);
-    node.boot();
+    if (node.alive || this.#starting.has(node)) return;
+    this.#starting.add(node);
+    const again = (): void => {
+      this.#starting.delete(node);
+      this.agenda.after(this.random.between(300, 1500), () => this.bootNode(node));
+    };
+    if (this.clustered && this.#etcdLoses(node)) return again();
+    const found = this.operator.atStart(node.id);
+    if (found === undefined) {
+      this.count('refused-to-start');
+      return again();
+    }
+    // Reading and checking takes its time, and the view may change meanwhile.
+    this.agenda.after(this.clustered ? this.random.delay(100, 5000) : 0, () => {
+      this.#starting.delete(node);
+      this.log(`${node.id} starts with configuration ${found.revision}`);
+      node.boot(found.config, found.revision);
+    });
+    return undefined;
+  }
+
+  readonly #starting = new Set<SimNode>();
+
+  onPrepareConfig(node: SimNode, revision: number): void {
+    const { start } = node;
+    this.agenda.after(this.random.delay(100, 8000), () => {
+      if (node.start !== start) return;
+      const unread = this.#etcdLoses(node);
+      node.configPrepared(revision, unread ? { ok: false, error: 'etcd does not answer', retry: true } : this.operator.read(node.id, revision));
+    });
   }
 
   // ── clients ──────────────────────────────────────────────────────────────────────────────────
@@ -240,12 +268,27 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
+    this.#checkConfig(node);
     const chaddr = packet.bytes.subarray(28, 34);
     const client = this.clients.find((candidate) => candidate.chaddr.equals(chaddr));
     if (client === undefined) return;
     const bytes = Buffer.from(packet.bytes);
     this.#overSegment(node, () => client.receive(bytes));
   }
+
+  /** In one epoch all who answer do so by the same configuration. */
+  #checkConfig(node: SimNode): void {
+    const { config, core } = node.engine!;
+    const { view, context } = core.state;
+    if (view === undefined || !this.clustered) return;
+    const known = this.#configOf.get(view.epoch);
+    this.#configOf.set(view.epoch, config);
+    if (known !== undefined && known !== config && core.isMember(context.options.self)) {
+      throw new PromiseBroken(`${node.id} answers by configuration ${this.operator.revisionOf(config)} in epoch ${view.epoch}, another node by ${this.operator.revisionOf(known)}`);
+    }
+  }
+
+  readonly #configOf = new Map<number, ClusterConfig>();
 
   onGranted(client: SimClient, address: number, untilMs: number): void {
     this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
@@ -259,7 +302,7 @@ export class World implements NodeWorld, ClientWorld {
 
   /** A host with an address of its own out of the first pool: it answers most of the time. */
   isInUse(address: number): boolean {
-    return address === this.config.pools[0]!.id + 1 && this.random.chance(0.9);
+    return address === this.operator.first.pools[0]!.id + 1 && this.random.chance(0.9);
   }
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
@@ -274,6 +317,7 @@ export class World implements NodeWorld, ClientWorld {
 
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
     this.count(`event:${id}`);
+    if (id === 'config.applied') this.links.dropUnknown(node);
     this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 
@@ -340,20 +384,6 @@ export class World implements NodeWorld, ClientWorld {
 
   // ── checks ───────────────────────────────────────────────────────────────────────────────────
 
-  #checkConverged(): void {
-    const states = this.nodes.map((node) => `${node.id}=${node.engine?.core.nodeState ?? 'dead'}`).join(' ');
-    const views = new Set(this.nodes.map((node) => node.engine?.core.state.view?.epoch));
-    const settled = this.nodes.every((node) => node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished);
-    if (!settled || views.size !== 1) throw new PromiseBroken(`not converged ${CONVERGE_MS} ms after the last fault: ${states}, epochs ${[...views].join(' ')}`);
-    const leaders = this.nodes.filter((node) => node.engine!.core.leader.leads);
-    if (this.clustered && leaders.length !== 1) throw new PromiseBroken(`${leaders.length} leaders after convergence`);
-    for (let slot = 0; slot < 256; slot++) {
-      const owners = this.nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
-      if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
-      if (owners[0] !== this.nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
-    }
-  }
-
   /** Renewals and ends of leases go on: stores are compared at a moment when none of them is under way. */
   #runUntilLevel(): void {
     const level = (): boolean => this.nodes.every((node) => this.nodes.every((other) => {
@@ -366,36 +396,11 @@ export class World implements NodeWorld, ClientWorld {
     }
   }
 
-  #checkStores(): void {
-    const [first, ...others] = this.nodes.map((node) => this.#storeOf(node));
-    for (const [i, other] of others.entries()) {
-      for (const address of new Set([...first!.keys(), ...other.keys()])) {
-        const a = first!.get(address);
-        const b = other.get(address);
-        if (a === undefined || b === undefined || !a.equals(b)) {
-          throw new PromiseBroken(`the stores of ${this.nodes[0]!.id} and ${this.nodes[i + 1]!.id} differ at ${formatIpv4(address)}: ${describeRecord(a)} and ${describeRecord(b)}`);
-        }
-      }
-    }
-    for (const { address, client, until } of this.checker.held(this.now + 5000)) {
-      const record = first!.get(address);
-      // A copy of its release that the network held back can make it RELEASED; then it still goes to
-      // nobody else before the lease that the client holds would have ended.
-      const known = record !== undefined && recordClientKey(record).equals(client.clientKey) &&
-        (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, this.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
-      if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
-    }
-  }
-
-  #storeOf(node: SimNode): Map<number, Buffer> {
-    return new Map(node.table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
-  }
-
   /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
   #checkNewcomer(): void {
     const { table } = this.nodes[0]!;
     // One of them may be in use by somebody else.
-    const free = this.config.subnets.reduce((sum, { index }) => sum + table!.counts(index).free, 0) - 1;
+    const free = this.nodes[0]!.engine!.config.subnets.reduce((sum, { index }) => sum + table!.counts(index).free, 0) - 1;
     for (const client of this.clients) client.off();
     const newcomer = this.#newClient(this.clients.length);
     this.clients.push(newcomer);
@@ -419,10 +424,4 @@ export class World implements NodeWorld, ClientWorld {
   #collect(): void {
     for (const node of this.nodes) this.collectNode(node);
   }
-}
-
-function describeRecord(record: Buffer | undefined): string {
-  if (record === undefined) return 'none';
-  const { epoch, incarnation, seq } = recordStamp(record);
-  return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;
 }

@@ -149,6 +149,14 @@ const CASES: Readonly<Record<string, Case>> = {
     assert.deepEqual(names(await txn([], [{ op: 'get-prefix', prefix: key('c'), limit: 0 }])), []);
   },
 
+  'of a prefix the keys alone can be read, with what says when they changed': async (_, { txn, put, key }) => {
+    const made = await txn([], [put('a/1', 'one'), put('a/2', 'two')]);
+    await txn([], [put('a/2', 'three')]);
+    const [found] = (await txn([], [{ op: 'get-prefix', prefix: key('a/'), limit: 0, keysOnly: true }])).reads;
+    assert.deepEqual(found?.map((entry) => [entry.key, entry.value.length, entry.modRevision]),
+      [[key('a/1'), 0, made.revision], [key('a/2'), 0, made.revision + 1]]);
+  },
+
   'deleting a prefix takes what begins with it and nothing else': async (_, { txn, put, get, all, names, key }) => {
     await txn([], ['a', 'a/1', 'a/2', 'a0', 'b'].map((name) => put(name)));
     const result = await txn([], [{ op: 'delete-prefix', prefix: key('a/') }, get('a/1'), all()]);

@@ -13,6 +13,7 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
       epoch: 7, generation: 1, leader: 'a',
       members: [{ node: 'a', slots: 128 }, { node: 'b', slots: 128 }],
     },
+    config: { loaded: 4, view: 4, prepared: 5, newest: 5, error: '', waitingFor: [{ node: 'b', error: '' }] },
     slotsOwned: 128, homeSlots: 128,
     peers: [{
       node: 'b', link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,

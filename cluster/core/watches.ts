@@ -1,0 +1,43 @@
+/** What is noticed of the world while time passes: a wall clock that steps, an etcd that does not answer. */
+import { etcdReachable, otherMembers } from './state.ts';
+import type { ClusterState } from './state.ts';
+
+/** A wall clock that moves by more than this against the monotonic one has stepped. */
+const CLOCK_STEP_MS = 1000;
+
+export class Watches {
+  readonly #state: ClusterState;
+  #wallOffset: number | undefined;
+  #etcdAway = false;
+
+  constructor(state: ClusterState) {
+    this.#state = state;
+  }
+
+  /** Before anything is decided by a new reading of the clocks. */
+  watchClock(): void {
+    const { context } = this.#state;
+    const offset = context.now.wall - context.now.mono;
+    if (this.#wallOffset !== undefined && Math.abs(offset - this.#wallOffset) > CLOCK_STEP_MS) {
+      context.out.event('clock.stepped', { stepMs: Math.round(offset - this.#wallOffset) });
+      if (otherMembers(this.#state).length > 0) this.#state.clockSteppedAt = context.now.mono;
+    }
+    this.#wallOffset = offset;
+  }
+
+  watchEtcd(): void {
+    if (this.#etcdAway || etcdReachable(this.#state) || this.#state.etcdAnsweredAt === -Infinity) return;
+    this.#etcdAway = true;
+    this.#state.context.out.event('etcd.unreachable');
+  }
+
+  /** True: it had been away. */
+  onEtcdAnswer(): boolean {
+    const { context } = this.#state;
+    const wasAway = this.#etcdAway;
+    if (wasAway) context.out.event('etcd.reachable');
+    this.#etcdAway = false;
+    this.#state.etcdAnsweredAt = context.now.mono;
+    return wasAway;
+  }
+}

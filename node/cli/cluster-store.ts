@@ -1,0 +1,72 @@
+/** How a command reaches the cluster's etcd: by the configuration of a node, which names it. */
+import { hostname, userInfo } from 'node:os';
+import type { Command } from 'commander';
+import type { ConfigStore } from '../../cluster/io/config-store.ts';
+import { loadNodeConfig } from '../config/load.ts';
+import type { NodeConfig } from '../config/types.ts';
+import { CliError, ExitCode } from './cli-error.ts';
+
+export const DEFAULT_NODE_CONFIG = '/etc/lessor/node.yaml';
+
+/** Without an answer for so long the command gives up. */
+const PATIENCE_MS = 10_000;
+
+export interface ClusterTarget {
+  readonly config: string;
+  readonly url?: string;
+}
+
+export function addClusterOptions(command: Command): Command {
+  return command.option('--config <file>', 'the configuration of a node (node.yaml), which names the cluster and its etcd', DEFAULT_NODE_CONFIG);
+}
+
+export interface ReachedCluster {
+  readonly node: NodeConfig;
+  readonly store: ConfigStore;
+}
+
+/** @throws CliError where there is no cluster, or etcd does not answer; ConfigError */
+export async function withCluster<T>({ config }: ClusterTarget, work: (reached: ReachedCluster) => Promise<T>): Promise<T> {
+  const node = loadNodeConfig(config);
+  const { cluster } = node;
+  if (cluster === undefined) {
+    throw new CliError(
+      ExitCode.no,
+      `${config} has no cluster: this is a single node, which reads its configuration from ${node.clusterConfigPath}. ` +
+        `Edit that file, check it (lessor config check ${node.clusterConfigPath}), and send SIGHUP to the node's process: it goes on with the new one.`,
+    );
+  }
+  // Only these commands need etcd, and loading its client takes longer than all else that they do.
+  const [{ openEtcd }, { ConfigStore: Store }] = await Promise.all([
+    import('../../cluster/io/etcd-client.ts'), import('../../cluster/io/config-store.ts'),
+  ]);
+  const etcd = openEtcd({
+    endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`, watchPrefixes: [],
+    handler: { onResult: (result) => store.settle(result), onHint: () => undefined },
+  });
+  let silentSince: number | undefined;
+  const store = new Store((request) => etcd.request(request), (error) => {
+    silentSince ??= performance.now();
+    if (performance.now() - silentSince < PATIENCE_MS) return;
+    throw new CliError(
+      ExitCode.unreachable,
+      `etcd does not answer: ${error}. ${config} names ${cluster.etcd.join(', ')} (cluster.etcd). ` +
+        'If something was to be written, lessor config history shows later whether it was.',
+    );
+  });
+  try {
+    return await work({ node, store });
+  } finally {
+    await etcd.close();
+  }
+}
+
+/** Who is at the terminal, for the history. */
+export function whoAmI(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    // A container's user need not have a name.
+    return `user ${process.getuid?.() ?? '?'}@${hostname()}`;
+  }
+}

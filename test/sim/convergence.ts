@@ -1,0 +1,57 @@
+/** What must hold once nothing breaks any more. */
+import { formatIpv4 } from '../../node/codec/address.ts';
+import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
+import { reuseSeconds } from '../../node/lease/table.ts';
+import { PromiseBroken } from './checker.ts';
+import { WALL_EPOCH_MS } from './node.ts';
+import type { SimNode } from './node.ts';
+import type { World } from './world.ts';
+
+/** One view of all nodes, one leader, one configuration, and every slot at home. */
+export function checkConverged({ clustered, nodes, operator }: World, within: number): void {
+  const states = nodes.map((node) => `${node.id}=${node.engine?.core.nodeState ?? 'dead'}`).join(' ');
+  const views = new Set(nodes.map((node) => node.engine?.core.state.view?.epoch));
+  const settled = nodes.every((node) => node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished);
+  if (!settled || views.size !== 1) throw new PromiseBroken(`not converged ${within} ms after the last fault: ${states}, epochs ${[...views].join(' ')}`);
+  const behind = nodes.filter((node) => clustered && operator.revisionOf(node.engine!.config) !== operator.newest).map(({ id }) => id);
+  if (behind.length > 0) throw new PromiseBroken(`configuration ${operator.newest} is not in force on ${behind.join(' ')}`);
+  const leaders = nodes.filter((node) => node.engine!.core.leader.leads);
+  if (clustered && leaders.length !== 1) throw new PromiseBroken(`${leaders.length} leaders after convergence`);
+  for (let slot = 0; slot < 256; slot++) {
+    const owners = nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
+    if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
+    if (owners[0] !== nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
+  }
+}
+
+/** All hold the same bindings, and every lease that a client holds is among them. */
+export function checkStores({ checker, nodes, now }: World): void {
+  const [first, ...others] = nodes.map((node) => storeOf(node));
+  for (const [i, other] of others.entries()) {
+    for (const address of new Set([...first!.keys(), ...other.keys()])) {
+      const a = first!.get(address);
+      const b = other.get(address);
+      if (a === undefined || b === undefined || !a.equals(b)) {
+        throw new PromiseBroken(`the stores of ${nodes[0]!.id} and ${nodes[i + 1]!.id} differ at ${formatIpv4(address)}: ${describeRecord(a)} and ${describeRecord(b)}`);
+      }
+    }
+  }
+  for (const { address, client, until } of checker.held(now + 5000)) {
+    const record = first!.get(address);
+    // A copy of its release that the network held back can make it RELEASED; then it still goes to
+    // nobody else before the lease that the client holds would have ended.
+    const known = record !== undefined && recordClientKey(record).equals(client.clientKey) &&
+      (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, nodes[0]!.engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
+    if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
+  }
+}
+
+function storeOf(node: SimNode): Map<number, Buffer> {
+  return new Map(node.table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
+}
+
+function describeRecord(record: Buffer | undefined): string {
+  if (record === undefined) return 'none';
+  const { epoch, incarnation, seq } = recordStamp(record);
+  return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;
+}
