@@ -158,7 +158,7 @@ const subnet = map({
 const sharedNetwork = map({
   name: required(kinds.label, 'What the network is called.'),
   subnets: documented(z.array(subnet, 'a list of subnets').min(1, 'at least one subnet'), {
-    type: 'list of [subnet](#subnet)', required: true, help: 'The subnets that are on this link. A client gets an address of any of them that lets it in, in this order.',
+    type: 'list of [subnet](#subnet)', required: true, help: 'The subnets that are on this link. A client gets an address of the one that its request came from, or of the next one in order that lets it in and has one free.',
   }),
   reservations: reservations('Addresses in any of its subnets, and settings, that are kept for one client each.'),
   ...networkSettings,
