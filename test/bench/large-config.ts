@@ -11,7 +11,7 @@ export function largeConfig(): { readonly classes: string; readonly subnets: str
   const lines: string[] = [];
   for (let n = 0, reserved = 0; n < SUBNETS; n++) {
     // 172.16.0.0/12 in networks of 1,024 addresses; the upper half of each is its pool.
-    const base = (172 << 24 | 16 << 20 | n << 10) >>> 0;
+    const base = (172 << 24 | 16 << 16 | n << 10) >>> 0;
     const address = (offset: number): string => [24, 16, 8, 0].map((shift) => (base + offset >>> shift) & 255).join('.');
     lines.push(`  - subnet: ${address(0)}/22`, `    pools: [${address(512)}-${address(1000)}]`, `    options: { routers: [${address(1)}] }`, '    reservations:');
     for (let i = 0; reserved < Math.floor(RESERVATIONS * (n + 1) / SUBNETS); i++, reserved++) {
