@@ -25,7 +25,7 @@ export interface CustomOption {
 }
 
 /** The types of a definition. Where `open`, a value ends with the option: none can follow it. */
-const CUSTOM = {
+export const CUSTOM = {
   ip: { type: 'ip' }, ipv6: { type: 'ipv6' }, prefix: { type: 'prefix' }, 'ipv6-prefix': { type: 'ipv6-prefix' }, route: { type: 'route' },
   u8: { type: 'u8' }, u16: { type: 'u16' }, u32: { type: 'u32' }, i8: { type: 'i8' }, i16: { type: 'i16' }, i32: { type: 'i32' },
   bool: { type: 'bool' },
@@ -61,6 +61,7 @@ export type ExtendResult =
   | { readonly ok: false; readonly problems: readonly OptionProblem[] };
 
 const NAME = /^[a-z][a-z0-9-]{0,63}$/;
+const NAME_EXPECTED = 'a name of at most 64 lower-case letters, digits and dashes that begins with a letter';
 /** These are the names of options without a definition. */
 const NUMBERED_NAME = /^option-([1-9][0-9]{0,2})$/;
 const VENDOR_OPTIONS = 43;
@@ -128,13 +129,19 @@ export class OptionCatalogue {
   #conflictOf({ code, name, space }: CustomOption, taken: readonly OptionDefinition[]): string | undefined {
     if (space !== undefined) {
       const container = this.#byCode.get(typeof space === 'string' ? VENDOR_OPTIONS : ENTERPRISE_OPTIONS)!;
-      const there = [...(Object.hasOwn(container.spaces ?? {}, space) ? container.spaces![space]! : []), ...taken];
-      if (there.some((other) => other.code === code)) return `a code that space ${space} does not have yet: ${code} is ${there.find((other) => other.code === code)!.name}`;
+      const there = [...spaceOf(container.spaces ?? {}, String(space)), ...taken];
+      const same = there.find((other) => other.code === code);
+      if (same !== undefined) return `a code that space ${space} does not have yet: ${code} is ${same.name}`;
       return there.some((other) => other.name === name) ? `a name that space ${space} does not have yet` : undefined;
     }
     const there = this.#byCode.get(code);
-    if (there !== undefined && code < FREE_FROM) return `a code that IANA has given to nobody, or one from ${FREE_FROM} to ${LAST_CODE}: ${code} is ${there.name}`;
-    if (there !== undefined && there.origin !== 'configuration') return `a code that the configuration decides: ${there.name} (${code}) comes from ${there.origin === 'server' ? 'the server itself' : 'clients and relays'}`;
+    if (there !== undefined && code < FREE_FROM) {
+      return `a code that IANA has given to nobody, or one from ${FREE_FROM} to ${LAST_CODE}: ${code} is ${there.name}`;
+    }
+    if (there !== undefined && there.origin !== 'configuration') {
+      const from = there.origin === 'server' ? 'the server itself' : 'clients and relays';
+      return `a code that the configuration decides: ${there.name} (${code}) comes from ${from}`;
+    }
     if (taken.some((other) => other.code === code)) return `each code once: ${code} is defined before`;
     const namesake = this.#byName.get(name) ?? taken.find((other) => other.name === name);
     return namesake !== undefined && namesake.code !== code ? `a name of its own: ${name} is option ${namesake.code}` : undefined;
@@ -142,18 +149,25 @@ export class OptionCatalogue {
 }
 
 function withSuboption(spaces: OptionSpaces, space: string, definition: OptionDefinition): OptionSpaces {
-  const there = Object.hasOwn(spaces, space) ? spaces[space]! : [];
-  return { ...spaces, [space]: [...there, definition].toSorted((a, b) => a.code - b.code) };
+  return { ...spaces, [space]: [...spaceOf(spaces, space), definition].toSorted((a, b) => a.code - b.code) };
+}
+
+function spaceOf(spaces: OptionSpaces, space: string): readonly OptionDefinition[] {
+  return Object.hasOwn(spaces, space) ? spaces[space]! : [];
 }
 
 /** What is wrong with a definition by itself. */
 function problemOf({ code, name, type, array = false, record, space }: CustomOption): string | undefined {
   if (!Number.isInteger(code) || code < 1 || code > LAST_CODE) return `a code from 1 to ${LAST_CODE}`;
-  if (!NAME.test(name) || NUMBERED_NAME.test(name)) return 'a name of at most 64 lower-case letters, digits and dashes that begins with a letter, not option- and a number';
-  if (typeof space === 'string' && !NAME.test(space)) return 'as the space the name of a vendor (lower-case letters, digits and dashes, a letter first) or an enterprise number';
-  if (typeof space === 'number' && (!Number.isInteger(space) || space < 0 || space > 0xffff_ffff)) return 'as the space an enterprise number from 0 to 4294967295';
+  if (!NAME.test(name) || NUMBERED_NAME.test(name)) return `${NAME_EXPECTED}, other than option- with a number`;
+  if (typeof space === 'string' && !NAME.test(space)) return `as the space an enterprise number, or as the vendor's ${NAME_EXPECTED}`;
+  if (typeof space === 'number' && (!Number.isInteger(space) || space < 0 || space > 0xffff_ffff)) {
+    return 'as the space an enterprise number from 0 to 4294967295';
+  }
   const parts: readonly string[] = type === 'record' ? record ?? [] : [type];
-  if (type === 'record' ? parts.length === 0 : record !== undefined) return 'type: record together with the list record, which says what it is made of';
+  if (type === 'record' ? parts.length === 0 : record !== undefined) {
+    return 'type: record together with the list record, which says what it is made of';
+  }
   const unknown = parts.find((part) => !Object.hasOwn(CUSTOM, part));
   if (unknown !== undefined) return `as the type one of ${CUSTOM_TYPES.join(', ')}: ${unknown} is none of them`;
   const open = parts.find((part, i) => 'open' in CUSTOM[part as CustomType] && (array || i < parts.length - 1));

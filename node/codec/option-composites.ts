@@ -15,7 +15,8 @@ export const sized: TypeRules = {
     return Buffer.concat([length, content]);
   },
   read(bytes, shape, inner) {
-    return sized.extent!(bytes, 0, shape, inner) === bytes.length ? inner.read(bytes.subarray(shape.lengthBytes ?? 1), shape.of!) : undefined;
+    if (sized.extent!(bytes, 0, shape, inner) !== bytes.length) return undefined;
+    return inner.read(bytes.subarray(shape.lengthBytes ?? 1), shape.of!);
   },
   extent(bytes, at, { lengthBytes = 1 }) {
     if (at + lengthBytes > bytes.length) return undefined;
@@ -50,7 +51,6 @@ export const record: TypeRules = {
       values.push(value);
       at += size!;
     }
-    if (at !== bytes.length) return undefined;
     return fields[0]?.name === undefined ? values : Object.fromEntries(values.map((value, i) => [fields[i]!.name!, value]));
   },
   extent(bytes, start, { fields = [] }, inner) {
@@ -63,8 +63,9 @@ export const record: TypeRules = {
     return at - start;
   },
   describe({ fields = [] }, inner) {
-    if (fields[0]?.name === undefined) return `a list of: ${fields.map((field) => inner.describe(field)).join('; ')}`;
-    return `a map of ${fields.map((field) => `${field.name}${field.optional ? ' (may be missing)' : ''}: ${inner.describe(field)}`).join('; ')}`;
+    const parts = fields.map((field) =>
+      (field.name === undefined ? '' : `${field.name}${field.optional ? ' (may be missing)' : ''}: `) + inner.describe(field));
+    return `a ${fields[0]?.name === undefined ? 'list of:' : 'map of'} ${parts.join('; ')}`;
   },
   schema({ fields = [] }, inner) {
     const parts = fields.map((field) => inner.schema(field));
@@ -117,7 +118,10 @@ export const bitFields: TypeRules = {
     return Object.fromEntries(values);
   },
   extent: (bytes, at, { bits = [] }) => (8 * (bytes.length - at) >= bitsOf(bits) ? bitsOf(bits) / 8 : undefined),
-  describe: ({ bits = [] }) => `a map of numbers: ${namedBits(bits).map((field) => `${field.name} (${bitBounds(field).map((bound) => Math.round(bound)).join(' to ')})`).join(', ')}`,
+  describe({ bits = [] }) {
+    const parts = namedBits(bits).map((field) => `${field.name} (${bitBounds(field).map((bound) => Math.round(bound)).join(' to ')})`);
+    return `a map of numbers: ${parts.join(', ')}`;
+  },
   schema: ({ bits = [] }) => ({
     type: 'object', required: namedBits(bits).map(({ name }) => name), additionalProperties: false,
     properties: Object.fromEntries(namedBits(bits).map((field) => {
@@ -161,7 +165,7 @@ function unnamed(code: number): OptionDefinition {
 
 /**
  * A map by name, or by code. Whatever the definition says, a sub-option may be given as raw bytes,
- * `{bytes: "01:0a"}`, and one that breaks its definition is shown as that.
+ * `{hex: "01:0a"}`, and one that breaks its definition is shown as that.
  */
 export const suboptions: TypeRules = {
   write(value, shape, inner) {
@@ -201,8 +205,10 @@ export const suboptions: TypeRules = {
   },
   schema(shape, inner) {
     const map = suboptionsSchema(shape.suboptions ?? [], shape, inner);
-    const spaces = Object.entries(shape.spaces ?? {}).map(([space, definitions]) =>
-      ({ type: 'object', properties: { [space]: suboptionsSchema(definitions, shape, inner) }, required: [space], additionalProperties: false }));
+    const spaces = Object.entries(shape.spaces ?? {}).map(([space, definitions]) => ({
+      type: 'object', required: [space], additionalProperties: false,
+      properties: { [space]: suboptionsSchema(definitions, shape, inner) },
+    }));
     const choices = [map, ...spaces, ...(shape.orBytes ? [inner.schema({ type: 'bytes' })] : [])];
     return choices.length === 1 ? map : { anyOf: choices };
   },
@@ -282,11 +288,15 @@ export const byEnterprise: TypeRules = {
     return values.size === 0 ? undefined : Object.fromEntries(values);
   },
   describe: ({ of }, inner) => `a map of enterprise numbers, each to ${inner.describe(of!)}`,
-  schema: (shape, inner) => ({
-    type: 'object', minProperties: 1, additionalProperties: false,
-    properties: Object.fromEntries(Object.keys(shape.spaces ?? {}).map((enterprise) => [enterprise, inner.schema(ofEnterprise(shape, enterprise))])),
-    patternProperties: Object.keys(shape.spaces ?? {}).length === 0 ? { '^[0-9]+$': inner.schema(shape.of!) } : { '^[0-9]+$': {} },
-  }),
+  schema(shape, inner) {
+    const known = Object.keys(shape.spaces ?? {});
+    return {
+      type: 'object', minProperties: 1, additionalProperties: false,
+      properties: Object.fromEntries(known.map((enterprise) => [enterprise, inner.schema(ofEnterprise(shape, enterprise))])),
+      // A pattern holds for the known ones too, whose sub-options have names.
+      patternProperties: { '^[0-9]+$': known.length === 0 ? inner.schema(shape.of!) : {} },
+    };
+  },
 };
 
 function ofEnterprise({ of, spaces }: ValueShape, enterprise: string): ValueShape {

@@ -1,8 +1,8 @@
 /** The rules of the few options that have a syntax of their own. */
 import { formatIpv4, parseIpv4 } from './address.ts';
-import { formatPartialName, parsePartialName } from './domain-name.ts';
+import { formatPartialName, parsePartialName, readDomainList } from './domain-name.ts';
 import { domainList, ip, isMap, prefix, textOrBytes } from './option-simple-types.ts';
-import type { OptionJson, TypeRules, ValueShape } from './option-shape.ts';
+import type { TypeRules, ValueShape } from './option-shape.ts';
 
 const PREFIX = { type: 'prefix' } as const;
 const IP = { type: 'ip' } as const;
@@ -10,7 +10,9 @@ const IP = { type: 'ip' } as const;
 /** RFC 3442: a destination descriptor and a router; 0.0.0.0 as the router: the destination is on the link. */
 export const route: TypeRules = {
   write(value, _shape, inner) {
-    const [to, via] = typeof value === 'string' ? value.split(/\s+-\s+/) : isMap(value) && Object.keys(value).length === 2 ? [value['to'], value['via']] : [];
+    const given: readonly unknown[] = typeof value === 'string' ? value.split(/\s+-\s+/) : isMap(value) ? Object.values(value) : [];
+    if (given.length !== 2) return undefined;
+    const [to, via] = isMap(value) ? [value['to'], value['via']] : given;
     const destination = prefix.write(to, PREFIX, inner);
     const router = ip.write(via, IP, inner);
     return destination === undefined || router === undefined ? undefined : Buffer.concat([destination, router]);
@@ -29,7 +31,10 @@ export const route: TypeRules = {
   describeList: 'a list of routes such as [{to: 10.0.0.0/8, via: 10.1.0.1}] or ["10.0.0.0/8 - 10.1.0.1"]',
   schema: (_shape, inner) => ({
     anyOf: [
-      { type: 'object', properties: { to: inner.schema(PREFIX), via: inner.schema(IP) }, required: ['to', 'via'], additionalProperties: false },
+      {
+        type: 'object', required: ['to', 'via'], additionalProperties: false,
+        properties: { to: inner.schema(PREFIX), via: inner.schema(IP) },
+      },
       { type: 'string', pattern: '^[0-9.]+/[0-9]+ +- +[0-9.]+$' },
     ],
   }),
@@ -48,12 +53,10 @@ export const namesOrAddresses: TypeRules = {
     const names = addresses.some((address) => address !== undefined) ? undefined : domainList.write(given, shape, inner);
     return names === undefined ? undefined : Buffer.concat([Buffer.from([DOMAIN_NAMES]), names]);
   },
-  read(bytes, shape, inner) {
+  read(bytes, shape) {
     const content = bytes.subarray(1);
-    const read = bytes[0] === ADDRESSES ? readAddresses(content) : bytes[0] === DOMAIN_NAMES ? domainList.read(content, shape, inner) as string[] | undefined : undefined;
-    if (read === undefined || read.length > (shape.maxCount ?? read.length)) return undefined;
-    // A name in the form of an address would be taken for one.
-    return bytes[0] === DOMAIN_NAMES && read.some((name) => parseIpv4(name) !== undefined) ? undefined : read;
+    const read = bytes[0] === ADDRESSES ? readAddresses(content) : bytes[0] === DOMAIN_NAMES ? readNames(content) : undefined;
+    return read === undefined || read.length > (shape.maxCount ?? read.length) ? undefined : read;
   },
   describe: ({ maxCount }) => (maxCount === 1
     ? 'a domain name such as example.net or an IPv4 address such as 10.0.0.1'
@@ -65,6 +68,12 @@ export const namesOrAddresses: TypeRules = {
     ],
   }),
 };
+
+function readNames(bytes: Buffer): string[] | undefined {
+  const names = readDomainList(bytes);
+  // A name in the form of an address would be taken for one.
+  return names === undefined || names.length === 0 || names.some((name) => parseIpv4(name) !== undefined) ? undefined : names;
+}
 
 function readAddresses(bytes: Buffer): string[] | undefined {
   if (bytes.length === 0 || bytes.length % 4 !== 0) return undefined;
@@ -85,7 +94,7 @@ export const userClass: TypeRules = {
     return bare === undefined || inner.read(bare, CLASS) !== undefined ? undefined : bare;
   },
   read: (bytes, _shape, inner) => inner.read(bytes, CLASS) ?? inner.read(bytes, BARE),
-  describe: () => 'a list of classes such as [lab, {bytes: "01:0a:ff"}], or one without a list, which is sent bare',
+  describe: () => 'a list of classes such as [lab, {hex: "01:0a:ff"}], or one without a list, which is sent bare',
   schema: (_shape, inner) => ({ anyOf: [{ type: 'array', items: inner.schema(BARE), minItems: 1 }, inner.schema(BARE)] }),
 };
 
@@ -94,21 +103,24 @@ const FQDN_FLAGS = ['S', 'O', 'E', 'N'] as const;
 const FQDN_ENCODED = 0x04;
 /** RFC 4702 §2.2: "A server SHOULD set these to 255 when sending the option and MUST ignore them on receipt." */
 const RCODE = 255;
+const ASCII_NAME: ValueShape = { type: 'text-or-bytes', minBytes: 0 };
 
 /** RFC 4702 §2: the flags by letter, and the name; with flag E (the wire's form) a dot at its end makes it a full one. */
 export const clientFqdn: TypeRules = {
   write(value, _shape, inner) {
     if (!isMap(value) || Object.keys(value).length !== 2) return undefined;
     const { flags, name } = value;
-    if (!Array.isArray(flags) || typeof name !== 'string' || !flags.every((flag) => FQDN_FLAGS.includes(flag)) || new Set(flags).size < flags.length) return undefined;
+    if (!Array.isArray(flags) || typeof name !== 'string' || new Set(flags).size < flags.length) return undefined;
+    if (!flags.every((flag) => FQDN_FLAGS.includes(flag))) return undefined;
     const bits = FQDN_FLAGS.reduce((bits, flag, i) => (flags.includes(flag) ? bits | (1 << i) : bits), 0);
-    const bytes = (bits & FQDN_ENCODED) === 0 ? textOrBytes.write(name, { ...BARE, minBytes: 0 }, inner) : parsePartialName(name);
+    const bytes = (bits & FQDN_ENCODED) === 0 ? textOrBytes.write(name, ASCII_NAME, inner) : parsePartialName(name);
     return bytes === undefined ? undefined : Buffer.concat([Buffer.from([bits, RCODE, RCODE]), bytes]);
   },
   read(bytes, _shape, inner) {
     if (bytes.length < 3) return undefined;
     const flags = FQDN_FLAGS.filter((_, i) => (bytes[0]! & (1 << i)) !== 0);
-    const name: OptionJson | undefined = flags.includes('E') ? formatPartialName(bytes.subarray(3)) : textOrBytes.read(withoutNuls(bytes.subarray(3)), { ...BARE, minBytes: 0 }, inner);
+    const rest = bytes.subarray(3);
+    const name = flags.includes('E') ? formatPartialName(rest) : textOrBytes.read(withoutNuls(rest), ASCII_NAME, inner);
     return typeof name === 'string' ? { flags, name } : undefined;
   },
   describe: () => 'a map of flags (a list of S, O, E, N) and name',

@@ -58,7 +58,7 @@ function readArray(bytes: Buffer, shape: ValueShape): OptionJson[] | undefined {
   let at = 0;
   while (at < bytes.length) {
     const size = rules.extent?.(bytes, at, shape, VALUES);
-    const entry = size === undefined || size === 0 ? undefined : rules.read(bytes.subarray(at, at + size), shape, VALUES);
+    const entry = size === undefined ? undefined : rules.read(bytes.subarray(at, at + size), shape, VALUES);
     if (entry === undefined) return undefined;
     entries.push(entry);
     at += size!;

@@ -24,7 +24,7 @@ export type OptionType =
   | 'uri'
   /** Anything, written as pairs of hexadecimal digits. */
   | 'bytes'
-  /** Visible ASCII, or anything else as `{bytes: "01:0a"}`. */
+  /** Visible ASCII, or anything else as `{hex: "01:0a"}`. */
   | 'text-or-bytes'
   /** One domain name, uncompressed (RFC 1035 §3.1). */
   | 'fqdn'
@@ -147,7 +147,7 @@ export interface ValueRules {
 export interface TypeRules {
   write(value: unknown, shape: ValueShape, inner: ValueRules): Buffer | undefined;
   read(bytes: Buffer, shape: ValueShape, inner: ValueRules): OptionJson | undefined;
-  /** Absent: the value goes to the end of what it is in. */
+  /** At least 1. Absent: the value goes to the end of what it is in. */
   extent?(bytes: Buffer, at: number, shape: ValueShape, inner: ValueRules): number | undefined;
   describe(shape: ValueShape, inner: ValueRules): string;
   /** Of an array; "a list, each entry ..." where absent. */

@@ -204,7 +204,10 @@ export const bytes: TypeRules = {
   write: writeBytes,
   read: (bytes, shape) => (hasBytes(bytes, shape) ? formatHexPairs(bytes) : undefined),
   extent: fixedExtent,
-  describe: (shape) => `bytes as pairs of hexadecimal digits such as "01:0a:ff", in quotes${describeBytes(shape) === '' ? '' : `,${describeBytes(shape)}`}`,
+  describe(shape) {
+    const count = describeBytes(shape).slice(' of '.length);
+    return `${count === '' ? 'bytes' : count} as pairs of hexadecimal digits such as "01:0a:ff", in quotes`;
+  },
   schema: bytesSchema,
 };
 
@@ -212,18 +215,18 @@ function bytesSchema({ minBytes = 1 }: ValueShape): { type: string; pattern: str
   return { type: 'string', pattern: minBytes > 0 ? `^${HEX_PAIRS}$` : `^(${HEX_PAIRS})?$` };
 }
 
-/** `{bytes: "01:0a"}`; undefined for anything else. */
+/** `{hex: "01:0a"}`; undefined for anything else. */
 export function writeRaw(value: unknown): Buffer | undefined {
   if (!isMap(value) || Object.keys(value).length !== 1) return undefined;
-  return writeBytes(value['bytes'], { type: 'bytes', minBytes: 0 });
+  return writeBytes(value['hex'], { type: 'bytes', minBytes: 0 });
 }
 
 export function formatRaw(value: Uint8Array): OptionJson {
-  return { bytes: formatHexPairs(value) };
+  return { hex: formatHexPairs(value) };
 }
 
 export const RAW_SCHEMA = {
-  type: 'object', properties: { bytes: bytesSchema({ type: 'bytes', minBytes: 0 }) }, required: ['bytes'], additionalProperties: false,
+  type: 'object', properties: { hex: bytesSchema({ type: 'bytes', minBytes: 0 }) }, required: ['hex'], additionalProperties: false,
 } as const;
 
 export const textOrBytes: TypeRules = {
@@ -236,7 +239,7 @@ export const textOrBytes: TypeRules = {
     const text = bytes.toString('latin1');
     return VISIBLE_ASCII.test(text) ? text : formatRaw(bytes);
   },
-  describe: (shape) => `text in visible ASCII${describeBytes(shape)}, or bytes such as {bytes: "01:0a:ff"}`,
+  describe: (shape) => `text in visible ASCII${describeBytes(shape)}, or bytes such as {hex: "01:0a:ff"}`,
   schema: (shape) => ({ anyOf: [{ ...textSchema(shape), pattern: '^[ -~]*$' }, RAW_SCHEMA] }),
 };
 
@@ -260,5 +263,8 @@ export const domainList: TypeRules = {
     return names === undefined || names.length < minCount ? undefined : names;
   },
   describe: () => fqdn.describeList!,
-  schema: ({ minCount = 1 }) => ({ anyOf: [{ type: 'array', items: { type: 'string', minLength: 1 }, minItems: minCount }, { type: 'string', minLength: 1 }] }),
+  schema({ minCount = 1 }) {
+    const name = { type: 'string', minLength: 1 };
+    return { anyOf: [{ type: 'array', items: name, minItems: minCount }, name] };
+  },
 };

@@ -5,7 +5,8 @@
  */
 import type { OptionDefinition, OptionOrigin, ValueShape } from './option-shape.ts';
 import {
-  CABLELABS_SUBOPTIONS, MOS_ADDRESS_SUBOPTIONS, MOS_NAME_SUBOPTIONS, NETWARE_SUBOPTIONS, PXE_SUBOPTIONS, RELAY_SUBOPTIONS, SERVICE_PARAMETERS,
+  CABLELABS_SUBOPTIONS, MOS_ADDRESS_SUBOPTIONS, MOS_NAME_SUBOPTIONS, NETWARE_SUBOPTIONS, PXE_SUBOPTIONS, RELAY_SUBOPTIONS,
+  SERVICE_PARAMETERS, VIRTUAL_SUBNET,
 } from './suboption-tables.ts';
 
 function option(code: number, name: string, shape: ValueShape, rfc: string, origin: OptionOrigin = 'configuration'): OptionDefinition {
@@ -70,14 +71,11 @@ const RESOLVER: ValueShape = {
     { name: 'priority', ...U16 }, { name: 'name', ...sized(FQDN) },
     { name: 'addresses', ...sized(IPS), optional: true },
     // RFC 9463 §3.1.8: the hints of addresses (4 and 6) have no place here, the option has addresses of its own.
-    { name: 'parameters', type: 'suboptions', wide: true, minCount: 0, excluded: [4, 6], suboptions: SERVICE_PARAMETERS, optional: true },
+    {
+      name: 'parameters', type: 'suboptions', wide: true, minCount: 0, excluded: [4, 6], suboptions: SERVICE_PARAMETERS,
+      optional: true,
+    },
   ],
-};
-
-/** RFC 6607 §3.5. */
-const VIRTUAL_SUBNET: ValueShape = {
-  type: 'record',
-  fields: [{ name: 'type', ...U8, values: { 0: 'nvt-ascii', 1: 'vpn-id', 255: 'global' } }, { name: 'information', ...TEXT_OR_BYTES, minBytes: 0 }],
 };
 
 /** In order of code. Pad (0) and end (255) have no value and are not in here. */
@@ -159,7 +157,9 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(75, 'streettalk-server', IPS, 'RFC 2132 §8.20'),
   option(76, 'streettalk-directory-assistance-server', IPS, 'RFC 2132 §8.21'),
   option(77, 'user-class', { type: 'user-class' }, 'RFC 3004 §4', 'client'),
-  option(78, 'slp-directory-agent', { type: 'record', fields: [{ name: 'mandatory', ...BOOL }, { name: 'addresses', ...IPS }] }, 'RFC 2610'),
+  option(78, 'slp-directory-agent', {
+    type: 'record', fields: [{ name: 'mandatory', ...BOOL }, { name: 'addresses', ...IPS }],
+  }, 'RFC 2610'),
   option(79, 'slp-service-scope', {
     type: 'record', fields: [{ name: 'mandatory', ...BOOL }, { name: 'scopes', ...TEXT, minBytes: 0 }],
   }, 'RFC 2610'),
@@ -188,14 +188,19 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(91, 'client-last-transaction-time', U32, 'RFC 4388 §6.1', 'server'),
   option(92, 'associated-ip', IPS, 'RFC 4388 §6.1', 'server'),
   option(93, 'client-system', list(U16), 'RFC 4578 §2.1', 'client'),
-  option(94, 'client-ndi', { type: 'record', fields: [{ name: 'type', ...U8 }, { name: 'major', ...U8 }, { name: 'minor', ...U8 }] }, 'RFC 4578 §2.2', 'client'),
+  option(94, 'client-ndi', {
+    type: 'record', fields: [{ name: 'type', ...U8 }, { name: 'major', ...U8 }, { name: 'minor', ...U8 }],
+  }, 'RFC 4578 §2.2', 'client'),
   option(95, 'ldap', TEXT, 'RFC 3679'),
-  option(97, 'uuid-guid', { type: 'record', fields: [{ name: 'type', ...U8 }, { name: 'identifier', ...BYTES }] }, 'RFC 4578 §2.3', 'client'),
+  option(97, 'uuid-guid', {
+    type: 'record', fields: [{ name: 'type', ...U8 }, { name: 'identifier', ...BYTES }],
+  }, 'RFC 4578 §2.3', 'client'),
   option(98, 'uap-servers', TEXT, 'RFC 2485'),
   option(99, 'geoconf-civic', {
     type: 'record',
     fields: [
-      { name: 'what', ...U8, values: { 0: 'dhcp-server', 1: 'network-element', 2: 'client' } }, { name: 'country', ...TEXT, minBytes: 2, maxBytes: 2 },
+      { name: 'what', ...U8, values: { 0: 'dhcp-server', 1: 'network-element', 2: 'client' } },
+      { name: 'country', ...TEXT, minBytes: 2, maxBytes: 2 },
       {
         name: 'elements', type: 'record', array: true, minCount: 0,
         fields: [{ name: 'type', ...U8 }, { name: 'value', ...sized({ ...TEXT, minBytes: 0 }) }],
@@ -218,7 +223,9 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(122, 'cablelabs-client-conf', { type: 'suboptions', suboptions: CABLELABS_SUBOPTIONS }, 'RFC 3495'),
   option(123, 'geoconf', location('Resolution', false), 'RFC 6225 §2.2'),
   option(124, 'vivco-suboptions', { type: 'by-enterprise', of: list(sized({ ...TEXT_OR_BYTES, minBytes: 0 })) }, 'RFC 3925 §3'),
-  option(125, 'vivso-suboptions', { type: 'by-enterprise', of: { type: 'suboptions', minCount: 0, orBytes: true }, spaces: {} }, 'RFC 3925 §4'),
+  option(125, 'vivso-suboptions', {
+    type: 'by-enterprise', of: { type: 'suboptions', minCount: 0, orBytes: true }, spaces: {},
+  }, 'RFC 3925 §4'),
   ...[128, 129, 130, 131, 132, 133, 134, 135].map((code) => option(code, `pxe-${code}`, BYTES, 'RFC 4578 §2.4')),
   option(136, 'pana-agent', IPS, 'RFC 5192'),
   option(137, 'v4-lost', FQDN, 'RFC 5223'),
@@ -233,8 +240,8 @@ export const OPTIONS: readonly OptionDefinition[] = [
   option(146, 'rdnss-selection', {
     type: 'record',
     fields: [
-      { name: 'preference', ...U8, values: { 0: 'medium', 1: 'high', 3: 'low' } }, { name: 'primary', ...IP }, { name: 'secondary', ...IP },
-      { name: 'domains', ...DOMAINS, minCount: 0 },
+      { name: 'preference', ...U8, values: { 0: 'medium', 1: 'high', 3: 'low' } },
+      { name: 'primary', ...IP }, { name: 'secondary', ...IP }, { name: 'domains', ...DOMAINS, minCount: 0 },
     ],
   }, 'RFC 6731 §4.3'),
   option(147, 'v4-dots-ri', FQDN, 'RFC 8973'),
@@ -284,7 +291,9 @@ export const OPTIONS: readonly OptionDefinition[] = [
     ],
   }, 'RFC 5969 §7.1.1'),
   option(213, 'v4-access-domain', FQDN, 'RFC 5986'),
-  option(220, 'subnet-allocation', { type: 'record', fields: [{ name: 'flags', ...U8 }, { name: 'suboptions', type: 'suboptions', minCount: 0 }] }, 'RFC 6656', 'client'),
+  option(220, 'subnet-allocation', {
+    type: 'record', fields: [{ name: 'flags', ...U8 }, { name: 'suboptions', type: 'suboptions', minCount: 0 }],
+  }, 'RFC 6656', 'client'),
   option(221, 'virtual-subnet-selection', VIRTUAL_SUBNET, 'RFC 6607 §3.1', 'server'),
   // Site-specific codes that clients of one vendor made common: Microsoft's copy of 121, and the proxy's address.
   option(249, 'ms-classless-static-route', ROUTES, 'RFC 3942, site-specific'),

@@ -9,7 +9,7 @@ import { RELAY_SUBOPTIONS } from './suboption-tables.ts';
 
 export { CUSTOM_TYPES, OptionCatalogue } from './option-catalogue.ts';
 export type { CustomOption, CustomType, ExtendResult, OptionProblem } from './option-catalogue.ts';
-export { describeOptions } from './option-reference.ts';
+export { describeCustomTypes, describeOptions } from './option-reference.ts';
 export type { JsonSchema, OptionDefinition, OptionJson, OptionOrigin, OptionType, ValueShape } from './option-shape.ts';
 export { RELAY_SUBOPTIONS } from './suboption-tables.ts';
 

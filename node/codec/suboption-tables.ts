@@ -22,6 +22,12 @@ const BYTES = { type: 'bytes' } as const;
 const TEXT_OR_BYTES = { type: 'text-or-bytes', minBytes: 0 } as const;
 const DOMAINS = { type: 'domain-list' } as const;
 
+/** RFC 6607 §3.5. */
+export const VIRTUAL_SUBNET: ValueShape = {
+  type: 'record',
+  fields: [{ name: 'type', ...U8, values: { 0: 'nvt-ascii', 1: 'vpn-id', 255: 'global' } }, { name: 'information', ...TEXT_OR_BYTES }],
+};
+
 /** Of option 82, in order of code: the registry "DHCP Relay Agent Sub-Option Codes", and Cisco's 150. */
 export const RELAY_SUBOPTIONS: readonly OptionDefinition[] = [
   relayed(1, 'circuit-id', TEXT_OR_BYTES, 'RFC 3046 §3.1'),
@@ -33,7 +39,8 @@ export const RELAY_SUBOPTIONS: readonly OptionDefinition[] = [
   relayed(8, 'authentication', {
     type: 'record',
     fields: [
-      { name: 'algorithm', ...U8 }, { name: 'replayDetectionMethod', ...U8 }, { name: 'replayDetection', ...BYTES, minBytes: 8, maxBytes: 8 },
+      { name: 'algorithm', ...U8 }, { name: 'replayDetectionMethod', ...U8 },
+      { name: 'replayDetection', ...BYTES, minBytes: 8, maxBytes: 8 },
       { name: 'relayIdentifier', ...U32 }, { name: 'information', ...BYTES, minBytes: 0 },
     ],
   }, 'RFC 4030'),
@@ -49,10 +56,7 @@ export const RELAY_SUBOPTIONS: readonly OptionDefinition[] = [
   relayed(18, 'operator-realm', TEXT, 'RFC 7839'),
   relayed(19, 'relay-port', { type: 'flag' }, 'RFC 8357 §4.1'),
   relayed(150, 'cisco-link-selection', IP, 'RFC 3527, before it had a code'),
-  relayed(151, 'virtual-subnet-selection', {
-    type: 'record',
-    fields: [{ name: 'type', ...U8, values: { 0: 'nvt-ascii', 1: 'vpn-id', 255: 'global' } }, { name: 'information', ...TEXT_OR_BYTES }],
-  }, 'RFC 6607 §3.2'),
+  relayed(151, 'virtual-subnet-selection', VIRTUAL_SUBNET, 'RFC 6607 §3.2'),
   relayed(152, 'virtual-subnet-selection-control', { type: 'flag' }, 'RFC 6607 §3.3'),
 ];
 
@@ -76,8 +80,9 @@ export const CABLELABS_SUBOPTIONS: readonly OptionDefinition[] = [
 
 /** Of options 139 and 140. */
 const MOS_SERVICES: readonly (readonly [number, string])[] = [[1, 'information-service'], [2, 'command-service'], [3, 'event-service']];
-export const MOS_ADDRESS_SUBOPTIONS: readonly OptionDefinition[] = MOS_SERVICES.map(([code, name]) => suboption(code, name, IPS, 'RFC 5678'));
-export const MOS_NAME_SUBOPTIONS: readonly OptionDefinition[] = MOS_SERVICES.map(([code, name]) => suboption(code, name, DOMAINS, 'RFC 5678'));
+const mosSuboptions = (shape: ValueShape): OptionDefinition[] => MOS_SERVICES.map(([code, name]) => suboption(code, name, shape, 'RFC 5678'));
+export const MOS_ADDRESS_SUBOPTIONS: readonly OptionDefinition[] = mosSuboptions(IPS);
+export const MOS_NAME_SUBOPTIONS: readonly OptionDefinition[] = mosSuboptions(DOMAINS);
 
 /** Of option 63. */
 export const NETWARE_SUBOPTIONS: readonly OptionDefinition[] = [
@@ -113,7 +118,8 @@ export const PXE_SUBOPTIONS: readonly OptionDefinition[] = [
   suboption(6, 'discovery-control', U8, 'PXE 2.1'),
   suboption(7, 'discovery-address', IP, 'PXE 2.1'),
   suboption(8, 'boot-servers', {
-    type: 'record', array: true, fields: [{ name: 'type', ...U16 }, { name: 'addresses', type: 'sized', lengthBytes: 1, of: { ...IPS, minCount: 0 } }],
+    type: 'record', array: true,
+    fields: [{ name: 'type', ...U16 }, { name: 'addresses', type: 'sized', lengthBytes: 1, of: { ...IPS, minCount: 0 } }],
   }, 'PXE 2.1'),
   suboption(9, 'boot-menu', {
     type: 'record', array: true, fields: [{ name: 'type', ...U16 }, { name: 'text', type: 'sized', lengthBytes: 1, of: TEXT }],

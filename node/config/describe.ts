@@ -1,6 +1,6 @@
 /** The reference of the configuration files and of the DHCP options, in Markdown, from the schemas. */
 import type { z } from 'zod';
-import { describeOptions } from '../codec/options.ts';
+import { describeCustomTypes, describeOptions } from '../codec/options.ts';
 import { nodeSchema } from './node-schema.ts';
 import { clusterSchema, condition, overlaySettings, scopeSettings } from './schema.ts';
 import { blocks, map, settingDocs } from './settings.ts';
@@ -23,6 +23,10 @@ export function describeConfig(): string {
     ...block('condition', condition),
     '## DHCP options', '',
     'A name or a code under `options:`. Codes that are not listed take bytes.', '', ...describeOptions(), '',
+    '## Types of an option definition', '',
+    'What `type` and the entries of `record` may be under `optionDefinitions`. A type that does not repeat goes to the end of the',
+    'option: it stands last in a record, and not under `array`. A record is written as a list of its values in order.', '',
+    ...describeCustomTypes(), '',
   ].join('\n');
 }
 

@@ -8,15 +8,15 @@ test('RFC 3004 §4: value consists of one or more instances of User Class Data, 
 });
 
 test('RFC 3004 §4: each User Class value is indicated as an opaque field', () => {
-  assert.deepEqual(shown(77, '0301ff02'), [{ bytes: '01:ff:02' }]);
-  assert.equal(wire(77, [{ bytes: '01:ff:02' }]), '0301ff02');
+  assert.deepEqual(shown(77, '0301ff02'), [{ hex: '01:ff:02' }]);
+  assert.equal(wire(77, [{ hex: '01:ff:02' }]), '0301ff02');
 });
 
 test('RFC 3004 §4: UC_Len_i MUST be non-zero', () => {
   refused(77, ['']);
   refused(77, []);
-  assert.deepEqual(shown(77, '00'), { bytes: '00' });
-  assert.deepEqual(shown(77, `03${ascii('lab')}00`), { bytes: '03:6c:61:62:00' });
+  assert.deepEqual(shown(77, '00'), { hex: '00' });
+  assert.deepEqual(shown(77, `03${ascii('lab')}00`), { hex: '03:6c:61:62:00' });
   assert.equal(malformed(77, ''), true);
 });
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findSuboptionDefinition, parseOptionValue, readOptionValue } from '../../node/codec/options.ts';
-import { ascii, malformed, shown, wire } from '../support/option-wire.ts';
+import { ascii, malformed, refused, shown, wire } from '../support/option-wire.ts';
 
 const suboption = (name: string, hex: string): unknown => readOptionValue(findSuboptionDefinition(name)!, Buffer.from(hex, 'hex'));
 
 test('RFC 3046 §2.0: the agent information field consists of a sequence of SubOpt/Length/Value tuples for each sub-option', () => {
   const information = `0106${ascii('eth0/1')} 0206525400123456 05040a010000 0c03 00aabb`;
-  const value = { 'circuit-id': 'eth0/1', 'remote-id': { bytes: '52:54:00:12:34:56' }, 'link-selection': '10.1.0.0', 'relay-id': { bytes: '00:aa:bb' } };
+  const value = { 'circuit-id': 'eth0/1', 'remote-id': { hex: '52:54:00:12:34:56' }, 'link-selection': '10.1.0.0', 'relay-id': { hex: '00:aa:bb' } };
   assert.deepEqual(shown('dhcp-agent-options', information), value);
   assert.equal(wire(82, value), information.replaceAll(' ', ''));
 });
@@ -25,12 +25,19 @@ test('RFC 3046 §2.0: no "pad" sub-option is defined, and the field shall NOT be
 
 test('RFC 3046 §2.0: the length N of a sub-option may not reach past the field', () => {
   assert.equal(malformed(82, '01050102'), true);
+  assert.equal(wire(82, { 'circuit-id': 'x'.repeat(255) }).slice(0, 4), '01ff');
+  refused(82, { 'circuit-id': 'x'.repeat(256) });
+});
+
+test('RFC 3046 §2.0: two sub-options of one code have no form in which both could be shown', () => {
+  assert.equal(malformed(82, `0101${ascii('a')} 0101${ascii('b')}`), true);
+  refused(82, { 'circuit-id': 'a', 1: { hex: '62' } });
 });
 
 test('RFC 3046 §3.1: the circuit ID SHOULD be considered an opaque value', () => {
   assert.equal(suboption('circuit-id', ascii('Gi1/0/7:100')), 'Gi1/0/7:100');
-  assert.deepEqual(suboption('circuit-id', '00040064010b'), { bytes: '00:04:00:64:01:0b' });
-  const matched = parseOptionValue(findSuboptionDefinition(1)!, { bytes: '00:04:00:64:01:0b' });
+  assert.deepEqual(suboption('circuit-id', '00040064010b'), { hex: '00:04:00:64:01:0b' });
+  const matched = parseOptionValue(findSuboptionDefinition(1)!, { hex: '00:04:00:64:01:0b' });
   assert.ok(matched.ok && matched.value.equals(Buffer.from('00040064010b', 'hex')));
 });
 
@@ -48,7 +55,7 @@ test('RFC 5010 §3: the flags sub-option has one octet', () => {
 
 test('RFC 6925 §4: the relay identifier has a minimum length of one', () => {
   assert.equal(suboption('relay-id', ''), undefined);
-  assert.deepEqual(suboption('relay-id', '00030001525400123456'), { bytes: '00:03:00:01:52:54:00:12:34:56' });
+  assert.deepEqual(suboption('relay-id', '00030001525400123456'), { hex: '00:03:00:01:52:54:00:12:34:56' });
 });
 
 test('RFC 8357 §4.1 and RFC 6607 §3.3: the relay source port and the VSS control sub-option have a length of 0', () => {
@@ -69,5 +76,5 @@ test('RFC 4243: the vendor-specific sub-option is kept by enterprise number', ()
 });
 
 test('RFC 3046 §2.0: a sub-option that breaks its own format is shown as bytes, and hides none of the others', () => {
-  assert.deepEqual(shown(82, `0101${ascii('a')} 0502 0a01`), { 'circuit-id': 'a', 'link-selection': { bytes: '0a:01' } });
+  assert.deepEqual(shown(82, `0101${ascii('a')} 0502 0a01`), { 'circuit-id': 'a', 'link-selection': { hex: '0a:01' } });
 });

@@ -23,4 +23,5 @@ test('RFC 3361 §3: names and addresses cannot be mixed, and other encodings are
   refused(120, []);
   assert.equal(malformed(120, `02${labels('example.com')}`), true);
   assert.equal(malformed(120, ''), true);
+  assert.equal(malformed(120, `00${labels('10.0.0.1')}`), true, 'a name that could not be told from an address');
 });

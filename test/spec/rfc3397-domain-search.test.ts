@@ -36,6 +36,7 @@ test('RFC 3397 §2: a pointer leads to a prior occurrence, so one to itself, for
   assert.equal(malformed(119, `${labels('net')}0161c007`), true);
   assert.equal(malformed(119, '0161c002'), true);
   assert.equal(malformed(119, `${labels('net')}c0ff`), true);
+  assert.equal(malformed(119, '04c003c00100 c001'), true, 'a circle inside of a label');
 });
 
 test('RFC 3397 §2: pointers may lead over pointers, further back each time', () => {

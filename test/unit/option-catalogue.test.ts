@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OPTION_DEFINITIONS_MAX } from '../../node/limits.ts';
-import { CUSTOM_TYPES, describeOptions, findSuboptionDefinition, jsonSchemaOf, OptionCatalogue, parseOptionValue, readOptionValue, RELAY_SUBOPTIONS } from '../../node/codec/options.ts';
+import {
+  CUSTOM_TYPES, describeCustomTypes, describeOptions, findSuboptionDefinition, jsonSchemaOf, OptionCatalogue, parseOptionValue, readOptionValue,
+  RELAY_SUBOPTIONS,
+} from '../../node/codec/options.ts';
 import type { CustomOption, OptionDefinition } from '../../node/codec/options.ts';
 
 const { standard } = OptionCatalogue;
@@ -102,7 +105,9 @@ test('names are new and simple, codes are given once', () => {
   assert.match(problem(mine, { ...mine, name: 'other' }), /each code once: 224/);
   assert.match(problem(mine, { ...mine, code: 225 }), /mine is option 224/);
   assert.match(problem({ ...mine, name: 'routers' }), /routers is option 3/);
-  for (const name of ['', 'Mine', '1st', 'a b', 'a'.repeat(65), 'option-3', 'constructor_', '__proto__']) assert.match(problem({ ...mine, name }), /a name of at most 64/);
+  for (const name of ['', 'Mine', '1st', 'a b', 'a'.repeat(65), 'option-3', 'constructor_', '__proto__']) {
+    assert.match(problem({ ...mine, name }), /a name of at most 64/);
+  }
   extended({ ...mine, name: 'constructor' }, { code: 150, name: 'tftp-server-address', type: 'text' });
 });
 
@@ -122,19 +127,24 @@ test('types are known, and nothing follows a value without an end', () => {
 
 test('a space with a name is of option 43, one with a number of option 125, each with codes and names of its own', () => {
   const catalogue = extended(
-    { code: 1, name: 'controller', type: 'ip', array: true, space: 'aruba' }, { code: 1, name: 'controller', type: 'ip', space: 'other' },
+    { code: 1, name: 'controller', type: 'ip', array: true, space: 'aruba' },
+    { code: 1, name: 'controller', type: 'ip', space: 'other' },
     { code: 11, name: 'boot-arguments', type: 'text', space: 'pxe' }, { code: 1, name: 'acs', type: 'uri', space: 3561 },
   );
   const vendor = catalogue.find(43)!;
-  assert.deepEqual(parseOptionValue(vendor, { aruba: { controller: ['10.0.0.1', '10.0.0.2'] } }), { ok: true, value: Buffer.from('01080a0000010a000002', 'hex') });
-  assert.deepEqual(parseOptionValue(vendor, { other: { controller: '10.0.0.1' } }), { ok: true, value: Buffer.from('01040a000001', 'hex') });
-  assert.deepEqual(parseOptionValue(vendor, { pxe: { 'boot-arguments': 'a', 'discovery-control': 8 } }), { ok: true, value: Buffer.from('0b0161060108', 'hex') });
+  const written = (value: unknown): string => {
+    const parsed = parseOptionValue(vendor, value);
+    return parsed.ok ? parsed.value.toString('hex') : parsed.expected;
+  };
+  assert.equal(written({ aruba: { controller: ['10.0.0.1', '10.0.0.2'] } }), '01080a0000010a000002');
+  assert.equal(written({ other: { controller: '10.0.0.1' } }), '01040a000001');
+  assert.equal(written({ pxe: { 'boot-arguments': 'a', 'discovery-control': 8 } }), '0b0161060108');
   assert.deepEqual(readOptionValue(catalogue.find(125)!, Buffer.from('00000de906 0104613a6262'.replace(' ', ''), 'hex')), { 3561: { acs: 'a:bb' } });
   assert.equal(standard.find(43)!.spaces?.['aruba'], undefined);
   assert.match(problem({ code: 6, name: 'mine', type: 'u8', space: 'pxe' }), /6 is discovery-control/);
   assert.match(problem({ code: 12, name: 'boot-menu', type: 'u8', space: 'pxe' }), /a name that space pxe does not have/);
   assert.match(problem({ ...mine, space: 9 }, { ...mine, space: 9, name: 'other' }), /224 is mine/);
-  for (const space of ['', '12', 'A', '__proto__']) assert.match(problem({ ...mine, space }), /the name of a vendor/);
+  for (const space of ['', '12', 'A', '__proto__']) assert.match(problem({ ...mine, space }), /an enterprise number, or as the vendor's a name/);
   for (const space of [-1, 1.5, 2 ** 32]) assert.match(problem({ ...mine, space }), /enterprise number/);
   extended({ code: 3, name: 'routers', type: 'u8', space: 'mine' }, { code: 3, name: 'routers', type: 'u8', space: 0 });
 });
@@ -158,8 +168,17 @@ test('the reference has a row for each option and sub-option that can be configu
   const lines = describeOptions(extended(mine, { code: 1, name: 'acs', type: 'uri', space: 3561 }));
   const row = (name: string): string | undefined => lines.find((line) => line.includes(`| \`${name}\` |`));
   for (const { name, origin } of standard.options) assert.equal(row(name) !== undefined, origin === 'configuration', name);
-  for (const name of ['mine', 'cablelabs-client-conf.tsp-realm', 'vendor-encapsulated-options.pxe.boot-menu', 'vivso-suboptions.3561.acs']) assert.ok(row(name), name);
-  assert.equal(row('classless-static-route'), '| 121 | `classless-static-route` | a list of routes such as [{to: 10.0.0.0/8, via: 10.1.0.1}] or ["10.0.0.0/8 - 10.1.0.1"] | RFC 3442 |');
+  for (const name of ['mine', 'cablelabs-client-conf.tsp-realm', 'vendor-encapsulated-options.pxe.boot-menu', 'vivso-suboptions.3561.acs']) {
+    assert.ok(row(name), name);
+  }
+  assert.equal(row('v6-only-preferred'), '| 108 | `v6-only-preferred` | a whole number from 300 to 4294967295, or 0 | RFC 8925 §3.1 |');
+});
+
+test('the reference has a row for each type of a definition', () => {
+  const lines = describeCustomTypes();
+  assert.equal(lines.length, 2 + CUSTOM_TYPES.length);
+  assert.equal(lines[2], '| `ip` | an IPv4 address such as 10.0.0.1 | 4 bytes | yes |');
+  for (const line of [...lines, ...describeOptions()]) if (line.startsWith('|')) assert.equal(line.split('|').length, 6, line);
 });
 
 test('the schema for editors', () => {

@@ -27,8 +27,8 @@ test('what is no domain name is refused', () => {
 });
 
 test('bytes that are no visible characters, dots and backslashes are escaped', () => {
-  assert.equal(hex(parseDomainName('a\\.b.c\\\\.\\000\\255')), '03612e62' + '02635c' + '0200ff' + '00');
-  assert.equal(formatDomainName(Buffer.from('03612e62' + '02635c' + '0200ff' + '00', 'hex')), 'a\\.b.c\\\\.\\000\\255');
+  assert.equal(hex(parseDomainName('a\\.b.c\\\\.\\000\\255')), '03612e6202635c0200ff00');
+  assert.equal(formatDomainName(Buffer.from('03612e6202635c0200ff00', 'hex')), 'a\\.b.c\\\\.\\000\\255');
   assert.equal(hex(parseDomainName('a\\\\.')), '02615c00', 'a backslash, then the dot at the end');
   assert.equal(hex(parseDomainName('a\\.')), '02612e00', 'a dot in the label');
 });
@@ -76,7 +76,11 @@ test('IPv6 addresses as RFC 5952 writes them', () => {
 });
 
 test('what is no IPv6 address is refused, and every address leads back to itself', () => {
-  for (const text of ['', ':', ':::', '1', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '1::2::3', '1:2:3:4:5:6:7:8::', '::1:2:3:4:5:6:7:8', '12345::', 'g::', '::ffff:10.0.0.1', 'fe80::1%eth0', ' ::1', '1:', ':1', '::1:']) {
+  const wrong = [
+    '', ':', ':::', '1', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', '1::2::3', '1:2:3:4:5:6:7:8::', '::1:2:3:4:5:6:7:8', '12345::', 'g::',
+    '::ffff:10.0.0.1', 'fe80::1%eth0', ' ::1', '1:', ':1', '::1:',
+  ];
+  for (const text of wrong) {
     assert.equal(parseIpv6(text), undefined, text);
   }
   fc.assert(fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), fc.nat(0xffff), (bytes, zeros) => {

@@ -67,7 +67,7 @@ test('what a client sent is read as far as it fits its type', () => {
   assert.equal(malformed(3, ''), true);
   assert.equal(malformed(53, '4d'), true);
   assert.equal(shown(60, ascii('PXEClient:Arch:00007')), 'PXEClient:Arch:00007');
-  assert.deepEqual(shown(60, 'c3a9'), { bytes: 'c3:a9' });
+  assert.deepEqual(shown(60, 'c3a9'), { hex: 'c3:a9' });
 });
 
 test('integers of every width and sign', () => {
@@ -107,7 +107,7 @@ test('a flag, and text of every kind', () => {
   assert.equal(written(custom({ type: 'bytes16', array: true }), ['01:02', '']), '000201020000');
   assert.equal(read(custom({ type: 'bytes16' }), '00020102ff'), undefined);
   assert.equal(written(custom({ type: 'text-or-bytes' }), 'tab\t'), undefined);
-  assert.equal(written(custom({ type: 'text-or-bytes' }), { bytes: '01', text: 'a' }), undefined);
+  assert.equal(written(custom({ type: 'text-or-bytes' }), { hex: '01', text: 'a' }), undefined);
 });
 
 test('domain names, one and many', () => {
@@ -128,7 +128,7 @@ test('a record is a list where its parts have no names, and may be repeated', ()
   for (const value of [[1, '10.0.0.1'], [1, '10.0.0.1', 'a', 'b'], { 0: 1 }, [256, '10.0.0.1', 'a']]) assert.equal(written(one, value), undefined);
   assert.equal(read(one, '010a0000'), undefined);
   const many = custom({ type: 'record', record: ['u16', 'text8'], array: true });
-  assert.equal(written(many, [[1, 'a'], [2, '']]), '00010161' + '000200');
+  assert.equal(written(many, [[1, 'a'], [2, '']]), '00010161000200');
   assert.deepEqual(read(many, '00010161000200'), [[1, 'a'], [2, '']]);
   assert.equal(read(many, '000101610002'), undefined);
   assert.equal(written(many, [1, 'a']), undefined);
@@ -194,7 +194,7 @@ test('option 43: the sub-options of a vendor by the name of its space', () => {
   refused(43, { pxe: {} });
   refused(43, { pxe: { 'discovery-control': 256 } });
   refused(43, { other: { 1: '00' } });
-  assert.equal(wire(43, { pxe: { 'discovery-control': { bytes: '01:02' } } }), '06020102', 'bytes go past the type');
+  assert.equal(wire(43, { pxe: { 'discovery-control': { hex: '01:02' } } }), '06020102', 'bytes go past the type');
 });
 
 test('RFC 8572: URIs after their length in two bytes', () => {
@@ -230,6 +230,10 @@ test('RFC 9463: resolvers with addresses and parameters, or by name alone', () =
   wire(162, withParameters({}));
   refused(162, withParameters({ 4: '0a:00:00:01' }));
   refused(162, [{ priority: 1, name: 'dns.example.net', parameters: {} }]);
+  const [port, dohpath] = ['000300020355', `00070002${ascii('/q')}`];
+  const instanceOf = (parameters: string): string => `00250001 11${name}040a000001${parameters}`;
+  assert.deepEqual(shown(162, instanceOf(port + dohpath)), [{ ...full, parameters: { port: 853, dohpath: '/q' } }]);
+  assert.equal(malformed(162, instanceOf(dohpath + port)), true, 'RFC 9460 §2.2: strictly increasing numeric order');
   assert.equal(malformed(162, `001d000111${name}040a00000100040000`), true, 'an address hint');
 });
 
