@@ -1,10 +1,11 @@
 /** A real etcd on loopback for tests: random free ports, a temporary data folder, killed by its id. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdRequest, EtcdResult } from '../../cluster/core/ports.ts';
 import { type EtcdClient, openEtcd } from '../../cluster/io/etcd-client.ts';
 import { findProgram, ProgramMissing, requireProgram } from '../../deploy/lab/programs.ts';
@@ -69,6 +70,8 @@ export async function startEtcd(): Promise<EtcdProcess> {
     const exited = once(child, 'exit');
     child.kill(name);
     if (name === 'SIGKILL') await exited;
+    // Its threads stop one by one, each when it is scheduled next: until then one may still answer.
+    if (name === 'SIGSTOP') while (!threadsOf(child.pid!).every((state) => state === 'T')) await sleep(1);
   };
   return {
     endpoint: client,
@@ -82,6 +85,14 @@ export async function startEtcd(): Promise<EtcdProcess> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** The state letter of each thread, from proc(5). */
+function threadsOf(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const stat = readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2)[0]!;
+  });
 }
 
 type Ask = EtcdRequest extends infer R ? (R extends unknown ? Omit<R, 'id'> : never) : never;
