@@ -1,6 +1,7 @@
 /** Subnets and pools: where their addresses lie, and that none of them is given out twice. */
 import { formatIpv4, formatPrefix, formatRange, lastAddress, prefixContains } from '../codec/address.ts';
 import type { Ipv4Prefix, Ipv4Range } from '../codec/address.ts';
+import { POOLS_MAX, SUBNETS_MAX } from '../limits.ts';
 import { formatPath } from './error.ts';
 import type { PathPart, Report } from './error.ts';
 import * as kinds from './kinds.ts';
@@ -13,13 +14,17 @@ type Path = readonly PathPart[];
 
 export function checkNetworks(networks: readonly PlacedNetwork[], report: Report): void {
   checkNames(networks, report);
-  for (const { shared, subnets } of networks) {
-    for (const subnet of subnets) {
+  const subnets = networks.flatMap((network) => network.subnets);
+  const pools = subnets.reduce((sum, { value }) => sum + asList(value['pools']).length, 0);
+  if (subnets.length > SUBNETS_MAX) report(['subnets'], `expected at most ${SUBNETS_MAX} subnets, found ${subnets.length}`);
+  if (pools > POOLS_MAX) report(['subnets'], `expected at most ${POOLS_MAX} pools, found ${pools}`);
+  for (const { shared, subnets: members } of networks) {
+    for (const subnet of members) {
       if (shared) checkMember(subnet, report);
       checkSubnet(subnet, report);
     }
   }
-  checkOverlap(networks.flatMap(({ subnets }) => subnets), report);
+  checkOverlap(subnets, report);
 }
 
 function checkNames(networks: readonly PlacedNetwork[], report: Report): void {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatIpv4, formatRange } from '../../node/codec/address.ts';
+import { parseClusterConfig } from '../../node/config/load.ts';
 import { subtractRanges } from '../../node/config/ranges.ts';
 import type { PoolConfig } from '../../node/config/types.ts';
 import { assertOne, clusterConfig, clusterMistakes } from '../support/config-mistakes.ts';
@@ -160,4 +161,11 @@ test('what is excluded was in, and something is left', () => {
   assertOne(pools('10.0.0.1-10.0.0.9', 'exclude: [10.0.0.0-10.0.0.255]'), 'c.yaml:1:41: subnets[0].pools[0]: expected a pool with an address that is not excluded');
   assertOne(pools('', 'exclude: [11.0.0.1]'), 'c.yaml:1:54: subnets[0].exclude[0]: expected addresses inside 10.0.0.0/8, found "11.0.0.1"');
   assertOne(pools('', 'exclude: [10.0.0]'), 'c.yaml:1:54: subnets[0].exclude[0]: expected an IPv4 address such as 10.1.0.7, or a range');
+});
+
+test('more subnets and pools than the lease table can number are a mistake', () => {
+  const prefixes = Array.from({ length: 65_535 }, (_, n) => `10.${n >> 8}.${n & 255}.0/24`);
+  const pools = (prefix: string): string => prefix.replace('0/24', '1') + '-' + prefix.replace('0/24', '9');
+  const text = JSON.stringify({ subnets: prefixes.map((prefix) => ({ subnet: prefix, pools: [pools(prefix)] })) });
+  assert.throws(() => parseClusterConfig(text, 'many.yaml'), /expected at most 65534 subnets, found 65535[\s\S]*expected at most 65534 pools, found 65535/);
 });
