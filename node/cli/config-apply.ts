@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ConfigStore } from '../../cluster/io/config-store.ts';
+import { plainValue } from '../config/plain-text.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addClusterOptions, withCluster } from './cluster-store.ts';
 import { addPublishOptions, propose, publishAndWait, readNewest } from './config-publish.ts';
@@ -22,11 +23,11 @@ export function addApplyCommands(config: Command, output: CliOutput): void {
 async function apply(store: ConfigStore, file: string, options: PublishTarget, output: CliOutput): Promise<void> {
   const text = readText(file);
   const newest = await readNewest(store);
-  const proposal = await propose(store, newest, text, file, options);
   if (newest?.text === text) {
     await output.out(options.json === true ? `${JSON.stringify({ changes: [], revision: newest.record.revision }, null, 2)}\n` : `nothing to do: it is revision ${newest.record.revision}\n`);
     return;
   }
+  const proposal = await propose({ store, newest, next: { text, value: plainValue(text) }, name: file, mayStrand: true }, options);
   await publishAndWait(store, proposal, options, output, '');
 }
 
@@ -37,7 +38,7 @@ async function rollback(store: ConfigStore, revision: string | undefined, option
   const record = wanted === 0 ? undefined : await store.record(wanted);
   if (record === undefined) throw noRevision(wanted);
   const text = await store.text(record);
-  const proposal = await propose(store, newest, text, `revision ${record.revision}`, options);
+  const proposal = await propose({ store, newest, next: { text, value: plainValue(text) }, name: `revision ${record.revision}`, mayStrand: true }, options);
   await publishAndWait(store, proposal, options, output, `back to revision ${record.revision}`, (_, more) => store.publishAgain(record, more));
 }
 

@@ -7,9 +7,8 @@ import type { ConfigRevision } from '../../cluster/io/config-revisions.ts';
 import type { ConfigStore, Publication, PublishOptions, StoredConfig } from '../../cluster/io/config-store.ts';
 import { diffConfigs, formatChange } from '../config/diff.ts';
 import type { ConfigChange } from '../config/diff.ts';
-import { ConfigDocument } from '../config/document.ts';
 import { ConfigError, parseClusterConfig } from '../config/load.ts';
-import type { LoadedClusterConfig } from '../config/load.ts';
+import { plainValue } from '../config/plain-text.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { whoAmI } from './cluster-store.ts';
@@ -18,9 +17,18 @@ import { waitInForce } from './config-wait.ts';
 import type { Progress } from './config-wait.ts';
 import { NodeClient, targetUrl } from './node-client.ts';
 import type { CliOutput } from './output.ts';
-import { confirmStranded, formatStranded, strandedLeases } from './stranded.ts';
+import { confirmStranded, formatStranded, NOTHING_STRANDED, strandedLeases } from './stranded.ts';
 import type { Stranded } from './stranded.ts';
 import { printable } from './table.ts';
+
+/** Somebody else has written a revision meanwhile: nothing was changed. */
+export class Overtaken extends CliError {
+  constructor(newest: ConfigRevision | undefined) {
+    const what = newest === undefined ? 'etcd holds no configuration any more' : `${newest.by || 'somebody'} has written revision ${newest.revision} meanwhile (${newest.at})`;
+    super(ExitCode.no, `nothing was changed: ${what}. Look at it (lessor config diff) and apply yours again.`);
+    this.name = 'Overtaken';
+  }
+}
 
 const TIMEOUT_SECONDS = 60;
 /** Lines of a difference that are shown before it is applied; `config diff` shows all. */
@@ -46,38 +54,53 @@ export function addPublishOptions(command: Command): Command {
     .option('--json', 'what was done, as JSON');
 }
 
+/** A configuration, and the plain values that it says. */
+export interface ReadText {
+  readonly text: string;
+  readonly value: unknown;
+}
+
+export type NewestConfig = StoredConfig & ReadText;
+
 /** A text that may become the next revision. */
 export interface Proposal {
-  readonly newest: StoredConfig | undefined;
-  readonly config: LoadedClusterConfig;
+  readonly newest: NewestConfig | undefined;
+  readonly text: string;
   readonly changes: readonly ConfigChange[];
   readonly stranded: Stranded;
 }
 
 /** What the newest revision says, read. */
-export async function readNewest(store: ConfigStore): Promise<StoredConfig | undefined> {
+export async function readNewest(store: ConfigStore): Promise<NewestConfig | undefined> {
   const record = await store.newest();
-  return record === undefined ? undefined : { record, text: await store.text(record) };
+  if (record === undefined) return undefined;
+  const text = await store.text(record);
+  return { record, text, value: plainValue(text) };
 }
 
-/** The plain values of a text that was accepted before, or may be accepted. */
-export function plainValue(text: string): unknown {
-  return new ConfigDocument(text, '').value;
+export interface ProposeParts {
+  readonly store: ConfigStore;
+  readonly newest: NewestConfig | undefined;
+  readonly next: ReadText;
+  /** Stands for the new text in messages. */
+  readonly name: string;
+  /** False: it cannot give out fewer addresses than the newest revision does. */
+  readonly mayStrand: boolean;
 }
 
 /** Checks the text and what it would do. @throws ConfigError, CliError */
-export async function propose(store: ConfigStore, newest: StoredConfig | undefined, text: string, name: string, options: PublishTarget): Promise<Proposal> {
-  const config = parseClusterConfig(text, name);
+export async function propose({ mayStrand, name, newest, next, store }: ProposeParts, options: PublishTarget): Promise<Proposal> {
+  const config = parseClusterConfig(next.text, name);
   if (config.nodes.length === 0) throw new CliError(ExitCode.no, `${name}: expected the nodes of the cluster under nodes:, found none`);
-  const changes = diffConfigs(newest === undefined ? undefined : plainValue(newest.text), plainValue(text));
   await refuseRemovedMembers(store, config);
-  const before = newest === undefined ? undefined : readBefore(newest);
-  if (before === undefined) return { newest, config, changes, stranded: { total: 0, subnets: [] } };
+  const proposal = { newest, text: next.text, changes: diffConfigs(newest?.value, next.value), stranded: NOTHING_STRANDED };
+  const before = newest === undefined || !mayStrand ? undefined : readBefore(newest);
+  if (before === undefined) return proposal;
   try {
-    return { newest, config, changes, stranded: await strandedLeases(new NodeClient(targetUrl(options)), before, config) };
+    return { ...proposal, stranded: await strandedLeases(new NodeClient(targetUrl(options)), before, config) };
   } catch (error) {
     if (!(error instanceof CliError) || error.exitCode !== ExitCode.unreachable) throw error;
-    if (options.yes === true) return { newest, config, changes, stranded: { total: 0, subnets: [] } };
+    if (options.yes === true) return proposal;
     throw new CliError(ExitCode.unreachable, `the new configuration gives out fewer addresses, and no node says which are in use: ${error.message}\nSay --yes to go on without knowing.`, { cause: error });
   }
 }
@@ -117,17 +140,17 @@ export async function showProposal({ changes, newest, stranded }: Proposal, opti
 /** Writes the next revision and waits for it. @throws CliError */
 export async function publishAndWait(
   store: ConfigStore, proposal: Proposal, options: PublishTarget, output: CliOutput,
-  comment: string, write: (text: string, options: PublishOptions) => Promise<Publication> = (text, more) => store.publish(text, more),
+  comment: string, write: (text: string, options: PublishOptions) => Promise<Publication> = (next, more) => store.publish(next, more),
 ): Promise<void> {
   const timeoutMs = secondsOf(options.timeout) * 1000;
   await showProposal(proposal, options, output);
-  const { changes, config, newest, stranded } = proposal;
+  const { changes, newest, stranded, text } = proposal;
   const report = { changes, stranded };
   if (options.dryRun === true) return say(options, output, { ...report, revision: null }, 'nothing was changed (--dry-run)\n');
   confirmStranded(stranded, options.yes === true);
   const expected = newest?.record.revision ?? 0;
-  const published = await write(config.text, { expected, at: new Date().toISOString(), by: whoAmI(), comment: options.comment ?? comment });
-  if (published.outcome === 'overtaken') throw overtaken(published.newest);
+  const published = await write(text, { expected, at: new Date().toISOString(), by: whoAmI(), comment: options.comment ?? comment });
+  if (published.outcome === 'overtaken') throw new Overtaken(published.newest);
   const { revision } = published.record;
   await store.tidy();
   if (!options.wait) return say(options, output, { ...report, revision, inForce: false }, `revision ${revision} is written\n`);
@@ -148,11 +171,6 @@ function secondsOf(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 86_400)) throw new CliError(ExitCode.usage, `--timeout: expected seconds from 1 to 86400, found "${text}"`);
   return seconds;
-}
-
-function overtaken(newest: ConfigRevision | undefined): CliError {
-  const what = newest === undefined ? 'etcd holds no configuration any more' : `${newest.by || 'somebody'} has written revision ${newest.revision} meanwhile (${newest.at})`;
-  return new CliError(ExitCode.no, `nothing was changed: ${what}. Look at it (lessor config diff) and apply yours again.`);
 }
 
 function progressLine(progress: Progress, revision: number): string {

@@ -4,11 +4,11 @@ import type { ConfigRevision } from '../../cluster/io/config-revisions.ts';
 import type { ConfigStore } from '../../cluster/io/config-store.ts';
 import { diffConfigs, formatChange } from '../config/diff.ts';
 import { parseClusterConfig } from '../config/load.ts';
+import { plainValue } from '../config/plain-text.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addClusterOptions, withCluster } from './cluster-store.ts';
 import type { ClusterTarget } from './cluster-store.ts';
 import { noRevision, readText, revisionNumber } from './config-apply.ts';
-import { plainValue } from './config-publish.ts';
 import type { CliOutput } from './output.ts';
 import { printable, renderTable } from './table.ts';
 

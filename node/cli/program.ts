@@ -7,6 +7,7 @@ import { addConfigCommand } from './config.ts';
 import { addLeasesCommand } from './leases.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
+import { addReservationCommand } from './reservation.ts';
 import { addStatusCommand } from './status.ts';
 
 const EXIT_CODES = `
@@ -36,6 +37,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
     .addHelpText('after', EXIT_CODES);
   addNodeCommand(program);
   addConfigCommand(program, output);
+  addReservationCommand(program, output);
   addStatusCommand(program, output);
   addLeasesCommand(program, output);
   addVersion(program);

@@ -11,7 +11,7 @@ export interface Stranded {
   readonly subnets: readonly { readonly subnet: string; readonly count: number; readonly first: readonly string[] }[];
 }
 
-const NOTHING_STRANDED: Stranded = { total: 0, subnets: [] };
+export const NOTHING_STRANDED: Stranded = { total: 0, subnets: [] };
 
 /** A few addresses are asked for one by one. */
 const ASKED_SINGLY_MAX = 16;

@@ -3,6 +3,7 @@
  * their prefix, pools by their addresses, reservations by their client, classes by name. It compares the
  * plain values of the files, so that what a newer version may say is compared as well.
  */
+import { clientName } from './client-name.ts';
 import { formatPath } from './error.ts';
 
 export interface ConfigChange {
@@ -28,8 +29,6 @@ const NAMES: Readonly<Record<string, (entry: unknown) => string | undefined>> = 
 /** Lists in which what stands first goes first. */
 const ORDERED: ReadonlySet<string> = new Set(['classes']);
 
-const IDENTIFIERS = ['hardware', 'clientId', 'duid', 'circuitId', 'remoteId', 'relayId'] as const;
-
 export function diffConfigs(before: unknown, after: unknown): ConfigChange[] {
   const changes: ConfigChange[] = [];
   compare(before, after, [], changes);
@@ -41,7 +40,7 @@ function compare(before: unknown, after: unknown, path: readonly string[], chang
   if (same(before, after)) return undefined;
   const naming = NAMES[path.at(-1) ?? ''];
   if (naming !== undefined && isListOrNothing(before) && isListOrNothing(after)) {
-    const [from, to] = [named(before ?? [], naming), named(after ?? [], naming)];
+    const [from, to] = different(before ?? [], after ?? []).map((list) => named(list, naming));
     if (from !== undefined && to !== undefined) return compareLists(from, to, path, changes);
   }
   if (before === undefined) changes.push({ kind: 'added', path: pathText(path), after });
@@ -73,6 +72,16 @@ function compareEntries(before: unknown, after: unknown, path: readonly string[]
   compare(asMap(before), asMap(after), path, changes);
 }
 
+/** Without what both begin and end with: of a long list a few entries have changed, as a rule. */
+function different(before: readonly unknown[], after: readonly unknown[]): readonly [readonly unknown[], readonly unknown[]] {
+  const shorter = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < shorter && same(before[start], after[start])) start++;
+  let end = 0;
+  while (end < shorter - start && same(before.at(-1 - end), after.at(-1 - end))) end++;
+  return [before.slice(start, before.length - end), after.slice(start, after.length - end)];
+}
+
 /** Undefined where an entry has no name or two have the same one: then the lists are compared as they are. */
 function named(list: readonly unknown[], naming: (entry: unknown) => string | undefined): Map<string, unknown> | undefined {
   const found = new Map<string, unknown>();
@@ -90,15 +99,6 @@ function poolName(entry: unknown): string | undefined {
   return typeof ranges === 'string' ? ranges : Array.isArray(ranges) ? ranges.join(', ') : undefined;
 }
 
-/** The client of a reservation: all identifiers that are set. */
-export function clientName(entry: unknown): string | undefined {
-  const parts = IDENTIFIERS.flatMap((key) => {
-    const text = textOf(entry, key);
-    return text === undefined ? [] : [key === 'hardware' ? text.toLowerCase() : `${key} ${text}`];
-  });
-  return parts.length === 0 ? undefined : parts.join(', ');
-}
-
 function textOf(entry: unknown, key: string): string | undefined {
   const value = isPlain(entry) ? entry[key] : undefined;
   return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
@@ -113,7 +113,7 @@ function isListOrNothing(value: unknown): value is readonly unknown[] | undefine
 }
 
 /** Whatever the order of their keys. */
-function same(one: unknown, other: unknown): boolean {
+export function same(one: unknown, other: unknown): boolean {
   if (Array.isArray(one) && Array.isArray(other)) return one.length === other.length && one.every((entry, at) => same(entry, other[at]));
   if (!isPlain(one) || !isPlain(other)) return Object.is(one, other);
   const keys = Object.keys(one);
