@@ -1,6 +1,5 @@
 /**
- * Which revision of the cluster's configuration is in force here, and which are ready to be
- * (ARCHITECTURE.md, Configuration).
+ * Which revision of the cluster's configuration is in force here, and which are ready to be.
  *
  * etcd says which revision is the newest. Each node reads and checks it beside its work (the driver's
  * business), keeps it ready, and says so in `nodes/<id>`. When every member has said it, the leader

@@ -169,7 +169,7 @@ async function say(options: PublishTarget, output: CliOutput, json: object, text
 
 function secondsOf(text: string): number {
   const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= 86_400)) throw new CliError(ExitCode.usage, `--timeout: expected seconds from 1 to 86400, found "${text}"`);
+  if (!(seconds > 0 && seconds <= 86_400)) throw new CliError(ExitCode.usage, `--timeout: expected seconds, at most 86400, found "${text}"`);
   return seconds;
 }
 

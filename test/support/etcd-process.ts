@@ -105,10 +105,10 @@ export class EtcdAsker {
   #hints = 0;
   surplus = 0;
 
-  constructor(endpoints: readonly string[], watchPrefixes: readonly string[] = ['']) {
+  constructor(endpoints: readonly string[], watchPrefixes: readonly string[] = [''], prefix = '/lessor/test/') {
     this.client = openEtcd({
       endpoints,
-      prefix: '/lessor/test/',
+      prefix,
       watchPrefixes,
       handler: {
         onResult: (result) => {
