@@ -4,6 +4,8 @@
  * (an offer, a lease at once) is the message type's matter, see `Give`.
  */
 import { fingerprint } from '../lease/fingerprint.ts';
+import { reuseSeconds } from '../lease/reuse.ts';
+import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
 import { clientSlot, mayGive, mayGiveAbandoned } from './exchange.ts';
@@ -61,7 +63,15 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
     }] };
   }
   const abandoned = context.table.allocateAbandoned(pools, context.cluster);
-  return abandoned !== 0 ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
+  return abandoned !== 0 && isOver(context, x, abandoned) ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
+}
+
+/**
+ * A DHCPDECLINE can be overtaken in the network by the same client's next request, and then takes an address
+ * away that the client uses: it goes to nobody else before the lease would have ended.
+ */
+function isOver({ config, table }: ServerContext, x: Exchange, abandoned: number): boolean {
+  return reuseSeconds(table.read(abandoned)!, config.maxClockSkewMs) <= wallSeconds(x.now.wall);
 }
 
 /** The owner with the most free addresses that was not asked yet; one whose link is up goes first. */

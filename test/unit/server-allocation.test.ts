@@ -63,6 +63,8 @@ test('no other owner has one either: abandoned addresses, then nothing', () => {
   assert.deepEqual([server.drops(), nothing.events.map(({ id }) => id)], [{ 'pool-exhausted': 1 }, ['pool.exhausted']]);
 
   server.store(ip('10.0.0.100'), withState(server.table.read(ip('10.0.0.100'))!, BindingState.ABANDONED, 1));
+  assert.deepEqual(packetsOf(server.server.onAllocated(server.receive(packet).allocations[0]!.id, 0, server.now)), [], 'the lease that it was declined from is not over');
+  server.advance(3_700_000);
   const second = server.receive(packet).allocations[0]!;
   assert.equal(replyOf(server.server.onAllocated(second.id, 0, server.now)).yiaddr, ip('10.0.0.100'));
 });
