@@ -112,7 +112,7 @@ test('the configuration of the pair, changed while it serves', needs('etcd', 'pe
     const path = file(served, 'bad.yaml', original.replace('leaseTime: 60s', 'leaseTime: soon').replace('10.3.0.0/16', '10.2.0.0/16'));
     const { code, output } = await lessor(served, 'config', 'apply', path);
     assert.equal(code, 1, output);
-    assert.match(output, /bad\.yaml:1:\d+: leaseTime: expected/);
+    assert.match(output, /bad\.yaml:2:12: leaseTime: expected/);
     assert.match(output, /bad\.yaml:\d+:\d+: subnets\[2\]/);
     assert.deepEqual(await revisions(served), [revision, revision]);
   });
