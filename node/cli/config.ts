@@ -3,8 +3,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { isMap, isScalar, parseDocument } from 'yaml';
 import { checkTogether, loadClusterConfig, loadNodeConfig } from '../config/load.ts';
-import { poolSize } from '../allocation/pool-size.ts';
-import type { ClusterConfig, NodeConfig } from '../config/types.ts';
+import { nodeSchema } from '../config/node-schema.ts';
+import { clusterSchema } from '../config/schema.ts';
+import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../config/json-schema.ts';
+import { summarizeCluster } from '../config/summary.ts';
+import type { NodeConfig } from '../config/types.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addApplyCommands } from './config-apply.ts';
 import { addShowCommands } from './config-show.ts';
@@ -12,15 +15,25 @@ import type { CliOutput } from './output.ts';
 
 type Kind = 'node' | 'cluster';
 
+/** The keys at the top of each, but for those that both have. */
 const KEYS: Readonly<Record<Kind, readonly string[]>> = {
-  node: ['node', 'dataDir', 'dhcp', 'http', 'cluster', 'config'],
-  cluster: ['subnets', 'nodes', 'leaseTime', 'authoritative', 'options', 'identity', 'loadBalance'],
+  node: Object.keys(nodeSchema.shape).filter((key) => !(key in clusterSchema.shape)),
+  cluster: Object.keys(clusterSchema.shape).filter((key) => !(key in nodeSchema.shape)),
 };
+/** A key at the start of a line. */
+const BLOCK_KEY = /^["']?([A-Za-z]+)["']?[ \t]*:/gm;
 
 export function addConfigCommand(program: Command, output: CliOutput): void {
   const config = program.command('config').description('check configuration files; show and change the configuration of a cluster');
   addApplyCommands(config, output);
   addShowCommands(config, output);
+  config
+    .command('schema')
+    .description('print the JSON Schema of a configuration file, for editors')
+    .addOption(new Option('--kind <kind>', 'of which file').choices(['node', 'cluster']).default('cluster'))
+    .action(async ({ kind }: { kind: Kind }) => {
+      await output.out(formatJsonSchema(kind === 'node' ? nodeJsonSchema() : clusterJsonSchema()));
+    });
   config
     .command('check')
     .description('check a node.yaml (with the cluster.yaml that it names) or a cluster.yaml')
@@ -39,8 +52,7 @@ function kindOf(file: string): Kind {
   } catch (cause) {
     throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}`, { cause });
   }
-  const { contents } = parseDocument(text, { logLevel: 'silent' });
-  const names = isMap(contents) ? contents.items.map(({ key }) => (isScalar(key) ? String(key.value) : '')) : [];
+  const names = topKeys(text);
   const count = (kind: Kind): number => names.filter((name) => KEYS[kind].includes(name)).length;
   const [node, cluster] = [count('node'), count('cluster')];
   if (node === cluster) {
@@ -53,6 +65,14 @@ function kindOf(file: string): Kind {
   return node > cluster ? 'node' : 'cluster';
 }
 
+function topKeys(text: string): string[] {
+  const names = [...text.matchAll(BLOCK_KEY)].map(([, name]) => name!);
+  if (names.length > 0) return names;
+  // Not in block style.
+  const { contents } = parseDocument(text, { logLevel: 'silent' });
+  return isMap(contents) ? contents.items.map(({ key }) => (isScalar(key) ? String(key.value) : '')) : [];
+}
+
 function checkNodeFile(file: string): string {
   const node = loadNodeConfig(file);
   const path = node.clusterConfigPath;
@@ -62,11 +82,11 @@ function checkNodeFile(file: string): string {
   }
   const cluster = loadClusterConfig(path);
   checkTogether(node, cluster);
-  return `OK: ${describeNode(node)}\nOK: ${describeCluster(cluster)} (${path})\n`;
+  return `OK: ${describeNode(node)}\nOK: ${summarizeCluster(cluster)} (${path})\n`;
 }
 
 function checkClusterFile(file: string): string {
-  return `OK: ${describeCluster(loadClusterConfig(file))}\n`;
+  return `OK: ${summarizeCluster(loadClusterConfig(file))}\n`;
 }
 
 function describeNode({ node, interfaces, http, cluster }: NodeConfig): string {
@@ -76,16 +96,5 @@ function describeNode({ node, interfaces, http, cluster }: NodeConfig): string {
     `serves ${interfaces.join(', ')}`,
     `HTTP on ${http.host}:${http.port}`,
     cluster === undefined ? alone : `cluster ${cluster.name} with etcd at ${cluster.etcd.join(', ')}`,
-  ].join('; ');
-}
-
-function describeCluster({ nodes, pools, reservations: reserved, subnets }: ClusterConfig): string {
-  const addresses = pools.reduce((sum, pool) => sum + poolSize(pool), 0);
-  const reservations = reserved.length;
-  return [
-    nodes.length === 0 ? 'no nodes named (a single node)' : `nodes ${nodes.map(({ id, weight }) => `${id} (weight ${weight})`).join(', ')}`,
-    `subnets ${subnets.map(({ name }) => name).join(', ') || 'none'}`,
-    `${addresses} addresses in pools`,
-    `${reservations} ${reservations === 1 ? 'reservation' : 'reservations'}`,
   ].join('; ');
 }

@@ -62,6 +62,8 @@ class Cluster {
   readonly config: string;
   readonly #name: string;
   #timer: NodeJS.Timeout | undefined;
+  #step: Promise<void> = Promise.resolve();
+  #stopped = false;
   /** What a node says of a revision that it cannot take. */
   refusal: string | undefined;
   asleep = false;
@@ -95,7 +97,9 @@ cluster: { name: ${this.#name}, listen: 127.0.0.1:7067, etcd: [${etcd.endpoint}]
 
   async #stop(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopped = true;
+    // What it asks at this moment is answered yet.
+    await this.#step;
     await this.#asker.close();
   }
 
@@ -129,7 +133,9 @@ cluster: { name: ${this.#name}, listen: 127.0.0.1:7067, etcd: [${etcd.endpoint}]
     };
     await step();
     const again = (): void => {
-      this.#timer = setTimeout(() => void step().then(() => (this.#timer === undefined ? undefined : again())), 50);
+      this.#timer = setTimeout(() => {
+        this.#step = step().then(() => (this.#stopped ? undefined : again()));
+      }, 50);
     };
     again();
   }
