@@ -1,10 +1,11 @@
 /**
  * What relay agents say of a request (option 82, RFC 3046), and what a client says that stands in for one
- * (RFC 3011, RFC 6607): which link is meant, who the relay is, where the answer goes, what is returned.
+ * (RFC 3011, RFC 6607): which link is meant, in which network, where the answer goes, what is returned.
  *
  * A relay steers the server only where there is one: without 'giaddr' the message came from the client's own
  * link, and whoever put option 82 into it has no say over the link, the port or the server identifier. What
- * it tells of the client (circuit, remote end) counts all the same: switches add it without a 'giaddr'.
+ * it tells of the client (circuit, remote end) counts all the same for classes and reservations: switches add
+ * it without a 'giaddr'.
  */
 import { OptionCode } from '../codec/message.ts';
 import type { DhcpMessage } from '../codec/message.ts';
@@ -17,11 +18,8 @@ const SUBNET_SELECTION = 118;
 const VIRTUAL_SUBNET_SELECTION = 221;
 
 /** Sub-options of option 82. */
-const CIRCUIT_ID = 1; // RFC 3046 §3.1
-const REMOTE_ID = 2; // RFC 3046 §3.2
 const LINK_SELECTION = 5; // RFC 3527 §3
 const SERVER_IDENTIFIER_OVERRIDE = 11; // RFC 5107 §4
-const RELAY_ID = 12; // RFC 6925 §4
 const SOURCE_PORT = 19; // RFC 8357 §4.1
 const VIRTUAL_SUBNET = 151; // RFC 6607 §3.2
 const VIRTUAL_SUBNET_CONTROL = 152; // RFC 6607 §3.3
@@ -71,29 +69,13 @@ export function relayPort(message: DhcpMessage, sourcePort: number): number {
   return message.giaddr !== 0 && locate(message, SOURCE_PORT, found) ? sourcePort : DHCP_SERVER_PORT;
 }
 
-/** Opaque, and unique only within its relay (RFC 3046 §3.1). */
-export function circuitId(message: DhcpMessage): Buffer | undefined {
-  return relaySuboption(message, CIRCUIT_ID);
-}
-
-/** Opaque (RFC 3046 §3.2). */
-export function remoteId(message: DhcpMessage): Buffer | undefined {
-  return relaySuboption(message, REMOTE_ID);
-}
-
-/** At least one byte (RFC 6925 §4). */
-export function relayId(message: DhcpMessage): Buffer | undefined {
-  const id = relaySuboption(message, RELAY_ID);
-  return id === undefined || id.length === 0 ? undefined : id;
-}
-
 /**
  * Whether an address of a virtual network is asked for, or the message is about one: its addresses are not
  * the ones that are kept here, even if they look the same (RFC 6607 §4). What the relay says goes before
  * what the client says (§7.3).
  */
 export function namesVirtualSubnet(message: DhcpMessage): boolean {
-  const named = relaySuboption(message, VIRTUAL_SUBNET) ?? message.option(VIRTUAL_SUBNET_SELECTION);
+  const named = locate(message, VIRTUAL_SUBNET, view) ?? message.option(VIRTUAL_SUBNET_SELECTION);
   return named !== undefined && !named.equals(GLOBAL_NETWORK);
 }
 
@@ -118,10 +100,6 @@ export function echoedRelayInformation(message: DhcpMessage): Buffer | undefined
     information = rest.length === 0 ? undefined : rest;
   }
   return undefined;
-}
-
-function relaySuboption(message: DhcpMessage, code: number): Buffer | undefined {
-  return locate(message, code, view);
 }
 
 function relayAddress(message: DhcpMessage, code: number): number | 'bad-option' | undefined {

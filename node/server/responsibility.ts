@@ -2,6 +2,7 @@
  * Which node answers which client (ARCHITECTURE.md, Who owns what). Each function returns why this node stays
  * silent, or undefined: it answers.
  */
+import { OptionCode } from '../codec/message.ts';
 import { fingerprint } from '../lease/fingerprint.ts';
 import { FIRST_SEEN_ENTRIES, FIRST_SEEN_GAP_MS } from '../limits.ts';
 import type { DropReason } from '../telemetry/counters.ts';
@@ -79,7 +80,7 @@ export class Responsibility {
 }
 
 /** RFC 2131 §4.1: any of a server's addresses identifies it. */
-export function isOwnIdentifier(cluster: ClusterView, iface: InterfaceInfo, serverIdentifier: number): boolean {
+function isOwnIdentifier(cluster: ClusterView, iface: InterfaceInfo, serverIdentifier: number): boolean {
   const { addresses } = iface;
   for (let i = 0; i < addresses.length; i++) if (addresses[i]!.address === serverIdentifier) return true;
   return cluster.nodeOfServerId(serverIdentifier) === cluster.self;
@@ -98,7 +99,7 @@ export function isClusterIdentifier(cluster: ClusterView, x: Exchange, serverIde
  */
 export function overriddenIdentifier(x: Exchange): number {
   if (x.message.giaddr !== 0) return serverIdentifierOverride(x.message);
-  return x.relayAgentInformation === undefined || x.message.has(82) ? 0 : storedServerIdentifierOverride(x.relayAgentInformation);
+  return x.relayAgentInformation === undefined || x.message.has(OptionCode.RELAY_AGENT_INFORMATION) ? 0 : storedServerIdentifierOverride(x.relayAgentInformation);
 }
 
 /** Some clients send 'secs' in the wrong byte order: 256 seconds and no fraction of it is such a one. */
