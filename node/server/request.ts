@@ -82,17 +82,29 @@ function mayGrant(context: ServerContext, x: Exchange, state: ClientState, addre
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */
 function refuse(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
   if (state === 'SELECTING') return nak(context, x, state, address, 'address not available');
-  const known = context.table.findByClient(x.clientKey, x.network.index) !== 0 || x.reservation?.address !== undefined;
-  if (known || x.network.authoritative) return nak(context, x, state, address, 'address not leased to this client');
+  if (x.network.authoritative || isKnown(context, x)) return nak(context, x, state, address, 'address not leased to this client');
   // RFC 2131 §4.3.2: no record of this client, it MUST remain silent.
   return drop(context, 'unknown-client');
 }
 
 function onWrongNetwork(context: ServerContext, x: Exchange, state: ClientState, address: number): Decision {
-  // RFC 2131 §4.3.2 asks for a DHCPNAK in INIT-REBOOT; for REBINDING it leaves it to the server, which
-  // may not be the one whose lease this is.
-  if (state === 'REBINDING' && !x.network.authoritative) return drop(context, 'unknown-client');
-  return nak(context, x, state, address, 'wrong network');
+  const isSure = x.network.authoritative || state === 'SELECTING' || (state === 'INIT-REBOOT' && isOfAnotherLink(context, x, address));
+  return isSure ? nak(context, x, state, address, 'wrong network') : drop(context, 'unknown-client');
+}
+
+/**
+ * RFC 2131 §4.3.2 asks for a DHCPNAK where the server detects that a client in INIT-REBOOT is on the wrong net.
+ * An address of no subnet here may be right all the same, given out on this link by a server that this one does
+ * not know of, to a client that this one does not know either. REBINDING has no such sentence: the client uses
+ * the address, and it may be the other server that it looks for.
+ */
+function isOfAnotherLink(context: ServerContext, x: Exchange, address: number): boolean {
+  return context.table.networkOf(address) >= 0 || isKnown(context, x);
+}
+
+/** There is a record of the client in this network. */
+function isKnown(context: ServerContext, x: Exchange): boolean {
+  return x.reservation?.address !== undefined || context.table.findByClient(x.clientKey, x.network.index) !== 0;
 }
 
 function nak(context: ServerContext, x: Exchange, state: ClientState, address: number, reason: string): Decision {

@@ -12,6 +12,9 @@ import { IFACE, packetsOf, replyOf, subnetConfig, TestServer } from '../support/
 
 const SERVER = ip('10.0.0.2');
 const AUTHORITATIVE = { subnets: [subnetConfig({ authoritative: true })] };
+/** Of no subnet that is configured. */
+const UNKNOWN_NET = ip('192.0.2.1');
+const OFFICE = subnetConfig({ name: '10.9.0.0/24', network: ip('10.9.0.0'), pools: [{ first: ip('10.9.0.100'), last: ip('10.9.0.199') }] });
 
 function lease(server: TestServer, fields: ClientFields = {}): number {
   const offered = replyOf(server.receive(discover(fields))).yiaddr;
@@ -64,7 +67,7 @@ test('RFC 2131 §3.1: If the selected server is unable to satisfy the DHCPREQUES
   assertNak(server.receive(request({ requestedAddress: address, serverIdentifier: SERVER })));
   const offered = replyOf(server.receive(discover({ chaddr: chaddrOf(2) }))).yiaddr;
   assertNak(server.receive(request({ requestedAddress: offered, serverIdentifier: SERVER })));
-  assertNak(server.receive(request({ requestedAddress: ip('192.0.2.1'), serverIdentifier: SERVER })));
+  assertNak(server.receive(request({ requestedAddress: UNKNOWN_NET, serverIdentifier: SERVER })));
 });
 
 test('RFC 2131 §4.3.2, SELECTING: an offer that was forgotten at a restart is kept if the address is free', () => {
@@ -96,9 +99,29 @@ test("RFC 2131 §4.3.2, INIT-REBOOT: Server SHOULD send a DHCPNAK message to the
 });
 
 test('RFC 2131 §4.3.2, INIT-REBOOT: If the client is on the wrong net, then the server SHOULD send a DHCPNAK message', () => {
-  assertNak(new TestServer().receive(request({ requestedAddress: ip('192.0.2.1') })));
-  const relayed = new TestServer().receive(request({ requestedAddress: ip('192.0.2.1'), giaddr: ip('10.0.0.1') }));
-  assertNak(relayed);
+  const server = new TestServer({ subnets: [subnetConfig(), OFFICE] });
+  assertNak(server.receive(request({ requestedAddress: ip('10.9.0.100') })));
+  assertNak(server.receive(request({ requestedAddress: ip('10.0.0.150'), giaddr: ip('10.9.0.1') })));
+  assertNak(new TestServer(AUTHORITATIVE).receive(request({ requestedAddress: UNKNOWN_NET })));
+});
+
+test('RFC 2131 §4.3.2, INIT-REBOOT: peaceful coexistence of non-communicating DHCP servers on the same wire: of an address that another one may have given the server is not sure', () => {
+  const server = new TestServer();
+  assertSilent(server.receive(request({ requestedAddress: UNKNOWN_NET })));
+  assertSilent(server.receive(request({ requestedAddress: UNKNOWN_NET, giaddr: ip('10.0.0.1') })));
+  assert.deepEqual(server.drops(), { 'unknown-client': 2 });
+  // With a record of the client it is not the other server's client, or no longer.
+  lease(server);
+  assertNak(server.receive(request({ requestedAddress: UNKNOWN_NET, xid: 2 })));
+});
+
+test('RFC 2131 §4.3.2, INIT-REBOOT: a client that comes home to a network where its lease runs on gets it back after a DHCPNAK for the address it brings', () => {
+  const server = new TestServer({ subnets: [subnetConfig(), OFFICE] });
+  const home = lease(server);
+  const away = lease(server, { giaddr: ip('10.9.0.1'), xid: 2 });
+  assertNak(server.receive(request({ requestedAddress: away, xid: 3 })));
+  assert.equal(replyOf(server.receive(discover({ xid: 4 }))).yiaddr, home);
+  assertAck(server.receive(request({ requestedAddress: away, giaddr: ip('10.9.0.1'), xid: 5 })), away);
 });
 
 test('RFC 2131 §4.3.2, INIT-REBOOT: If the DHCP server has no record of this client, then it MUST remain silent', () => {
@@ -112,10 +135,10 @@ test('RFC 2131 §4.3.2, INIT-REBOOT: the only server of a network (authoritative
 });
 
 test('RFC 2131 §4.3.2: The server MUST broadcast the DHCPNAK message to 0xffffffff; through a relay it MUST set the broadcast bit', () => {
-  const server = new TestServer();
-  const [direct] = packetsOf(server.receive(request({ requestedAddress: ip('192.0.2.1') })));
+  const server = new TestServer(AUTHORITATIVE);
+  const [direct] = packetsOf(server.receive(request({ requestedAddress: UNKNOWN_NET })));
   assert.equal(direct!.address, 0xffff_ffff);
-  const relayed = server.receive(request({ requestedAddress: ip('192.0.2.1'), giaddr: ip('10.0.0.1') }));
+  const relayed = server.receive(request({ requestedAddress: UNKNOWN_NET, giaddr: ip('10.0.0.1') }));
   assert.deepEqual([packetsOf(relayed)[0]!.address, replyOf(relayed).broadcast], [ip('10.0.0.1'), true]);
 });
 
@@ -149,8 +172,7 @@ test("RFC 2131 §4.3.2, RENEWING: the DHCP server will trust the value in 'ciadd
 });
 
 test("RFC 2131 §4.3.2, RENEWING: a client behind a router sends without 'giaddr': its subnet is that of 'ciaddr'", () => {
-  const remote = subnetConfig({ name: '10.9.0.0/24', network: ip('10.9.0.0'), pools: [{ first: ip('10.9.0.100'), last: ip('10.9.0.199') }], leaseSeconds: 600 });
-  const server = new TestServer({ subnets: [subnetConfig(), remote] });
+  const server = new TestServer({ subnets: [subnetConfig(), { ...OFFICE, leaseSeconds: 600 }] });
   const address = lease(server, { giaddr: ip('10.9.0.1') });
   const decision = server.receive(request({ ciaddr: address, xid: 2 }), unicast(address));
   assertAck(decision, address);
@@ -207,14 +229,13 @@ test("RFC 2131 §4.3.2, REBINDING: The DHCP server SHOULD check 'ciaddr' for cor
 });
 
 test('RFC 2131 §4.3.2, REBINDING: on the wrong net: a DHCPNAK from the only server, else silence', () => {
-  const packet = request({ ciaddr: ip('192.0.2.1') });
+  const packet = request({ ciaddr: UNKNOWN_NET });
   assertSilent(new TestServer().receive(packet));
   assertNak(new TestServer(AUTHORITATIVE).receive(packet));
 });
 
 test('RFC 2131 §4.3.2: where an interface has several subnets, the address asked for says which is meant', () => {
-  const second = subnetConfig({ name: '10.9.0.0/24', network: ip('10.9.0.0'), pools: [{ first: ip('10.9.0.100'), last: ip('10.9.0.199') }] });
-  const server = new TestServer({ subnets: [subnetConfig(), second] });
+  const server = new TestServer({ subnets: [subnetConfig(), OFFICE] });
   const iface = { ...IFACE, addresses: [...IFACE.addresses, { address: ip('10.9.0.2'), prefixLength: 24 }] };
   const address = lease(server, { giaddr: ip('10.9.0.1') });
   assertAck(server.receive(request({ requestedAddress: address, xid: 2 }), { iface }), address);
