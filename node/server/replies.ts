@@ -228,7 +228,7 @@ function makeList(terms: Terms, identifier: number, leaseSeconds: number | undef
  * that are always sent; all of them where it sent no list. The subnet mask and the routers come first.
  */
 function parameters({ options }: Terms, requested: Buffer | undefined): OptionValue[] {
-  const configured = new Map(options.filter(({ send }) => send !== 'never').map((option) => [option.code, option]));
+  const configured = new Map(options.map((option) => [option.code, option]));
   for (const code of OWN_OPTIONS) configured.delete(code);
 
   const all = [...configured.keys()].sort((a, b) => a - b);

@@ -19,7 +19,7 @@ export interface Terms {
   readonly scope: Scope;
   readonly lease: LeaseTimes;
   readonly boot: BootFields | undefined;
-  /** With the subnet mask; each code once. */
+  /** With the subnet mask, without what is never sent; each code once. */
   readonly options: readonly ConfiguredOption[];
 }
 
@@ -77,7 +77,8 @@ export class TermsBook {
     asOption(TFTP_SERVER_NAME, boot.serverHostname);
     asOption(BOOT_FILE_NAME, boot.bootFileName);
     const boots = boot.nextServer !== 0 || boot.serverHostname.length > 0 || boot.bootFileName.length > 0;
-    return { id: ++this.#lastId, scope, lease, boot: boots ? boot : undefined, options: [...options.values()] };
+    const sent = [...options.values()].filter(({ send }) => send !== 'never');
+    return { id: ++this.#lastId, scope, lease, boot: boots ? boot : undefined, options: sent };
   }
 }
 

@@ -45,6 +45,19 @@ test('RFC 8925 §3.3: IPv6-mostly pools MAY be individual ones: the pool that th
   assert.deepEqual([second.yiaddr, second.optionU32(108)], [0, 1800]);
 });
 
+test('RFC 8925 §3.3: a pool, or the clients of a class, may be taken out of an IPv6-mostly network: they get an address', () => {
+  const never: ConfiguredOption = { code: 108, value: Buffer.alloc(0), send: 'never' };
+  const always = { kind: 'test', subject: { from: 'hardware' }, test: { kind: 'exists' } } as const;
+  const pools = [{ first: ip('10.0.0.100'), last: ip('10.0.0.110'), scope: { options: [never] } }];
+  for (const server of [
+    mostly({ pools }),
+    new TestServer({ subnets: [subnetConfig({ options: [WAIT] })], classes: [{ name: 'IPv4 for all', condition: always, overlay: { options: [never] } }] }),
+  ]) {
+    const offer = replyOf(server.receive(discover(ASKS)));
+    assert.deepEqual([offer.type, offer.yiaddr >>> 8, offer.has(108)], [2, ip('10.0.0.0') >>> 8, false]);
+  }
+});
+
 test('RFC 8925 §3.3: with Rapid Commit and the option the server SHOULD NOT honor the Rapid Commit option', () => {
   const server = mostly({ scope: { options: [WAIT], rapidCommit: true } });
   const decision = server.receive(discover({ ...ASKS, options: { 80: Buffer.alloc(0) } }));
@@ -70,7 +83,7 @@ test('RFC 8925 §3.3.1: without an address and with option 108 the client is ans
 test('RFC 2563 §2: a client without an address that sends the Auto-Configure option is told whether to give itself one, if that is configured', () => {
   const full = { pools: [{ first: ip('10.0.0.100'), last: ip('10.0.0.100') }] };
   const answer: ConfiguredOption = { code: 116, value: Buffer.of(1), send: 'requested' };
-  for (const [options, answered] of [[[answer], true], [[], false]] as const) {
+  for (const [options, answered] of [[[answer], true], [[], false], [[{ ...answer, send: 'never' }], false]] as const) {
     const server = new TestServer({ subnets: [subnetConfig({ ...full, options })] });
     server.receive(request({ chaddr: Buffer.from('020000000001', 'hex'), requestedAddress: ip('10.0.0.100'), serverIdentifier: ip('10.0.0.2') }));
     const packets = packetsOf(server.receive(discover({ options: { 116: Buffer.of(1) } })));
