@@ -127,7 +127,7 @@ class NodeProcess {
     this.#engine = new Engine({
       options: this.#clusterOptions(config), config, configRevision: revision, store: this.#store, table: this.#table,
       counters: this.#counters, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
-      logLeases: this.#config.logLeases || config.logLeases, now: readClock(),
+      logLeases: this.#config.logLeases, now: readClock(),
     });
     if (cluster !== undefined) {
       this.#links = await openLinks({

@@ -50,6 +50,7 @@ export interface EngineParts {
   readonly table: LeaseTable;
   readonly counters: Counters;
   readonly random: () => number;
+  /** Also where the configuration does not ask for it. */
   readonly logLeases: boolean;
   readonly now: Now;
 }

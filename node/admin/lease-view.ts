@@ -10,11 +10,11 @@ import { INFINITE_SECONDS } from '../time.ts';
 export interface LeaseView {
   readonly address: string;
   readonly state: BindingStateName;
-  /** Hex: option 61 as sent, else hardware type and address. */
+  /** Hex: option 61 as sent, else hardware type and address; "" for an address that was found in use by a host without a lease. */
   readonly client: string;
   /** Whether `client` is an option 61. */
   readonly clientIdentifier: boolean;
-  /** "52:54:00:12:34:56"; another type than Ethernet goes before a slash. */
+  /** "52:54:00:12:34:56"; another type than Ethernet goes before a slash. Of that host where it is known, else "". */
   readonly hardware: string;
   readonly hostname?: string;
   /** ISO 8601 UTC, or "never". */

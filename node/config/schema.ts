@@ -33,7 +33,8 @@ const leaseTime = plainOrMap(fixedLease, {
 }, ({ default: defaultSeconds, min = defaultSeconds, max = defaultSeconds }): LeaseRange => ({ defaultSeconds, minSeconds: min, maxSeconds: max }));
 
 const conflictMethod = kinds.oneOf('none', 'icmp', 'arp');
-const probeTimeout = timeKinds.durationMs({ min: '10ms', max: '5s' });
+/** Whoever waits longer has no time left to answer: see `REPLY_AGE_MS_MAX`. */
+const probeTimeout = timeKinds.durationMs({ min: '10ms', max: '4s' });
 const probeCache = timeKinds.durationSeconds({ min: '0s', max: '1d' });
 const PROBE_TIMEOUT = '500ms';
 const PROBE_CACHE = '5m';
@@ -246,7 +247,7 @@ export const clusterSchema = map({
   identity: defaulted(identity, 'client-id', identityHelp),
   subnetSelection: defaulted(kinds.bool, false, 'Whether a client may say by option 118 (RFC 3011) which link its address is to be from.'),
   limits: group({
-    packetsPerClient: limit('Requests of one client (by hardware address); what is over is dropped.'),
+    packetsPerClient: limit('Requests of one client, counted for each relay that it is behind; what is over is dropped.'),
     packetsPerRelay: limit('Requests that come from one relay; what is over is dropped.'),
     declinesPerClient: limit('DHCPDECLINEs of one client: each takes an address out of service. What is over is dropped.'),
     leasesPerCircuit: defaulted(kinds.integer(0, 1_000_000), 0, 'Leases that the clients behind one port of one relay (circuit-id) may hold at a time. 0: no limit.'),

@@ -68,6 +68,7 @@ export interface BindingFields {
   readonly reserved: boolean;
   readonly htype: number;
   readonly chaddr: Uint8Array;
+  /** Empty where the binding is no client's: an address that somebody was found to use without a lease. */
   readonly clientKey: Uint8Array;
   readonly stateSince: number;
   readonly lastTransaction: number;

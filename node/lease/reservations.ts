@@ -139,7 +139,8 @@ class ReservedClients {
   }
 }
 
-function hasEnded({ endsAt }: Reservation, second: number): boolean {
+/** `second`: UTC. */
+export function hasEnded({ endsAt }: Reservation, second: number): boolean {
   return endsAt !== INFINITE_SECONDS && endsAt <= second;
 }
 

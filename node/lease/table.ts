@@ -19,6 +19,7 @@ import { HELD } from './pages.ts';
 import type { Page } from './pages.ts';
 import type { SlotChoice } from './pool-lists.ts';
 import { BindingState, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordState, recordStateSince } from './record.ts';
+import { hasEnded } from './reservations.ts';
 import type { ReservationSubject } from './reservations.ts';
 import { reuseSeconds } from './reuse.ts';
 import { StoreError } from './store-error.ts';
@@ -230,8 +231,10 @@ export class LeaseTable {
     return this.#plan.reservations.at(address);
   }
 
-  isReserved(address: number): boolean {
-    return this.#plan.isReserved(address);
+  /** Whether the address is somebody's by a reservation that has not ended, noticed or not. */
+  isReserved(address: number, now: Now): boolean {
+    const reservation = this.reservationAt(address);
+    return reservation !== undefined && !hasEnded(reservation, wallSeconds(now.wall));
   }
 
   /**
@@ -241,7 +244,7 @@ export class LeaseTable {
    */
   mayGive(address: number, clientKey: Uint8Array, networkIndex: number, now: Now, reservedForClient: boolean): boolean {
     if (networkIndex < 0 || this.networkOf(address) !== networkIndex) return false;
-    if (!reservedForClient && (this.isReserved(address) || this.poolOf(address) < 0)) return false;
+    if (!reservedForClient && (this.isReserved(address, now) || this.poolOf(address) < 0)) return false;
     const page = this.#states.peek(address);
     if (page === undefined) return true;
     const s = address & 255;

@@ -3,7 +3,7 @@
  * and waits for the commit as a DHCPACK does.
  */
 import { choose } from './choice.ts';
-import { drop, isCircuitFull, isReservedFor, termsOf } from './exchange.ts';
+import { drop, isCircuitFull } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { grantChosen } from './grant.ts';
 import type { Decision } from './ports.ts';
@@ -13,9 +13,6 @@ export function onBootp(context: ServerContext, x: Exchange): Decision {
   return silence === undefined ? choose(context, x, giveForEver) : drop(context, silence);
 }
 
-/** RFC 1534 §2: a server MAY allocate addresses to BOOTP clients; those reserved for them are theirs anyway. */
 export function giveForEver(context: ServerContext, x: Exchange, address: number): Decision {
-  const { scope } = termsOf(context, x, address);
-  if (isCircuitFull(context, x, address)) return drop(context, 'circuit-full');
-  return scope.bootp || isReservedFor(x, address) ? grantChosen(context, x, address) : drop(context, 'bootp-refused');
+  return isCircuitFull(context, x, address) ? drop(context, 'circuit-full') : grantChosen(context, x, address);
 }

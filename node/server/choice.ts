@@ -8,9 +8,9 @@ import { reuseSeconds } from '../lease/reuse.ts';
 import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
-import { clientSlot, mayGive, mayGiveAbandoned } from './exchange.ts';
+import { clientSlot, mayGive, mayGiveAbandoned, poolsOf } from './exchange.ts';
 import type { Exchange, Give, ServerContext } from './exchange.ts';
-import { exhausted, poolsOf } from './exhausted.ts';
+import { exhausted } from './exhausted.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
 

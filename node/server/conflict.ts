@@ -4,7 +4,7 @@
  * of use, as a DHCPDECLINE does, and the client's packet is handled anew with the next turn, once that is
  * stored; silence lets it go on.
  */
-import { formatHardware } from '../codec/address.ts';
+import { formatHardware, HTYPE_ETHERNET } from '../codec/address.ts';
 import { BindingState, encodeRecord, recordState } from '../lease/record.ts';
 import { wallSeconds } from '../time.ts';
 import { exchangeEvent } from './describe.ts';
@@ -28,7 +28,11 @@ export function unlessInUse(context: ServerContext, x: Exchange, address: number
   if (!needsProbe(context, x, address)) return give(context, x, address);
   if (!context.offers.hold(address, x.clientKey, x.now, message.xid)) return exhausted(context, x);
   const id = context.probes.add({ packet, address, networkIndex: network.index, clientKey: x.clientKey, foundInUse: x.foundInUse }, x.now);
-  if (typeof id === 'string') return drop(context, id);
+  if (typeof id === 'string') {
+    // Held and not found free: the client's next packet would be offered it unasked.
+    context.offers.release(address);
+    return drop(context, id);
+  }
   const chaddr = Buffer.from(message.chaddr());
   return { ...NOTHING, probes: [{ id, address, iface: packet.iface, method, timeoutMs, targetLocal: message.giaddr === 0, chaddr }] };
 }
@@ -41,15 +45,15 @@ function needsProbe(context: ServerContext, x: Exchange, address: number): boole
   return record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey);
 }
 
-/** Somebody answered. The binding names no client; the hold ends with the change. */
+/** Somebody answered. The binding is no client's, and has the hardware address of who answered where it is known. */
 export function abandonInUse(context: ServerContext, x: Exchange, address: number, answeredBy: Buffer | undefined): Decision {
   const second = wallSeconds(x.now.wall);
+  const host = { htype: HTYPE_ETHERNET, chaddr: answeredBy ?? EMPTY };
   const record = encodeRecord({
-    state: BindingState.ABANDONED, hasClientIdentifier: x.byClientIdentifier, reserved: false, htype: x.message.htype, chaddr: x.message.chaddr(),
-    clientKey: x.clientKey, stateSince: second, lastTransaction: second, expires: second, leaseSeconds: 0, xid: x.message.xid,
-    relayAgentInformation: EMPTY, hostname: EMPTY,
+    state: BindingState.ABANDONED, hasClientIdentifier: false, reserved: false, ...host, clientKey: EMPTY,
+    stateSince: second, lastTransaction: second, expires: second, leaseSeconds: 0, xid: 0, relayAgentInformation: EMPTY, hostname: EMPTY,
   });
   const made = change(context, address, record);
-  const usedBy = answeredBy === undefined ? {} : { usedBy: formatHardware({ htype: 1, chaddr: answeredBy }) };
+  const usedBy = answeredBy === undefined ? {} : { usedBy: formatHardware(host) };
   return { ...NOTHING, ...made, events: [exchangeEvent('address.in-use', x, address, usedBy)] };
 }

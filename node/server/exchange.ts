@@ -24,6 +24,9 @@ import type { Terms, TermsBook } from './terms.ts';
 import type { Throttle } from './throttle.ts';
 import type { Transactions } from './transactions.ts';
 
+/** What stands for option 53 in a message without one (RFC 1534 §2). */
+export const BOOTP = 0;
+
 /** What follows from the configuration, and is made anew with another one. */
 export interface Configured {
   readonly config: ClusterConfig;
@@ -31,6 +34,8 @@ export interface Configured {
   readonly terms: TermsBook;
   readonly poolChoice: PoolChoice;
   readonly replies: Replies;
+  /** Grants, renewals and ends of leases are events too. */
+  readonly logLeases: boolean;
 }
 
 export interface ServerContext extends Configured {
@@ -38,8 +43,6 @@ export interface ServerContext extends Configured {
   readonly offers: OfferBook;
   readonly cluster: ClusterView;
   readonly counters: Counters;
-  /** Grants, renewals and ends of leases are events too. */
-  readonly logLeases: boolean;
   readonly responsibility: Responsibility;
   readonly transactions: Transactions;
   readonly allocations: Allocations;
@@ -100,14 +103,25 @@ export function mayGiveAbandoned(context: ServerContext, x: Exchange, address: n
   const { table, offers } = context;
   const record = table.read(address);
   if (record === undefined || recordState(record) !== BindingState.ABANDONED || !offers.isHeldBy(address, x.clientKey)) return false;
-  return isReservedFor(x, address) || (!table.isReserved(address) && mayUse(context, x, address));
+  return isReservedFor(x, address) || (!table.isReserved(address, x.now) && mayUse(context, x, address));
 }
 
 /** A reservation stands above what classes are let into. */
 function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
   if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;
   const pool = table.poolOf(address);
-  return pool < 0 || mayPass(x.classes, config.pools[pool]!.guard);
+  if (pool < 0) return true;
+  const { guard, scope } = config.pools[pool]!;
+  return mayPass(x.classes, guard) && (x.message.type !== BOOTP || scope.bootp);
+}
+
+/**
+ * The pools that the client may be given an address from, by index, the preferred ones first. RFC 1534 §2: a
+ * server MAY allocate addresses to BOOTP clients; it does where the pool says so.
+ */
+export function poolsOf({ config, poolChoice }: ServerContext, x: Exchange): readonly number[] {
+  const pools = poolChoice.of(x.subnet, x.classes);
+  return x.message.type === BOOTP ? pools.filter((index) => config.pools[index]!.scope.bootp) : pools;
 }
 
 /**

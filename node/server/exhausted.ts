@@ -1,16 +1,11 @@
 /** No address is left for a client, anywhere. */
 import { MessageType } from '../codec/message.ts';
 import { exhaustedEvent } from './describe.ts';
-import { drop, dropWith, termsOf } from './exchange.ts';
+import { drop, dropWith, poolsOf, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
 import { AUTO_CONFIGURE } from './replies.ts';
-
-/** The pools that the client may be given an address from, by index, the preferred ones first. */
-export function poolsOf(context: ServerContext, x: Exchange): readonly number[] {
-  return context.poolChoice.of(x.subnet, x.classes);
-}
 
 export function exhausted(context: ServerContext, x: Exchange): Decision {
   const terms = termsOf(context, x, 0);
@@ -19,7 +14,8 @@ export function exhausted(context: ServerContext, x: Exchange): Decision {
     return { ...NOTHING, sendNow: [context.replies.offerNothing(x, terms, undefined)] };
   }
   // Where no pool lets the client in, none is too small.
-  if (poolsOf(context, x).length === 0) return drop(context, 'not-permitted');
+  if (context.poolChoice.of(x.subnet, x.classes).length === 0) return drop(context, 'not-permitted');
+  if (poolsOf(context, x).length === 0) return drop(context, 'bootp-refused');
   if (!context.allocations.reportExhausted(x.network.index, x.now)) return drop(context, 'pool-exhausted');
   return dropWith(context, 'pool-exhausted', exhaustedEvent(x));
 }

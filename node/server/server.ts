@@ -26,7 +26,7 @@ import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
 import { abandonInUse } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
-import { drop, isClients, mayGive, PoolChoice, termsOf } from './exchange.ts';
+import { BOOTP, drop, isClients, mayGive, PoolChoice, termsOf } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
@@ -45,8 +45,6 @@ import { Transactions } from './transactions.ts';
 
 const CLIENT_IDENTIFIER = 61;
 const RELAY_AGENT_INFORMATION = 82;
-/** No option 53 (RFC 1534 §3). */
-const BOOTP = 0;
 /** What an interface with an ordinary MTU can bring. */
 const PACKET_BYTES_MIN_LIMIT = 1500;
 
@@ -71,7 +69,7 @@ export interface DhcpServerParts {
   readonly table: LeaseTable;
   readonly cluster: ClusterView;
   readonly counters: Counters;
-  /** Grants, renewals and ends of leases become events as well. */
+  /** Grants, renewals and ends of leases become events as well, whatever the configuration says of it. */
   readonly logLeases: boolean;
   /** Any number that clients cannot know. */
   readonly hashSeed: number;
@@ -79,14 +77,16 @@ export interface DhcpServerParts {
 
 export class DhcpServer {
   #context: ServerContext;
+  readonly #alwaysLogLeases: boolean;
   readonly #message = new DhcpMessage();
   /** Packets to be handled anew in the next turns; not more than `probes` holds. */
   readonly #probeAgain: ProbedAgain[] = [];
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
+    this.#alwaysLogLeases = logLeases;
     this.#context = {
-      ...configured(config, counters), table, cluster, counters, logLeases,
+      ...configured(config, counters, logLeases), table, cluster, counters,
       offers: table.offers,
       responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
       transactions: new Transactions(),
@@ -99,7 +99,7 @@ export class DhcpServer {
 
   /** Goes on with another configuration, which the table must have been given already. */
   configure(config: ClusterConfig): void {
-    this.#context = { ...this.#context, ...configured(config, this.#context.counters) };
+    this.#context = { ...this.#context, ...configured(config, this.#context.counters, this.#alwaysLogLeases) };
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
     this.#context.flood.configure(config.limits);
   }
@@ -194,6 +194,8 @@ export class DhcpServer {
         return active && own && recordXid(current) !== recordXid(record);
       case BindingState.ABANDONED: {
         if (active) return own;
+        // Found in use by the node that asks: no client's word is taken for it.
+        if (clientKey.length === 0) return true;
         const offer = offers.holder(address);
         if (offer !== undefined) return offers.isHeldBy(address, clientKey);
         return current === undefined || recordState(current) !== BindingState.ABANDONED;
@@ -209,7 +211,10 @@ export class DhcpServer {
     context.table.advance(now, LEASES_ENDED_PER_TICK_MAX);
     context.transactions.expire(now);
     context.counters.drops['allocation-timeout'] += context.allocations.expire(now);
-    context.counters.drops['probe-timeout'] += context.probes.expire(now).length;
+    for (const { address, clientKey } of context.probes.expire(now)) {
+      context.counters.drop('probe-timeout');
+      if (context.offers.isHeldBy(address, clientKey)) context.offers.release(address);
+    }
     if (!context.cluster.serving()) {
       context.counters.drops['not-serving'] += this.#probeAgain.length;
       this.#probeAgain.length = 0;
@@ -280,9 +285,9 @@ function giveFor({ message }: Exchange): Give {
   return message.type === BOOTP ? giveForEver : offerOrGrant;
 }
 
-function configured(config: ClusterConfig, counters: Counters): Configured {
+function configured(config: ClusterConfig, counters: Counters, alwaysLogLeases: boolean): Configured {
   return {
-    config, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config),
+    config, logLeases: alwaysLogLeases || config.logLeases, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config),
     replies: new Replies(counters, config.subnetSelection),
   };
 }

@@ -35,7 +35,7 @@ export const EVENTS = {
   },
   'pool.exhausted': {
     level: 'warn', message: 'no free address left for a client',
-    action: 'Enlarge the pool or shorten the lease time. Reported once a minute for a subnet at most.',
+    action: 'Enlarge the pool or shorten the lease time. Reported once a minute for a network at most.',
   },
   'client.identifier-conflict': {
     level: 'warn', message: 'one client identifier is used by two hardware addresses',

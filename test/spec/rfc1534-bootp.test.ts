@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { recordExpires } from '../../node/lease/record.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
-import { addressOption, bootRequest, CLIENT_CHADDR, discover, ip, parseReply, request } from '../support/client-packets.ts';
+import { addressOption, bootRequest, chaddrOf, CLIENT_CHADDR, discover, ip, parseReply, request } from '../support/client-packets.ts';
 import { packetsOf, replyOf, subnetConfig, TestServer } from '../support/dhcp-server.ts';
 
 const bootp = (): TestServer => new TestServer({ subnets: [subnetConfig({ scope: { bootp: true } })] });
@@ -24,6 +24,44 @@ test('RFC 1534 §2: A server not configured to support BOOTP clients silently di
 test('RFC 1534 §2: Static addresses have been previously assigned by a system administrator: they need no switch', () => {
   const server = new TestServer({ subnets: [subnetConfig({ reservations: [{ hardware: { htype: 1, chaddr: CLIENT_CHADDR }, address: ip('10.0.0.7') }] })] });
   assert.equal(replyOf(server.receive(bootRequest())).yiaddr, ip('10.0.0.7'));
+});
+
+test('RFC 1534 §2: a server MAY allocate addresses to BOOTP clients: from those pools that say so, wherever they lie', () => {
+  const pools = [
+    { first: ip('10.0.0.10'), last: ip('10.0.0.19') }, { first: ip('10.0.0.20'), last: ip('10.0.0.20'), scope: { bootp: true } },
+  ];
+  const server = new TestServer({ subnets: [subnetConfig({ pools })] });
+  // A lease that it had as a DHCP client, and what it asks for, are of the other pool.
+  server.receive(request({ requestedAddress: ip('10.0.0.11'), serverIdentifier: ip('10.0.0.2') }));
+  assert.equal(replyOf(server.receive(bootRequest({ xid: 2, requestedAddress: ip('10.0.0.12') }))).yiaddr, ip('10.0.0.20'));
+  assert.deepEqual(packetsOf(server.receive(bootRequest({ chaddr: chaddrOf(1) }))), []);
+  assert.deepEqual(server.drops(), { 'pool-exhausted': 1 }, 'its pool is full');
+  assert.equal(replyOf(server.receive(discover({ chaddr: chaddrOf(1) }))).yiaddr, ip('10.0.0.10'));
+});
+
+test('a BOOTP client that is refused has no address held for it, and nobody is asked whether one is in use', () => {
+  const conflictCheck = { method: 'icmp', timeoutMs: 500, cacheSeconds: 0 } as const;
+  const server = new TestServer({ subnets: [subnetConfig({ scope: { conflictCheck } })] });
+  const decision = server.receive(bootRequest());
+  assert.deepEqual([decision.probes, decision.allocations, server.table.offers.size, server.drops()], [[], [], 0, { 'bootp-refused': 1 }]);
+  const shut = new TestServer({ classes: [{ name: 'nobody', condition: { kind: 'any', of: [] } }], subnets: [subnetConfig({ guard: { allow: [0], deny: [] }, scope: { bootp: true } })] });
+  assert.deepEqual([packetsOf(shut.receive(bootRequest())), shut.drops()], [[], { 'not-permitted': 1 }]);
+});
+
+test('RFC 1542 §5.4: a BOOTREPLY goes to the relay agent at the server port, with the state of the BROADCAST flag preserved', () => {
+  const server = bootp();
+  for (const broadcast of [false, true]) {
+    const decision = server.receive(bootRequest({ giaddr: ip('10.0.0.1'), broadcast }));
+    const { address, port } = packetsOf(decision)[0]!;
+    assert.deepEqual([address, port, replyOf(decision).broadcast], [ip('10.0.0.1'), 67, broadcast]);
+  }
+  const [direct] = packetsOf(server.receive(bootRequest({ broadcast: true, xid: 2 })));
+  assert.deepEqual([direct!.address, direct!.port], [0xffff_ffff, 68]);
+});
+
+test("RFC 1542 §5.3: the contents of 'ciaddr' in a BOOTREPLY message SHOULD exactly match those in the BOOTREQUEST message", () => {
+  const decision = bootp().receive(bootRequest({ ciaddr: ip('10.0.0.55') }));
+  assert.deepEqual([replyOf(decision).ciaddr, packetsOf(decision)[0]!.address], [ip('10.0.0.55'), ip('10.0.0.55')]);
 });
 
 test('RFC 1534 §2: the DHCP server must assign an infinite lease duration for automatic addresses assigned to BOOTP clients', () => {

@@ -4,6 +4,7 @@
  */
 import { rfc3074Hash } from '../../node/allocation/rfc3074.ts';
 import type { DhcpMessage } from '../../node/codec/message.ts';
+import type { ClusterConfig } from '../../node/config/types.ts';
 import { writeStamp } from '../../node/lease/record.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { DiskReader } from '../../node/lease/store.ts';
@@ -77,14 +78,17 @@ export class TestServer {
 
   constructor(options: TestServerOptions = {}) {
     this.view = options.view ?? new FakeView();
-    const { classes, limits, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations, subnetSelection = false, subnets = [subnetConfig()] } = options;
-    const config = buildConfig({
-      nodes: this.view.nodes, subnets, more: { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection },
-      ...(classes === undefined ? {} : { classes }), ...(limits === undefined ? {} : { limits }), ...(reservations === undefined ? {} : { reservations }),
-    });
+    const config = configFor(this.view, options);
     this.table = new LeaseTable(new BindingStore(EMPTY_DISK), config, {});
     const { view: cluster, table, counters } = this;
-    this.server = new DhcpServer({ config, table, cluster, counters, logLeases: config.logLeases, hashSeed: 1 });
+    this.server = new DhcpServer({ config, table, cluster, counters, logLeases: false, hashSeed: 1 });
+  }
+
+  /** Goes on with another configuration, as a running node does. */
+  configure(options: Omit<TestServerOptions, 'view'>): void {
+    const config = configFor(this.view, options);
+    this.table.reconfigure(config, this.now);
+    this.server.configure(config);
   }
 
   get now(): Now {
@@ -114,9 +118,23 @@ export class TestServer {
     this.table.put(address, record, this.now);
   }
 
+  /** A turn in which nothing came in. */
+  tick(): Decision {
+    return this.carryOut(this.server.tick(this.now));
+  }
+
   drops(): Partial<Record<DropReason, number>> {
     return Object.fromEntries(Object.entries(this.counters.drops).filter(([, count]) => count > 0));
   }
+}
+
+function configFor(view: FakeView, options: Omit<TestServerOptions, 'view'>): ClusterConfig {
+  const {
+    classes = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false,
+    subnets = [subnetConfig()],
+  } = options;
+  const more = { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection };
+  return buildConfig({ nodes: view.nodes, subnets, classes, limits, reservations, more });
 }
 
 /** Every packet that a decision sends, whatever it waits for. */

@@ -161,7 +161,7 @@ test('a conflict check is a method, or a map with one', () => {
   assertOne(clusterMistakes(`${SUBNET}conflictCheck: ping`), 'c.yaml:2:16: conflictCheck: expected one of none, icmp, arp, found "ping"');
   assertOne(clusterMistakes(`${SUBNET}conflictCheck: { timeout: 1s }`), 'c.yaml:2:16: conflictCheck.method: expected one of none, icmp, arp, but it is missing');
   assertOne(clusterMistakes(`${SUBNET}conflictCheck: { method: icmp, cash: 1s }`), 'c.yaml:2:32: conflictCheck.cash: unknown key; did you mean cache?');
-  assertOne(clusterMistakes(`${SUBNET}conflictCheck: { method: icmp, timeout: 6s }`), 'c.yaml:2:41: conflictCheck.timeout: expected a duration from 10ms to 5s');
+  assertOne(clusterMistakes(`${SUBNET}conflictCheck: { method: icmp, timeout: 6s }`), 'c.yaml:2:41: conflictCheck.timeout: expected a duration from 10ms to 4s');
 });
 
 test('limits are rates with a burst that leaves room for them', () => {

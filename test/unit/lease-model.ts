@@ -101,6 +101,12 @@ export class Model {
     return this.#current().filter((r) => r.address === address).toSorted((a, b) => b.endsAt - a.endsAt)[0];
   }
 
+  /** By one that has not ended, noticed or not. */
+  isReserved(address: number, now: Now): boolean {
+    const reservation = this.reservation(address);
+    return reservation !== undefined && !hasEnded(reservation, now);
+  }
+
   #current(): Reservation[] {
     return this.config.reservations.filter((r) => !this.#ended.has(r));
   }
@@ -164,7 +170,7 @@ export class Model {
 
   mayGive(address: number, client: string, networkIndex: number, now: Now, reservedForClient: boolean): boolean {
     if (networkIndex < 0 || this.networkOf(address) !== networkIndex) return false;
-    if (!reservedForClient && (this.poolOf(address) < 0 || this.reservation(address) !== undefined)) return false;
+    if (!reservedForClient && (this.poolOf(address) < 0 || this.isReserved(address, now))) return false;
     const hold = this.holds.get(address);
     if (hold !== undefined && hold.client !== client) return false;
     const binding = this.bindings.get(address);

@@ -115,10 +115,12 @@ test('a reservation counts for nothing from its end on, whether that was noticed
   const table = tableOf([{ clientId: key('c'), address: ip('10.0.0.1'), endsAt: T + 10 }]);
   const found = (second: number): boolean => table.reservationFor(0, shows({ clientId: 'c' }), at(second)) !== undefined;
   assert.deepEqual([found(T + 9), found(T + 9.999), found(T + 10)], [true, true, false]);
+  const address = ip('10.0.0.1');
+  const taken = (second: number): boolean[] => [table.isReserved(address, at(second)), !table.mayGive(address, key('other'), 0, at(second), false)];
   table.advance(at(T + 9), 10);
-  assert.equal(table.isReserved(ip('10.0.0.1')), true);
+  assert.deepEqual([taken(T + 9), taken(T + 10)], [[true, true], [false, false]]);
   table.advance(at(T + 10), 10);
-  assert.equal(table.isReserved(ip('10.0.0.1')), false);
+  assert.deepEqual(taken(T + 10), [false, false]);
 });
 
 test('the address of a reservation that ended is its pool\'s again, once, whatever was done with it', () => {
@@ -175,7 +177,7 @@ test('an ended reservation stays ended when the clock steps back', () => {
   table.advance(at(T + 10), 10);
   table.advance(at(T - 100), 10);
   assert.equal(table.reservationFor(0, shows({ clientId: 'c' }), at(T - 100)), undefined);
-  assert.equal(table.isReserved(ip('10.0.0.1')), false);
+  assert.equal(table.isReserved(ip('10.0.0.1'), at(T - 100)), false);
 });
 
 test('of many that end in one second a turn ends no more than it may', () => {
@@ -194,9 +196,9 @@ test('an address reserved twice is free when the last reservation has ended', ()
   for (const [first, second] of [[T + 10, T + 20], [T + 20, T + 10], [T + 20, T + 20]] as const) {
     const table = tableOf([{ clientId: key('a'), address, endsAt: first }, { clientId: key('b'), address, endsAt: second }]);
     table.advance(at(T + 10), 10);
-    assert.deepEqual([table.isReserved(address), table.counts(0).free], [true, 1]);
+    assert.deepEqual([table.isReserved(address, at(T + 10)), table.counts(0).free], [true, 1]);
     table.advance(at(T + 20), 10);
-    assert.deepEqual([table.isReserved(address), table.counts(0).free], [false, 2]);
+    assert.deepEqual([table.isReserved(address, at(T + 20)), table.counts(0).free], [false, 2]);
   }
 });
 

@@ -250,7 +250,7 @@ class Run {
       assert.equal(this.table.networkOf(address), this.model.networkOf(address));
       assert.equal(this.table.poolOf(address), this.model.poolOf(address));
       assert.equal(this.table.reservationAt(address), this.model.reservation(address));
-      assert.equal(this.table.isReserved(address), this.model.reservation(address) !== undefined);
+      assert.equal(this.table.isReserved(address, this.now), this.model.isReserved(address, this.now));
     }
     for (const client of CLIENTS) this.checkClient(client);
   }

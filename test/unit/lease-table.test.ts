@@ -249,7 +249,7 @@ test('a reserved address is never given by allocate, and is given to its client,
     subnet('10.0.0.0/16', [['10.0.0.1', '10.0.0.2']], [{ clientId: key('in'), address: ip('10.0.0.1') }, { clientId: key('out'), address: ip('10.0.7.7') }]),
     subnet('10.1.0.0/16', []),
   ]);
-  assert.deepEqual([table.isReserved(ip('10.0.7.7')), table.isReserved(ip('10.0.0.2'))], [true, false]);
+  assert.deepEqual([table.isReserved(ip('10.0.7.7'), at(T)), table.isReserved(ip('10.0.0.2'), at(T))], [true, false]);
   assert.equal(table.reservationAt(ip('10.0.0.1'))?.client.clientId, 'in');
   assert.equal(table.mayGive(ip('10.0.7.7'), key('out'), 0, at(T), true), true, 'outside the pool');
   assert.equal(table.mayGive(ip('10.0.0.1'), key('out'), 0, at(T), false), false, 'somebody else\'s');
