@@ -7,20 +7,20 @@ import { formatRaw, isMap, RAW_SCHEMA, writeRaw } from './option-simple-types.ts
 import type { BitField, Field, JsonSchema, OptionDefinition, OptionJson, TypeRules, ValueRules, ValueShape } from './option-shape.ts';
 
 export const sized: TypeRules = {
-  write(value, { lengthBytes = 1, of }, inner) {
+  write(value, { lengthBytes = 1, unitBytes = 1, of }, inner) {
     const content = inner.write(value, of!);
-    if (content === undefined || content.length >= 2 ** (8 * lengthBytes)) return undefined;
+    if (content === undefined || content.length >= unitBytes * 2 ** (8 * lengthBytes)) return undefined;
     const length = Buffer.alloc(lengthBytes);
-    length.writeUIntBE(content.length, 0, lengthBytes);
+    length.writeUIntBE(content.length / unitBytes, 0, lengthBytes);
     return Buffer.concat([length, content]);
   },
   read(bytes, shape, inner) {
     if (sized.extent!(bytes, 0, shape, inner) !== bytes.length) return undefined;
     return inner.read(bytes.subarray(shape.lengthBytes ?? 1), shape.of!);
   },
-  extent(bytes, at, { lengthBytes = 1 }) {
+  extent(bytes, at, { lengthBytes = 1, unitBytes = 1 }) {
     if (at + lengthBytes > bytes.length) return undefined;
-    const size = lengthBytes + bytes.readUIntBE(at, lengthBytes);
+    const size = lengthBytes + bytes.readUIntBE(at, lengthBytes) * unitBytes;
     return at + size <= bytes.length ? size : undefined;
   },
   describe: ({ of }, inner) => inner.describe(of!),

@@ -72,6 +72,8 @@ export interface ValueShape {
   readonly compressed?: true;
   /** `sized`. */
   readonly lengthBytes?: 1 | 2;
+  /** `sized`: what the length counts has so many bytes; 1 where absent. */
+  readonly unitBytes?: 4;
   /** `sized`, `by-enterprise`. */
   readonly of?: ValueShape;
   /** `record`: all with names, which make a map of it, or all without. */

@@ -117,9 +117,10 @@ export const PXE_SUBOPTIONS: readonly OptionDefinition[] = [
   suboption(5, 'mtftp-delay', U8, 'PXE 2.1'),
   suboption(6, 'discovery-control', U8, 'PXE 2.1'),
   suboption(7, 'discovery-address', IP, 'PXE 2.1'),
+  // The addresses follow their count.
   suboption(8, 'boot-servers', {
     type: 'record', array: true,
-    fields: [{ name: 'type', ...U16 }, { name: 'addresses', type: 'sized', lengthBytes: 1, of: { ...IPS, minCount: 0 } }],
+    fields: [{ name: 'type', ...U16 }, { name: 'addresses', type: 'sized', lengthBytes: 1, unitBytes: 4, of: { ...IPS, minCount: 0 } }],
   }, 'PXE 2.1'),
   suboption(9, 'boot-menu', {
     type: 'record', array: true, fields: [{ name: 'type', ...U16 }, { name: 'text', type: 'sized', lengthBytes: 1, of: TEXT }],

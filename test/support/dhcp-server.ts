@@ -57,6 +57,8 @@ export const IFACE: InterfaceInfo = { name: 'eth0', index: 2, mtu: 1500, address
 export { subnetConfig } from './configs.ts';
 
 export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 'reservations' | 'limits'>> {
+  /** A whole configuration, as it is read from a file; what follows counts for nothing then. */
+  readonly config?: ClusterConfig;
   readonly subnets?: readonly SubnetSpec[];
   readonly view?: FakeView;
   readonly loadBalanceMaxSeconds?: number;
@@ -129,6 +131,7 @@ export class TestServer {
 }
 
 function configFor(view: FakeView, options: Omit<TestServerOptions, 'view'>): ClusterConfig {
+  if (options.config !== undefined) return options.config;
   const {
     classes = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false,
     subnets = [subnetConfig()],

@@ -186,11 +186,16 @@ test('RFC 3495, RFC 3594 and RFC 3634: CableLabs client configuration', () => {
 });
 
 test('option 43: the sub-options of a vendor by the name of its space', () => {
-  const value = { pxe: { 'discovery-control': 3, 'boot-servers': [{ type: 1, addresses: ['10.0.0.1'] }], 'menu-prompt': { timeout: 10, text: 'PXE' } } };
-  const bytes = `060103 0807 0001 04 0a000001 0a04 0a${ascii('PXE')}`.replaceAll(' ', '');
+  const value = {
+    pxe: {
+      'discovery-control': 3, 'boot-servers': [{ type: 1, addresses: ['10.0.0.1', '10.0.0.2'] }, { type: 2, addresses: [] }],
+      'menu-prompt': { timeout: 10, text: 'PXE' },
+    },
+  };
+  const bytes = `060103 080e 0001 02 0a000001 0a000002 0002 00 0a04 0a${ascii('PXE')}`.replaceAll(' ', '');
   assert.equal(wire('vendor-encapsulated-options', value), bytes);
   // Nobody knows whose the sub-options of a packet are, so that they are shown by code.
-  assert.deepEqual(shown(43, bytes), { 6: '03', 8: '00:01:04:0a:00:00:01', 10: '0a:50:58:45' });
+  assert.deepEqual(shown(43, bytes), { 6: '03', 8: '00:01:02:0a:00:00:01:0a:00:00:02:00:02:00', 10: '0a:50:58:45' });
   refused(43, { pxe: {} });
   refused(43, { pxe: { 'discovery-control': 256 } });
   refused(43, { other: { 1: '00' } });
