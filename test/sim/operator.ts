@@ -23,6 +23,7 @@ export class Operator {
   readonly #random: Random;
   readonly #etcd: SimEtcd;
   readonly #make: () => ClusterConfig;
+  readonly #count: (what: string) => void;
   readonly #revisions = new Map<number, Revision>();
   readonly #revisionOf = new Map<ClusterConfig, number>();
   #newest = 0;
@@ -30,10 +31,11 @@ export class Operator {
   readonly first: ClusterConfig;
 
   /** `make`: another configuration for the same nodes. Without etcd the first stays. */
-  constructor(random: Random, etcd: SimEtcd, clustered: boolean, make: () => ClusterConfig) {
+  constructor(random: Random, etcd: SimEtcd, clustered: boolean, make: () => ClusterConfig, count: (what: string) => void) {
     this.#random = random;
     this.#etcd = etcd;
     this.#make = make;
+    this.#count = count;
     this.first = make();
     this.#write({ config: clustered ? this.#maybeWithout(this.first) : this.first, tooNewFor: new Set() });
   }
@@ -59,6 +61,8 @@ export class Operator {
   /** What the command line would let through: a node that is in the view is not taken out of the list. */
   apply(): void {
     const config = this.#maybeWithout(this.#make());
+    const before = this.#revisions.get(this.#newest)!.config.nodes.length;
+    if (config.nodes.length !== before) this.#count('fault:config-nodes-changed');
     const tooNewFor = this.#random.chance(TOO_NEW_CHANCE) ? [this.#random.pick(config.nodes).id] : [];
     this.#write({ config, tooNewFor: new Set(tooNewFor) });
   }

@@ -20,6 +20,7 @@ export function mustHappen(): string[] {
   return [
     ...Object.keys(FAULTS).map((fault) => `fault:${fault}`),
     'fault:etcd-answer-lost', 'fault:etcd-late', 'fault:client-loss', 'fault:client-late', 'fault:client-duplicate', 'inbox-items', 'records-fetched',
+    'event:config.applied', 'event:config.refused', 'fault:config-refused-at-start', 'fault:config-nodes-changed',
     ...cells('node', NODE_TRANSITIONS), ...cells('binding', BINDING_TRANSITIONS),
   ];
 }

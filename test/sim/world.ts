@@ -77,7 +77,7 @@ export class World implements NodeWorld, ClientWorld {
     this.clustered = size > 1 || random.chance(0.5);
     this.#busy = random.chance(0.3);
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.wallOffsetMs = random.between(-4000, 4000);
@@ -156,7 +156,7 @@ export class World implements NodeWorld, ClientWorld {
     if (this.clustered && this.#etcdLoses(node)) return again();
     const found = this.operator.atStart(node.id);
     if (found === undefined) {
-      this.count('refused-to-start');
+      this.count('fault:config-refused-at-start');
       return again();
     }
     // Reading and checking takes its time, and the view may change meanwhile.
