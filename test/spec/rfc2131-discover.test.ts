@@ -119,7 +119,7 @@ test("RFC 2131 §4.3.1, Table 3: DHCPACK has 'ciaddr' from the DHCPREQUEST or 0,
 });
 
 test('RFC 2131 §4.3.1, Table 3: DHCPNAK has addresses 0, a server identifier, a message, and MUST NOT have other options', () => {
-  const server = new TestServer();
+  const server = new TestServer({ subnets: [subnetConfig({ authoritative: true })] });
   const decision = server.receive(request({ requestedAddress: ip('192.0.2.1'), parameters: [1, 3, 6] }));
   const reply = replyOf(decision);
   assert.deepEqual([reply.ciaddr, reply.yiaddr, reply.siaddr], [0, 0, 0]);
