@@ -60,7 +60,7 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
       id, owner, pools: pools.map((index) => context.config.pools[index]!.id), clientKey: Buffer.from(x.clientKey), clientSlot: clientSlot(x),
     }] };
   }
-  const abandoned = context.table.allocateAbandoned(pools, context.cluster);
+  const abandoned = context.table.allocateAbandoned(pools, context.cluster, x.now);
   return abandoned !== 0 ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
 }
 
