@@ -28,7 +28,11 @@ export function unlessInUse(context: ServerContext, x: Exchange, address: number
   if (!needsProbe(context, x, address)) return give(context, x, address);
   if (!context.offers.hold(address, x.clientKey, x.now, message.xid)) return exhausted(context, x);
   const id = context.probes.add({ packet, address, networkIndex: network.index, clientKey: x.clientKey, foundInUse: x.foundInUse }, x.now);
-  if (typeof id === 'string') return drop(context, id);
+  if (typeof id === 'string') {
+    // Held, it would be given without a question when the client asks again.
+    context.offers.release(address);
+    return drop(context, id);
+  }
   const chaddr = Buffer.from(message.chaddr());
   return { ...NOTHING, probes: [{ id, address, iface: packet.iface, method, timeoutMs, targetLocal: message.giaddr === 0, chaddr }] };
 }

@@ -16,7 +16,7 @@ import {
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { LeaseTable } from '../lease/table.ts';
-import { LEASES_ENDED_PER_TICK_MAX, RELAY_HOPS_MAX } from '../limits.ts';
+import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Now } from '../time.ts';
@@ -26,7 +26,7 @@ import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
 import { abandonInUse } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
-import { drop, isClients, mayGive, PoolChoice, termsOf } from './exchange.ts';
+import { drop, isClients, mayGive, mayGiveAbandoned, PoolChoice, termsOf } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
@@ -80,8 +80,10 @@ export interface DhcpServerParts {
 export class DhcpServer {
   #context: ServerContext;
   readonly #message = new DhcpMessage();
-  /** Packets to be handled anew in the next turns; not more than `probes` holds. */
+  /** Packets to be handled anew in the next turns, oldest first; PROBES_PENDING_MAX of them at most. */
   readonly #probeAgain: ProbedAgain[] = [];
+  /** The next turn ends leases first, where any have ended: the last one handled such a packet. */
+  #endsLeases = false;
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
@@ -145,12 +147,17 @@ export class DhcpServer {
       const record = context.table.read(address);
       if (record !== undefined && recordState(record) === BindingState.ACTIVE) return choose(context, x, giveFor(x));
       context.offers.release(address);
-      this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
+      if (isTooOld(packet, now)) context.counters.drop('stale');
+      else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');
+      else this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
       return abandonInUse(context, x, address, answeredBy);
     }
     context.probes.noteFree(address, termsOf(context, x, address).scope.conflictCheck.cacheSeconds, now);
+    // What it would change no reply tells of any more.
+    if (isTooOld(packet, now)) return drop(context, 'stale');
     const give = giveFor(x);
-    return sameBytes(clientKey, x.clientKey) && mayGive(context, x, address) ? give(context, x, address) : choose(context, x, give);
+    const isStillGiven = sameBytes(clientKey, x.clientKey) && (mayGive(context, x, address) || mayGiveAbandoned(context, x, address));
+    return isStillGiven ? give(context, x, address) : choose(context, x, give);
   }
 
   /** A packet that waited for an answer: as it is now, or why it is dropped. */
@@ -215,9 +222,18 @@ export class DhcpServer {
       this.#probeAgain.length = 0;
       return NOTHING;
     }
+    while (this.#probeAgain.length > 0 && isTooOld(this.#probeAgain[0]!.packet, now)) {
+      this.#probeAgain.shift();
+      context.counters.drop('stale');
+    }
+    if (this.#probeAgain.length === 0 || this.#endsLeases) {
+      this.#endsLeases = false;
+      const decision = endLeases(context, now);
+      if (decision.changes.length > 0 || this.#probeAgain.length === 0) return decision;
+    }
     // One a turn: what it decides is stored before the next one chooses.
-    const again = this.#probeAgain.shift();
-    return again === undefined ? endLeases(context, now) : this.#afterConflict(again, now);
+    this.#endsLeases = true;
+    return this.#afterConflict(this.#probeAgain.shift()!, now);
   }
 
   #parse(packet: ReceivedPacket): DropReason | undefined {
@@ -273,6 +289,11 @@ export class DhcpServer {
       htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
     }, now);
   }
+}
+
+/** No reply to it may leave any more. */
+function isTooOld({ receivedAt }: ReceivedPacket, now: Now): boolean {
+  return now.mono - receivedAt > REPLY_AGE_MS_MAX;
 }
 
 /** What becomes of the address that a message of this type was chosen. */
