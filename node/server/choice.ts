@@ -67,15 +67,13 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
 /** The owner with the most free addresses that was not asked yet; one whose link is up goes first. */
 function nextOwner(context: ServerContext, pools: readonly number[], asked: readonly string[]): string | undefined {
   const { cluster, table } = context;
+  const free = table.freeOfPools(pools);
   const byOwner = new Map<string, number>();
-  for (const pool of pools) {
-    const free = table.freeBySlot(pool);
-    for (let slot = 0; slot < 256; slot++) {
-      const count = free[slot]!;
-      const owner = count > 0 ? cluster.ownerOf(slot) : undefined;
-      if (owner === undefined || owner === cluster.self || asked.includes(owner)) continue;
-      byOwner.set(owner, (byOwner.get(owner) ?? 0) + count);
-    }
+  for (let slot = 0; slot < 256; slot++) {
+    const count = free[slot]!;
+    const owner = count > 0 ? cluster.ownerOf(slot) : undefined;
+    if (owner === undefined || owner === cluster.self || asked.includes(owner)) continue;
+    byOwner.set(owner, (byOwner.get(owner) ?? 0) + count);
   }
   let best: string | undefined;
   let bestRank = -1;
