@@ -26,6 +26,8 @@ export class PoolShare {
   /** Those of them that no client has had. */
   readonly unused: Uint32Array;
   unusedTotal = 0;
+  /** Abandoned addresses past their reuse time; for whoever keeps the lists. */
+  abandonedTotal = 0;
   /** The entry at which the next search for a slot begins, so that addresses are taken evenly. */
   turn = 0;
   /** Since when (UTC seconds) the first address of an entry's freed list is free; only meaningful if it has one. */

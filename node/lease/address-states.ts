@@ -197,7 +197,7 @@ export class AddressStates {
     const page = this.#pages.of(address);
     const s = address & 255;
     page.flags[s]! &= ~HELD;
-    // An EXPIRED or RELEASED one that waits for nothing any more has passed its reuse time.
+    // An EXPIRED, RELEASED or ABANDONED one that waits for nothing any more has passed its reuse time.
     if (page.list[s] === 0 && page.state[s] !== BindingState.ACTIVE) this.pools.file(page, address);
   }
 
@@ -226,5 +226,5 @@ export class AddressStates {
 
 /** Waiting for its reuse time, or past it. */
 function isEnded(state: BindingState | 0): boolean {
-  return state === BindingState.EXPIRED || state === BindingState.RELEASED;
+  return state === BindingState.EXPIRED || state === BindingState.RELEASED || state === BindingState.ABANDONED;
 }

@@ -24,7 +24,7 @@ export class Page {
   /** Indexes in the configuration, or NONE. A reservation's address is in its pool too. */
   readonly pool = new Uint16Array(256);
   readonly subnet = new Uint16Array(256);
-  /** UTC seconds: ACTIVE the lease's end, EXPIRED and RELEASED its reuse time, ABANDONED and FREE since when. */
+  /** UTC seconds: ACTIVE the lease's end, EXPIRED, RELEASED and ABANDONED its reuse time, FREE since when. */
   readonly due = new Uint32Array(256);
   /** Fingerprint of the record's client key; 0 where it is not in the client index. */
   readonly print = new Uint32Array(256);

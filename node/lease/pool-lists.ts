@@ -241,24 +241,33 @@ export class PoolLists {
       const page = this.#pages.of(address);
       const s = address & 255;
       if (page.state[s] === 0 || page.due[s]! <= second) return address;
-      // The wall clock stepped back: its reuse time lies ahead again.
-      this.unlink(page, address);
-      this.#due.add(page, address);
+      this.#waitAgain(address);
     }
   }
 
-  /** Of the owned slots' ABANDONED addresses in these pools the oldest, by the heads of their lists. */
-  oldestAbandoned(pools: readonly number[], slots: SlotChoice): number {
-    let best = 0;
-    for (const pool of pools) {
-      const share = this.#shares[pool];
-      for (let entry = 0; entry < (share?.width ?? 0); entry++) {
-        const address = this.#lists.first(listOf(share!, ABANDONED, entry));
-        if (address === 0 || !slots.owns(address & 255)) continue;
-        if (best === 0 || this.#dueOf(address) < this.#dueOf(best)) best = address;
+  /** Of the owned slots' ABANDONED addresses in these pools past their reuse time the oldest, by the heads of their lists. */
+  oldestAbandoned(pools: readonly number[], slots: SlotChoice, second: number): number {
+    for (;;) {
+      let best = 0;
+      for (const pool of pools) {
+        const share = this.#shares[pool];
+        if (share === undefined || share.abandonedTotal === 0) continue;
+        for (let entry = 0; entry < share.width; entry++) {
+          const address = this.#lists.first(listOf(share, ABANDONED, entry));
+          if (address === 0 || !slots.owns(address & 255)) continue;
+          if (best === 0 || this.#dueOf(address) < this.#dueOf(best)) best = address;
+        }
       }
+      if (best === 0 || this.#dueOf(best) <= second) return best;
+      this.#waitAgain(best);
     }
-    return best;
+  }
+
+  /** The wall clock stepped back: the address's reuse time lies ahead again. */
+  #waitAgain(address: number): void {
+    const page = this.#pages.of(address);
+    this.unlink(page, address);
+    this.#due.add(page, address);
   }
 
   // ── shares and their lists ───────────────────────────────────────────────────────────────────
@@ -285,6 +294,7 @@ export class PoolLists {
   #count(share: PoolShare, kind: number, address: number, count: 1 | -1): void {
     if (kind === FRESH) share.addUnused(address, count);
     else if (kind === FREED) share.addFreed(address, count);
+    else share.abandonedTotal += count;
   }
 
   /** The list may begin with another address. */

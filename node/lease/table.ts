@@ -83,20 +83,20 @@ export class LeaseTable {
     this.offers.clear();
     this.#states.clear(wallSeconds(now.wall));
     this.#circuits.restart(this.#config.limits.leasesPerCircuit > 0);
-    const abandoned: { address: number; since: number }[] = [];
+    const abandoned: { address: number; due: number }[] = [];
     let after = -1;
     for (;;) {
       const page = this.records(after, LOAD_PAGE_RECORDS);
       for (const { address, record } of page) {
         if (!isRecord(record)) throw StoreError.corruptRecord(address);
-        if (recordState(record) === BindingState.ABANDONED) abandoned.push({ address, since: recordStateSince(record) });
+        if (recordState(record) === BindingState.ABANDONED) abandoned.push({ address, due: reuseSeconds(record, this.#config.maxClockSkewMs) });
         this.#index(address, record);
         this.#circuits.change(undefined, record);
       }
       if (page.length === 0) break;
       after = page.at(-1)!.address;
     }
-    abandoned.sort((a, b) => a.since - b.since);
+    abandoned.sort((a, b) => a.due - b.due);
     for (const { address } of abandoned) this.#states.requeue(this.#states.page(address), address);
     this.advance(now, Infinity);
   }
@@ -254,7 +254,8 @@ export class LeaseTable {
       case BindingState.FREE:
         return true;
       case BindingState.ABANDONED:
-        return reservedForClient && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS;
+        return reservedForClient && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS &&
+          (page.due[s]! <= wallSeconds(now.wall) || this.#isClient(page, address, clientKey));
       case BindingState.ACTIVE:
         return this.#isClient(page, address, clientKey);
       default:
@@ -279,9 +280,12 @@ export class LeaseTable {
     return this.#states.pools.allocate(pools, slots, preferredHome, clientHash, wallSeconds(now.wall));
   }
 
-  /** The address abandoned longest ago in owned slots of these pools; 0 when there is none. For when nothing else is free. */
-  allocateAbandoned(pools: readonly number[], slots: SlotChoice): number {
-    return this.#states.pools.oldestAbandoned(pools, slots);
+  /**
+   * For when nothing else is free: of the abandoned addresses in owned slots of these pools that no client
+   * may still go by, the one for which that is so longest; 0 when there is none.
+   */
+  allocateAbandoned(pools: readonly number[], slots: SlotChoice, now: Now): number {
+    return this.#states.pools.oldestAbandoned(pools, slots, wallSeconds(now.wall));
   }
 
   /**
@@ -357,9 +361,7 @@ export class LeaseTable {
     const page = this.#states.page(address);
     const state = recordState(record);
     this.#indexClient(page, address, recordClientKey(record));
-    if (state === BindingState.ACTIVE) this.#states.set(page, address, state, recordExpires(record));
-    else if (state === BindingState.ABANDONED) this.#states.set(page, address, state, recordStateSince(record));
-    else this.#states.set(page, address, state, reuseSeconds(record, this.#config.maxClockSkewMs));
+    this.#states.set(page, address, state, state === BindingState.ACTIVE ? recordExpires(record) : reuseSeconds(record, this.#config.maxClockSkewMs));
   }
 
   /** An empty key names nobody. */

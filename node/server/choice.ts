@@ -4,8 +4,6 @@
  * (an offer, a lease at once) is the message type's matter, see `Give`.
  */
 import { fingerprint } from '../lease/fingerprint.ts';
-import { reuseSeconds } from '../lease/reuse.ts';
-import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
 import { clientSlot, mayGive, mayGiveAbandoned, poolsOf } from './exchange.ts';
@@ -62,30 +60,20 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
       id, owner, pools: pools.map((index) => context.config.pools[index]!.id), clientKey: Buffer.from(x.clientKey), clientSlot: clientSlot(x),
     }] };
   }
-  const abandoned = context.table.allocateAbandoned(pools, context.cluster);
-  return abandoned !== 0 && isOver(context, x, abandoned) ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
-}
-
-/**
- * A DHCPDECLINE can be overtaken in the network by the same client's next request, and then takes an address
- * away that the client uses: it goes to nobody else before the lease would have ended.
- */
-function isOver({ config, table }: ServerContext, x: Exchange, abandoned: number): boolean {
-  return reuseSeconds(table.read(abandoned)!, config.maxClockSkewMs) <= wallSeconds(x.now.wall);
+  const abandoned = context.table.allocateAbandoned(pools, context.cluster, x.now);
+  return abandoned !== 0 ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
 }
 
 /** The owner with the most free addresses that was not asked yet; one whose link is up goes first. */
 function nextOwner(context: ServerContext, pools: readonly number[], asked: readonly string[]): string | undefined {
   const { cluster, table } = context;
+  const free = table.freeOfPools(pools);
   const byOwner = new Map<string, number>();
-  for (const pool of pools) {
-    const free = table.freeBySlot(pool);
-    for (let slot = 0; slot < 256; slot++) {
-      const count = free[slot]!;
-      const owner = count > 0 ? cluster.ownerOf(slot) : undefined;
-      if (owner === undefined || owner === cluster.self || asked.includes(owner)) continue;
-      byOwner.set(owner, (byOwner.get(owner) ?? 0) + count);
-    }
+  for (let slot = 0; slot < 256; slot++) {
+    const count = free[slot]!;
+    const owner = count > 0 ? cluster.ownerOf(slot) : undefined;
+    if (owner === undefined || owner === cluster.self || asked.includes(owner)) continue;
+    byOwner.set(owner, (byOwner.get(owner) ?? 0) + count);
   }
   let best: string | undefined;
   let bestRank = -1;

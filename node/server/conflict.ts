@@ -29,7 +29,7 @@ export function unlessInUse(context: ServerContext, x: Exchange, address: number
   if (!context.offers.hold(address, x.clientKey, x.now, message.xid)) return exhausted(context, x);
   const id = context.probes.add({ packet, address, networkIndex: network.index, clientKey: x.clientKey, foundInUse: x.foundInUse }, x.now);
   if (typeof id === 'string') {
-    // Held and not found free: the client's next packet would be offered it unasked.
+    // Held, it would be given without a question when the client asks again.
     context.offers.release(address);
     return drop(context, id);
   }

@@ -7,11 +7,11 @@ import type { DhcpMessage } from '../codec/message.ts';
 import type { ClusterConfig, NetworkConfig, Reservation, SubnetConfig } from '../config/types.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { circuitKeyOf } from '../lease/circuits.ts';
-import { BindingState, recordClientKey, recordState } from '../lease/record.ts';
+import { BindingState, recordClientKey, recordSection, recordState, SectionKind } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Occurrence } from '../telemetry/events.ts';
-import { CLASS_SETS_MAX } from '../limits.ts';
+import { POOL_CHOICES_CACHED_MAX } from '../limits.ts';
 import type { Now } from '../time.ts';
 import type { Allocations } from './allocations.ts';
 import type { FloodGuard } from './flood.ts';
@@ -125,16 +125,25 @@ export function poolsOf({ config, poolChoice }: ServerContext, x: Exchange): rea
 }
 
 /**
- * Whether a new lease would be one too many at the port of the relay that the client is plugged into.
- * Counted in what is stored: what is being granted at this moment may exceed it.
+ * Whether a new lease would be one too many at the port of the relay that the client is plugged into. The one
+ * that it has there already does not count: it moves. Counted in what is stored: what is being granted at this
+ * moment may exceed it.
  */
 export function isCircuitFull({ config, table }: ServerContext, x: Exchange, address: number): boolean {
   const most = config.limits.leasesPerCircuit;
   if (most === 0 || x.relayAgentInformation === undefined) return false;
   const circuit = circuitKeyOf(x.relayAgentInformation);
-  if (circuit === undefined || table.activeOnCircuit(circuit) < most) return false;
+  if (circuit === undefined) return false;
+  const active = table.activeOnCircuit(circuit);
+  if (active < most || activeOf(table, x, address) !== undefined) return false;
+  const own = activeOf(table, x, table.findByClient(x.clientKey, x.network.index));
+  return own === undefined || active > most || circuitKeyOf(recordSection(own, SectionKind.relayAgentInformation)) !== circuit;
+}
+
+/** The client's lease of the address. */
+function activeOf(table: LeaseTable, x: Exchange, address: number): Buffer | undefined {
   const record = table.read(address);
-  return record === undefined || recordState(record) !== BindingState.ACTIVE || !isClients(record, x.clientKey);
+  return record !== undefined && recordState(record) === BindingState.ACTIVE && isClients(record, x.clientKey) ? record : undefined;
 }
 
 /** What the client is told with this address; with address 0, of where it is. */
@@ -147,26 +156,36 @@ export function termsOf({ config, table, terms }: ServerContext, x: Exchange, ad
 /** Which pools a client may be given an address from, its own subnet's first. Kept by subnet and classes. */
 export class PoolChoice {
   readonly #networks: readonly NetworkConfig[];
-  readonly #known: Map<ClassSet, readonly number[]>[];
+  /** By subnet index. */
+  readonly #known: (Map<ClassSet, readonly number[]> | undefined)[] = [];
+  #size = 0;
 
-  constructor({ networks, subnets }: ClusterConfig) {
+  constructor({ networks }: ClusterConfig) {
     this.#networks = networks;
-    this.#known = subnets.map(() => new Map());
+  }
+
+  /** Combinations of subnet and classes that are kept. */
+  get size(): number {
+    return this.#size;
   }
 
   /** Indexes into `ClusterConfig.pools`. */
-  of({ index, networkIndex }: SubnetConfig, classes: ClassSet): readonly number[] {
-    const known = this.#known[index]!;
-    let pools = known.get(classes);
-    if (pools === undefined) {
-      const { subnets } = this.#networks[networkIndex]!;
-      pools = subnets
-        .toSorted((a, b) => Number(b.index === index) - Number(a.index === index))
-        .filter(({ guard }) => mayPass(classes, guard))
-        .flatMap((subnet) => subnet.pools.filter(({ guard }) => mayPass(classes, guard)).map((pool) => pool.index));
-      if (known.size >= CLASS_SETS_MAX) known.clear();
-      known.set(classes, pools);
+  of(subnet: SubnetConfig, classes: ClassSet): readonly number[] {
+    return this.#known[subnet.index]?.get(classes) ?? this.#make(subnet, classes);
+  }
+
+  #make({ index, networkIndex }: SubnetConfig, classes: ClassSet): readonly number[] {
+    const { subnets } = this.#networks[networkIndex]!;
+    const pools = subnets
+      .toSorted((a, b) => Number(b.index === index) - Number(a.index === index))
+      .filter(({ guard }) => mayPass(classes, guard))
+      .flatMap((subnet) => subnet.pools.filter(({ guard }) => mayPass(classes, guard)).map((pool) => pool.index));
+    if (this.#size >= POOL_CHOICES_CACHED_MAX) {
+      this.#known.length = 0;
+      this.#size = 0;
     }
+    (this.#known[index] ??= new Map()).set(classes, pools);
+    this.#size++;
     return pools;
   }
 }

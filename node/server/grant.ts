@@ -5,6 +5,7 @@ import {
   recordStateSince, SectionKind,
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
+import { believedEnd, driftSeconds } from '../lease/reuse.ts';
 import { INFINITE_SECONDS, wallSeconds, wallSecondsUp } from '../time.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import { exchangeEvent } from './describe.ts';
@@ -58,9 +59,13 @@ export function grant(context: ServerContext, x: Exchange, address: number, own:
   const active = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
   const extending = clientState === 'RENEWING' || clientState === 'REBINDING';
   const fields = clientFields(x, extending ? active : undefined);
-  if (active !== undefined && isFresh(active, x, terms, leaseSeconds, fields)) return answerAgain(context, x, address, active);
+  // Only a client that has its lease and holds on to it is answered without a word to the disk: one that begins
+  // anew may have sent a release or a decline before, which is told from a new one by the time of this grant.
+  const mayLeave = extending || x.message.type === 0;
+  if (active !== undefined && mayLeave && isFresh(active, x, terms, leaseSeconds, fields)) return answerAgain(context, x, address, active);
 
-  const made = change(context, address, bindingOf(x, address, leaseSeconds, active, fields));
+  const end = Math.max(endOf(x, leaseSeconds), own === undefined ? 0 : endTold(own, leaseSeconds, extending));
+  const made = change(context, address, bindingOf(x, address, leaseSeconds, Math.min(end, INFINITE_SECONDS), active, fields));
   if (made === undefined) return drop(context, 'not-serving');
   context.probes.forget(address);
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
@@ -84,7 +89,7 @@ function replyOf(context: ServerContext, x: Exchange, terms: Terms, address: num
 /** The client counts from when it sent this copy, which is later than when the lease was counted from. */
 function remainingSeconds(record: Buffer, x: Exchange): number {
   const expires = recordExpires(record);
-  if (expires === INFINITE_SECONDS) return INFINITE_SECONDS;
+  if (expires === INFINITE_SECONDS) return recordLeaseSeconds(record);
   return Math.max(0, Math.min(expires - wallSecondsUp(x.now.wall), recordLeaseSeconds(record)));
 }
 
@@ -115,11 +120,26 @@ function isFresh(active: Buffer, x: Exchange, { scope }: Terms, leaseSeconds: nu
     sameBytes(recordSection(active, SectionKind.hostname), fields.hostname) && sameBytes(recordChaddr(active), x.message.chaddr());
 }
 
+function endOf(x: Exchange, leaseSeconds: number): number {
+  return leaseSeconds === INFINITE_SECONDS ? INFINITE_SECONDS : wallSecondsUp(x.now.wall) + leaseSeconds;
+}
+
+/**
+ * Until when the client may go by its lease as it is: it does so if it never hears of a shorter one, so the
+ * binding ends no earlier. `renews`: a client that renews one without an end has learnt of an end, if it was
+ * told of one.
+ */
+function endTold(own: Buffer, leaseSeconds: number, renews: boolean): number {
+  const end = believedEnd(own);
+  const toldSeconds = recordLeaseSeconds(own);
+  if (end === INFINITE_SECONDS) return renews && toldSeconds !== INFINITE_SECONDS ? 0 : end;
+  return end + Math.max(0, Math.ceil(driftSeconds(toldSeconds) - driftSeconds(leaseSeconds)));
+}
+
 /** `active`: the lease that the client has. */
-function bindingOf(x: Exchange, address: number, leaseSeconds: number, active: Buffer | undefined, fields: ClientFields): Buffer {
+function bindingOf(x: Exchange, address: number, leaseSeconds: number, expires: number, active: Buffer | undefined, fields: ClientFields): Buffer {
   const { message, now } = x;
   const second = wallSeconds(now.wall);
-  const end = wallSecondsUp(now.wall) + leaseSeconds;
   return encodeRecord({
     state: BindingState.ACTIVE,
     hasClientIdentifier: x.byClientIdentifier,
@@ -129,7 +149,7 @@ function bindingOf(x: Exchange, address: number, leaseSeconds: number, active: B
     clientKey: x.clientKey,
     stateSince: active === undefined ? second : recordStateSince(active),
     lastTransaction: second,
-    expires: leaseSeconds === INFINITE_SECONDS || end >= INFINITE_SECONDS ? INFINITE_SECONDS : end,
+    expires,
     leaseSeconds,
     xid: message.xid,
     ...fields,

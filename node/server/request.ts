@@ -70,13 +70,23 @@ function choseAnotherMember(context: ServerContext, x: Exchange): boolean {
  */
 function mayGrant(context: ServerContext, x: Exchange, state: ClientState, address: number, own: boolean): boolean {
   const reserved = x.reservation?.address;
-  if (state !== 'SELECTING' && !own && reserved !== address) return false;
+  if (!own && reserved !== address && (state !== 'SELECTING' || !mayHaveBeenOffered(context, x, address))) return false;
   if (mayGive(context, x, address)) {
     // A client whose reservation is another address moves when it starts anew.
     if (state !== 'INIT-REBOOT' || reserved === undefined || reserved === address) return true;
     return !mayGive(context, x, reserved);
   }
   return state === 'SELECTING' && mayGiveAbandoned(context, x, address);
+}
+
+/**
+ * No offer is ever of another address than the client's own earlier one, as long as that may be given to it
+ * (RFC 2131 §4.3.1): or one client could ask for the addresses of a whole pool, one by one.
+ */
+function mayHaveBeenOffered(context: ServerContext, x: Exchange, address: number): boolean {
+  if (context.offers.isHeldBy(address, x.clientKey)) return true;
+  const earlier = context.table.findByClient(x.clientKey, x.network.index);
+  return earlier === 0 || !mayGive(context, x, earlier);
 }
 
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */

@@ -10,13 +10,13 @@
  */
 import { DhcpMessage, MessageType } from '../codec/message.ts';
 import { ClassMatcher } from '../classes/matcher.ts';
-import type { ClusterConfig, Identity, Reservation } from '../config/types.ts';
+import type { ClusterConfig, Reservation } from '../config/types.ts';
 import {
   BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { LeaseTable } from '../lease/table.ts';
-import { LEASES_ENDED_PER_TICK_MAX, RELAY_HOPS_MAX } from '../limits.ts';
+import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Now } from '../time.ts';
@@ -26,7 +26,7 @@ import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
 import { abandonInUse } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
-import { BOOTP, drop, isClients, mayGive, PoolChoice, termsOf } from './exchange.ts';
+import { BOOTP, drop, isClients, mayGive, mayGiveAbandoned, PoolChoice, termsOf } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
@@ -79,8 +79,10 @@ export class DhcpServer {
   #context: ServerContext;
   readonly #alwaysLogLeases: boolean;
   readonly #message = new DhcpMessage();
-  /** Packets to be handled anew in the next turns; not more than `probes` holds. */
+  /** Packets to be handled anew in the next turns, oldest first; PROBES_PENDING_MAX of them at most. */
   readonly #probeAgain: ProbedAgain[] = [];
+  /** The next turn ends leases first, where any have ended: the last one handled such a packet. */
+  #endsLeases = false;
 
   constructor(parts: DhcpServerParts) {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
@@ -145,12 +147,17 @@ export class DhcpServer {
       const record = context.table.read(address);
       if (record !== undefined && recordState(record) === BindingState.ACTIVE) return choose(context, x, giveFor(x));
       context.offers.release(address);
-      this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
+      if (isTooOld(packet, now)) context.counters.drop('stale');
+      else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');
+      else this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
       return abandonInUse(context, x, address, answeredBy);
     }
     context.probes.noteFree(address, termsOf(context, x, address).scope.conflictCheck.cacheSeconds, now);
+    // What it would change no reply tells of any more.
+    if (isTooOld(packet, now)) return drop(context, 'stale');
     const give = giveFor(x);
-    return sameBytes(clientKey, x.clientKey) && mayGive(context, x, address) ? give(context, x, address) : choose(context, x, give);
+    const isStillGiven = sameBytes(clientKey, x.clientKey) && (mayGive(context, x, address) || mayGiveAbandoned(context, x, address));
+    return isStillGiven ? give(context, x, address) : choose(context, x, give);
   }
 
   /** A packet that waited for an answer: as it is now, or why it is dropped. */
@@ -220,9 +227,18 @@ export class DhcpServer {
       this.#probeAgain.length = 0;
       return NOTHING;
     }
+    while (this.#probeAgain.length > 0 && isTooOld(this.#probeAgain[0]!.packet, now)) {
+      this.#probeAgain.shift();
+      context.counters.drop('stale');
+    }
+    if (this.#probeAgain.length === 0 || this.#endsLeases) {
+      this.#endsLeases = false;
+      const decision = endLeases(context, now);
+      if (decision.changes.length > 0 || this.#probeAgain.length === 0) return decision;
+    }
     // One a turn: what it decides is stored before the next one chooses.
-    const again = this.#probeAgain.shift();
-    return again === undefined ? endLeases(context, now) : this.#afterConflict(again, now);
+    this.#endsLeases = true;
+    return this.#afterConflict(this.#probeAgain.shift()!, now);
   }
 
   #parse(packet: ReceivedPacket): DropReason | undefined {
@@ -242,7 +258,7 @@ export class DhcpServer {
     if (typeof subnetIndex === 'string') return subnetIndex;
     const subnet = config.subnets[subnetIndex]!;
     const network = config.networks[subnet.networkIndex]!;
-    const relayAgentInformation = this.#relayAgentInformation(network.identity);
+    const relayAgentInformation = this.#relayAgentInformation();
     const reservation = this.#reservation(network.index, relayAgentInformation, now);
     const classes = this.#context.matcher.match({
       message, relayAgentInformation, interfaceName: packet.iface.name, known: reservation !== undefined,
@@ -259,13 +275,14 @@ export class DhcpServer {
    * A renewal that goes past the relay has no option 82: what the relay said when the lease was granted still
    * says where the client is, and so which classes and reservations are its own.
    */
-  #relayAgentInformation(identity: Identity): Buffer | undefined {
+  #relayAgentInformation(): Buffer | undefined {
     const message = this.#message;
     const received = message.option(RELAY_AGENT_INFORMATION);
     if (received !== undefined || message.giaddr !== 0 || message.ciaddr === 0 || message.type === MessageType.DISCOVER) return received;
     const record = this.#context.table.read(message.ciaddr);
     if (record === undefined || recordState(record) !== BindingState.ACTIVE) return undefined;
-    if (!isClients(record, message.clientKey(identity)) && !isClients(record, message.clientKey('hardware'))) return undefined;
+    // By which of the two it is known may depend on its classes, and those on what is asked for here.
+    if (!isClients(record, message.clientKey('client-id')) && !isClients(record, message.clientKey('hardware'))) return undefined;
     const known = recordSection(record, SectionKind.relayAgentInformation);
     return known.length > 0 ? known : undefined;
   }
@@ -278,6 +295,11 @@ export class DhcpServer {
       htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
     }, now);
   }
+}
+
+/** No reply to it may leave any more. */
+function isTooOld({ receivedAt }: ReceivedPacket, now: Now): boolean {
+  return now.mono - receivedAt > REPLY_AGE_MS_MAX;
 }
 
 /** What becomes of the address that a message of this type was chosen. */

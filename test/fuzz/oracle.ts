@@ -8,7 +8,7 @@ import {
   recordLeaseSeconds, recordReserved, recordSection, recordState, recordStateSince, recordXid, SectionKind,
 } from '../../node/lease/record.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
-import type { Now } from '../../node/time.ts';
+import type { MonotonicMs, Now } from '../../node/time.ts';
 import { addressIn } from './reference.ts';
 import type { Reading } from './reference.ts';
 
@@ -23,6 +23,8 @@ export interface Asked {
   readonly relayAgentInformation: Buffer;
   readonly leaseSeconds: { readonly min: number; readonly max: number };
   readonly now: Now;
+  /** When it came, which may be long before `now`. */
+  readonly receivedAt: MonotonicMs;
 }
 
 /** An address before the change. */
@@ -50,6 +52,8 @@ const AUTO_CONFIGURE = 116;
 /** An address of somebody else goes to another client only when that lease has ended by all clocks. */
 const MAX_CLOCK_SKEW_SECONDS = 10;
 const RELEASE_HOLD_SECONDS = 30;
+/** A client's clock may be slow by one part in so many. */
+const CLIENT_DRIFT = 5000;
 const PROBATION_SECONDS = 600;
 
 export function whyUnasked(asked: Asked, address: number, record: Buffer, before: Before): string | undefined {
@@ -108,7 +112,7 @@ function reusableFrom(record: Buffer): number {
 }
 
 /** What a lease says of its client and of its time. */
-function whatIsWrongWith(asked: Asked, record: Buffer, { reserved }: Before): string | undefined {
+function whatIsWrongWith(asked: Asked, record: Buffer, { record: before, reserved }: Before): string | undefined {
   const { reading, now } = asked;
   if (recordHtype(record) !== reading.htype || !recordChaddr(record).equals(reading.chaddr)) return 'another hardware address';
   if (recordXid(record) !== reading.xid) return 'another xid';
@@ -118,7 +122,16 @@ function whatIsWrongWith(asked: Asked, record: Buffer, { reserved }: Before): st
   const { min, max } = reading.type === BOOTP ? { min: INFINITE_SECONDS, max: INFINITE_SECONDS } : asked.leaseSeconds;
   if (seconds < min || seconds > max) return 'a lease time that is not configured';
   const expires = seconds === INFINITE_SECONDS ? INFINITE_SECONDS : Math.ceil(now.wall / 1000) + seconds;
-  if (recordExpires(record) !== expires) return 'ends at another time than the lease time says';
+  if (recordExpires(record) !== expires) {
+    // A client that was told of a later end, and may not hear of this one, keeps its address until then.
+    const own = before !== undefined && recordClientKey(before).equals(asked.clientKey) ? before : undefined;
+    const toldUntil = own === undefined ? 0 : recordExpires(own);
+    const isKept = own !== undefined && recordExpires(record) > expires && recordExpires(record) >= toldUntil &&
+      recordExpires(record) <= toldUntil + Math.ceil(recordLeaseSeconds(own) / CLIENT_DRIFT);
+    if (!isKept) return 'ends at another time than the lease time says';
+  }
+  if (before !== undefined && recordState(before) === BindingState.ACTIVE && recordExpires(before) !== INFINITE_SECONDS &&
+      recordExpires(record) < recordExpires(before)) return 'ends before what the client was told';
   if (!recordSection(record, SectionKind.relayAgentInformation).equals(asked.relayAgentInformation)) return 'relay agent information that nobody sent';
   return undefined;
 }

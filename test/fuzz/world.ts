@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { BINDING_STATE_NAMES, recordSection, recordState, BindingState, recordClientKey, SectionKind } from '../../node/lease/record.ts';
+import { REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { Decision, OutgoingPacket, ProbeRequest } from '../../node/server/ports.ts';
 import { MESSAGE_TYPE_NAMES } from '../../node/telemetry/counters.ts';
 import type { PacketFields } from '../support/dhcp-server.ts';
@@ -106,8 +107,11 @@ export class World {
     for (const underWay of this.#underWay.splice(0)) this.#arrive(underWay);
     for (const probing of this.#probing.splice(0)) this.#probed(probing);
     for (const server of this.#nodes) {
-      const again = this.#again.get(server)!.shift();
+      const waiting = this.#again.get(server)!;
+      while (waiting.length > 0 && isTooOld(waiting[0]!, server)) waiting.shift();
       const decision = server.server.tick(server.now);
+      const endsLeases = decision.changes.some(({ record }) => recordState(record) === BindingState.EXPIRED);
+      const again = endsLeases ? undefined : waiting.shift();
       if (again !== undefined) {
         count(this.tally.changes, 'chosen again');
         this.#carryOut(server, decision, { ...again, now: server.now });
@@ -193,7 +197,7 @@ export class World {
     assert.deepEqual(changes, [[address, BindingState.ABANDONED]]);
     assert.deepEqual([decision.allocations, decision.probes, packetsOf(decision)], [[], [], []]);
     this.#change(from, decision, asked);
-    this.#again.get(from)!.push(asked);
+    if (!isTooOld(asked, from)) this.#again.get(from)!.push(asked);
   }
 
   #answered(server: TestServer, asked: Asked, { bytes, address, port }: OutgoingPacket): void {
@@ -224,7 +228,7 @@ export class World {
     return {
       reading, clientKey: clientKeyOf(reading, identity), byClientIdentifier: identity === 'client-id' && reading.options.has(61),
       sourceAddress: envelope.sourceAddress ?? 0, sourcePort: envelope.sourcePort ?? 68, relayAgentInformation: this.#relayAgentInformation(reading), now: server.now,
-      leaseSeconds: this.options.leaseSeconds,
+      leaseSeconds: this.options.leaseSeconds, receivedAt: server.now.mono,
     };
   }
 
@@ -234,7 +238,7 @@ export class World {
     if (sent !== undefined) return sent;
     const record = this.#bindings.get(reading.ciaddr);
     if (reading.giaddr !== 0 || reading.type === DISCOVER || record === undefined || recordState(record) !== BindingState.ACTIVE) return NO_BYTES;
-    const keys = [this.options.config.subnets[0]!.identity, 'hardware' as const].map((identity) => clientKeyOf(reading, identity));
+    const keys = (['client-id', 'hardware'] as const).map((identity) => clientKeyOf(reading, identity));
     return keys.some((key) => key.equals(recordClientKey(record))) ? recordSection(record, SectionKind.relayAgentInformation) : NO_BYTES;
   }
 
@@ -271,6 +275,7 @@ export class World {
   }
 }
 
+const isTooOld = ({ receivedAt }: Asked, { now }: TestServer): boolean => now.mono - receivedAt > REPLY_AGE_MS_MAX;
 const dropsOf = (server: TestServer): number[] => Object.values(server.counters.drops);
 const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
 

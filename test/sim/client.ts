@@ -4,7 +4,8 @@
  * checker believes nobody else.
  */
 import { BOOTREPLY, DhcpMessage, MessageType } from '../../node/codec/message.ts';
-import { clientPacket } from '../support/client-packets.ts';
+import { INFINITE_SECONDS } from '../../node/time.ts';
+import { addressOption, clientPacket } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
 import type { Agenda } from './agenda.ts';
 import type { Random } from './random.ts';
@@ -21,17 +22,41 @@ export interface ClientWorld {
 
 type State = 'off' | 'selecting' | 'requesting' | 'init-reboot' | 'bound' | 'renewing' | 'rebinding';
 
+const LEASE_TIME = 51;
 const SERVER_ID = 54;
+const VENDOR_CLASS = 60;
 const RAPID_COMMIT = 80;
+/** No option 53 (RFC 1534 §3). */
+const BOOTP = 0;
+/** Lease times that a client may ask for: what it renews with is not what it began with. */
+const WISHES = [10, 25, 50, 100, 200, 200, INFINITE_SECONDS];
+/** Longer than any world lasts. */
+const FOR_EVER_MS = 1e12;
+
+/** What kind of machine it is. */
+export interface ClientTraits {
+  readonly chaddr: Buffer;
+  readonly clientId: Buffer | undefined;
+  /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
+  readonly relays: readonly number[];
+  /** RFC 4039: takes a lease without an offer where the server gives it. */
+  readonly rapidCommit: boolean;
+  /** RFC 951: it knows nothing of leases. */
+  readonly bootp: boolean;
+  /** Option 60. */
+  readonly vendor: string | undefined;
+  /** Asks for a lease time, another one each time. */
+  readonly wishes: boolean;
+  /** How often its own check finds an address in use. */
+  readonly declines: number;
+}
 
 export class SimClient {
   readonly id: number;
   chaddr: Buffer;
-  /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
   readonly relays: readonly number[];
   readonly #world: ClientWorld;
-  /** RFC 4039: takes a lease without an offer where the server gives it. */
-  readonly #rapidCommit: boolean;
+  readonly #traits: ClientTraits;
   #clientId: Buffer | undefined;
   state: State = 'off';
   address = 0;
@@ -47,27 +72,37 @@ export class SimClient {
   /** When it last began to look for an address, for those who check that it finds one. */
   seekingSince = 0;
 
-  constructor(id: number, world: ClientWorld, options: { chaddr: Buffer; clientId: Buffer | undefined; relays: readonly number[]; rapidCommit: boolean }) {
+  constructor(id: number, world: ClientWorld, traits: ClientTraits) {
     this.id = id;
     this.#world = world;
-    this.chaddr = options.chaddr;
-    this.#clientId = options.clientId;
-    this.relays = options.relays;
-    this.#rapidCommit = options.rapidCommit;
+    this.#traits = traits;
+    this.chaddr = traits.chaddr;
+    this.#clientId = traits.clientId;
+    this.relays = traits.relays;
   }
 
-  /** Who it is for the servers. */
-  get clientKey(): Buffer {
-    return this.#clientId ?? Buffer.concat([Buffer.of(1), this.chaddr]);
+  /** Who it may be for the servers, as the configuration says. */
+  get keys(): Buffer[] {
+    const hardware = Buffer.concat([Buffer.of(1), this.chaddr]);
+    return this.#clientId === undefined ? [hardware] : [this.#clientId, hardware];
   }
 
   #send(type: number, fields: ClientFields, from: number, to: number): void {
     const secs = Math.min(0xffff, Math.floor((this.#world.agenda.now - this.#startedAt) / 1000));
-    const bytes = clientPacket(type, {
+    const bytes = clientPacket(type === BOOTP ? undefined : type, {
       chaddr: this.chaddr, xid: this.#xid, secs, broadcast: true, ...(this.#clientId === undefined ? {} : { clientId: this.#clientId }), ...fields,
+      options: { ...this.#options(type), ...fields.options },
     });
     this.#world.count(`client-${type}`);
     this.#world.sendFromClient(this, bytes, from, to);
+  }
+
+  #options(type: number): NonNullable<ClientFields['options']> {
+    const { vendor, wishes } = this.#traits;
+    const options: Record<number, Buffer> = {};
+    if (vendor !== undefined) options[VENDOR_CLASS] = Buffer.from(vendor);
+    if (wishes && (type === MessageType.DISCOVER || type === MessageType.REQUEST)) options[LEASE_TIME] = addressOption(this.#world.random.pick(WISHES));
+    return options;
   }
 
   #later(ms: number, run: () => void): void {
@@ -92,7 +127,11 @@ export class SimClient {
 
   boot(): void {
     this.seekingSince = this.#world.agenda.now;
-    if (this.address !== 0 && this.leaseEnds > this.#world.agenda.now) {
+    if (this.#traits.bootp) {
+      this.state = 'selecting';
+      this.#newTransaction();
+      this.#askAsBootp();
+    } else if (this.address !== 0 && this.leaseEnds > this.#world.agenda.now) {
       this.state = 'init-reboot';
       this.#newTransaction();
       this.#initReboot();
@@ -112,6 +151,11 @@ export class SimClient {
     this.address = 0;
   }
 
+  #askAsBootp(): void {
+    this.#send(BOOTP, {}, 0, 0);
+    this.#later(this.#backoff(), () => this.#askAsBootp());
+  }
+
   #discover(): void {
     this.state = 'selecting';
     this.#newTransaction();
@@ -120,7 +164,7 @@ export class SimClient {
 
   #sendDiscover(): void {
     const wanted = this.address === 0 ? {} : { requestedAddress: this.address };
-    this.#send(MessageType.DISCOVER, { ...wanted, ...(this.#rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
+    this.#send(MessageType.DISCOVER, { ...wanted, ...(this.#traits.rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
     this.#later(this.#backoff(), () => this.#sendDiscover());
   }
 
@@ -169,6 +213,7 @@ export class SimClient {
   }
 
   release(): void {
+    if (this.#traits.bootp) return this.off();
     if (this.address === 0 || (this.state !== 'bound' && this.state !== 'renewing')) return;
     const { address } = this;
     this.#world.onGivenUp(this, address);
@@ -185,14 +230,16 @@ export class SimClient {
     const message = new DhcpMessage();
     if (this.state === 'off' || message.parse(bytes, BOOTREPLY) !== undefined || message.xid !== this.#xid) return;
     const server = message.optionU32(SERVER_ID) ?? 0;
-    if (message.type === MessageType.OFFER && this.state === 'selecting') {
-      if (this.#world.random.chance(0.01)) return this.#declineOffer(message.yiaddr, server);
+    if (this.#traits.bootp) {
+      if (message.type === BOOTP && this.state === 'selecting') this.#onBootReply(message.yiaddr);
+    } else if (message.type === MessageType.OFFER && this.state === 'selecting') {
+      if (this.#world.random.chance(this.#traits.declines)) return this.#declineOffer(message.yiaddr, server);
       this.state = 'requesting';
       this.#server = server;
       this.#tries = 0;
       this.#sendSelecting(message.yiaddr);
     } else if (message.type === MessageType.ACK && this.state === 'selecting') {
-      if (!this.#rapidCommit || !message.has(RAPID_COMMIT)) return;
+      if (!this.#traits.rapidCommit || !message.has(RAPID_COMMIT)) return;
       this.state = 'requesting';
       this.#world.count('client-rapid-commit');
       this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
@@ -206,13 +253,25 @@ export class SimClient {
     if (this.address !== 0 && this.address !== address) this.#world.onGivenUp(this, this.address);
     this.address = address;
     this.#server = server;
-    this.#leaseMs = leaseSeconds * 1000;
+    this.#leaseMs = leaseSeconds === INFINITE_SECONDS ? FOR_EVER_MS : leaseSeconds * 1000;
     // RFC 2131 §4.4.1 counts from the request; many clients count from the answer, which is later.
     this.leaseEnds = this.#world.agenda.now + this.#leaseMs * (1 + this.#world.random.between(-1, 1) * 200e-6);
     this.granted++;
     this.#world.onGranted(this, address, this.leaseEnds);
-    if (!renewal && this.#world.random.chance(0.01)) return this.#decline();
+    if (!renewal && this.#world.random.chance(this.#traits.declines)) return this.#decline();
     this.#bound();
+  }
+
+  /** RFC 951: the address is its own for as long as it likes. */
+  #onBootReply(address: number): void {
+    this.#timer++;
+    this.state = 'bound';
+    if (this.address !== 0 && this.address !== address) this.#world.onGivenUp(this, this.address);
+    this.address = address;
+    this.leaseEnds = FOR_EVER_MS;
+    this.granted++;
+    this.#world.count('client-bootp');
+    this.#world.onGranted(this, address, this.leaseEnds);
   }
 
   /** Not what RFC 2131 has in mind, and yet some do: the check comes before the request. */

@@ -1,22 +1,34 @@
 /** The configuration of a simulated world: what a site might have, drawn from the seed. */
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { chaddrOf, ip } from '../support/client-packets.ts';
-import { buildConfig } from '../support/configs.ts';
-import type { ReservationSpec, SubnetSpec } from '../support/configs.ts';
+import { INFINITE_SECONDS } from '../../node/time.ts';
+import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
+import { buildConfig, leaseTimes, NO_GUARD } from '../support/configs.ts';
+import type { ClassSpec, PoolSpec, ReservationSpec, SubnetSpec } from '../support/configs.ts';
 import type { Random } from './random.ts';
+
+/** Simulated worlds begin here: 2026-01-01. */
+export const WALL_EPOCH_MS = 1_767_225_600_000;
+/** Option 60 of the machines that classes and pools tell from the others. */
+export const VENDOR = 'phone';
+
+const RELAY_AGENT_INFORMATION = 82;
+const CIRCUIT_ID = 1;
 
 /** `busy`: for many machines that come and go. */
 export function worldConfig(random: Random, size: number, busy: boolean): ClusterConfig {
   const nodes = ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 }));
   const first = ip('10.0.1.0') + random.int(0, 200);
   const last = first + (busy ? random.int(20, 45) : random.int(3, 30));
+  const leaseSeconds = random.pick([20, 40, 60, 120]);
+  const classes = random.chance(0.4) ? someClasses(random) : [];
   const subnet: SubnetSpec = {
     name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16, sharedNetwork: 'site',
-    pools: [{ first, last, allocation: random.pick(['iterative', 'iterative', 'random', 'hashed']) }],
-    leaseSeconds: random.pick([20, 40, 60, 120]), identity: 'client-id', authoritative: random.chance(0.7), options: [],
+    pools: poolsOf(random, first, last, classes.length > 0),
+    leaseSeconds, identity: random.chance(0.85) ? 'client-id' : 'hardware', authoritative: random.chance(0.7), options: [],
     scope: {
-      leaseCache: random.pick([0, 0, 0, 0.25, 0.5]), rapidCommit: random.chance(0.3),
-      conflictCheck: { method: random.chance(0.2) ? 'icmp' : 'none', timeoutMs: 500, cacheSeconds: 60 },
+      lease: random.chance(0.6) ? leaseTimes(leaseSeconds) : leaseTimes(leaseSeconds, { minSeconds: 20, maxSeconds: random.chance(0.1) ? INFINITE_SECONDS : 120 }),
+      leaseCache: random.pick([0, 0, 0, 0.25, 0.5]), rapidCommit: random.chance(0.3), bootp: random.chance(0.5),
+      conflictCheck: { method: random.chance(0.2) ? 'icmp' : 'none', timeoutMs: 500, cacheSeconds: random.pick([0, 60]) },
     },
     reservations: random.chance(0.3) ? reservations(random, first, last) : [],
   };
@@ -24,13 +36,41 @@ export function worldConfig(random: Random, size: number, busy: boolean): Cluste
   const another: SubnetSpec = {
     ...subnet, name: '10.1.0.0/16', network: ip('10.1.0.0'), reservations: [], pools: [{ first: second, last: second + random.int(1, 10) }],
   };
-  return buildConfig({ nodes: [], more: { nodes }, subnets: random.chance(0.3) ? [subnet, another] : [subnet] });
+  return buildConfig({
+    nodes: [], more: { nodes }, subnets: random.chance(0.3) ? [subnet, another] : [subnet], classes,
+    limits: { leasesPerCircuit: random.chance(0.1) ? random.int(1, 2) : 0 },
+  });
 }
 
-/** For some of the machines: an address in the pool, one outside it. */
-function reservations(random: Random, first: number, last: number): ReservationSpec[] {
+/** The second half is for the class of `VENDOR`, or for everybody else, where there are classes. */
+function poolsOf(random: Random, first: number, last: number, withClasses: boolean): PoolSpec[] {
+  const allocation = random.pick(['iterative', 'iterative', 'random', 'hashed'] as const);
+  if (!withClasses || last - first < 3 || random.chance(0.4)) return [{ first, last, allocation }];
+  const middle = Math.floor((first + last) / 2);
+  const guard = random.chance(0.5) ? { ...NO_GUARD, allow: [0] } : { ...NO_GUARD, deny: [0] };
+  return [{ first, last: middle, allocation }, { first: middle + 1, last, allocation, guard }];
+}
+
+function someClasses(random: Random): ClassSpec[] {
+  const option = (code: number, path: readonly number[], values: readonly Buffer[]): ClassSpec['condition'] =>
+    ({ kind: 'test', subject: { from: 'option', code, path }, test: { kind: 'equals', values } });
+  const lease = (seconds: number): Pick<ClassSpec, 'overlay'> => (random.chance(0.5) ? { overlay: { lease: leaseTimes(seconds) } } : {});
   return [
-    { hardware: { htype: 1, chaddr: chaddrOf(random.int(1, 4)) }, address: random.int(first + 2, last) },
-    { hardware: { htype: 1, chaddr: chaddrOf(random.int(5, 9)) }, address: ip('10.0.0.200') },
+    {
+      name: 'phones', condition: option(60, [], [Buffer.from(VENDOR)]), ...lease(random.pick([20, 90])),
+      ...(random.chance(0.2) ? { identity: random.pick(['hardware', 'client-id']) } : {}),
+    },
+    { name: 'ports', condition: option(RELAY_AGENT_INFORMATION, [CIRCUIT_ID], [2, 3, 5, 7, 11].map((port) => addressOption(port))), ...lease(100) },
+    { name: 'known', condition: { kind: 'known' }, ...lease(30) },
+  ];
+}
+
+/** For some of the machines: an address in the pool, one outside it, and one for whoever is plugged into a port. */
+function reservations(random: Random, first: number, last: number): ReservationSpec[] {
+  const ends = (): Pick<ReservationSpec, 'endsAt'> => (random.chance(0.3) ? { endsAt: WALL_EPOCH_MS / 1000 + random.int(0, 400) } : {});
+  return [
+    { hardware: { htype: 1, chaddr: chaddrOf(random.int(1, 4)) }, address: random.int(first + 2, last), ...ends() },
+    { hardware: { htype: 1, chaddr: chaddrOf(random.int(5, 9)) }, address: ip('10.0.0.200'), ...ends() },
+    { circuitId: addressOption(random.int(0, 9)), address: random.chance(0.5) ? random.int(first + 2, last) : ip('10.0.0.201'), ...ends() },
   ];
 }

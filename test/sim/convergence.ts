@@ -3,7 +3,7 @@ import { formatIpv4 } from '../../node/codec/address.ts';
 import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import { reuseSeconds } from '../../node/lease/table.ts';
 import { PromiseBroken } from './checker.ts';
-import { WALL_EPOCH_MS } from './node.ts';
+import { WALL_EPOCH_MS } from './config.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
 
@@ -40,7 +40,7 @@ export function checkStores({ checker, nodes, now }: World): void {
     const record = first!.get(address);
     // A copy of its release that the network held back can make it RELEASED; then it still goes to
     // nobody else before the lease that the client holds would have ended.
-    const known = record !== undefined && recordClientKey(record).equals(client.clientKey) &&
+    const known = record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) &&
       (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, nodes[0]!.engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
     if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
   }

@@ -15,11 +15,10 @@ import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
 import type { Agenda } from './agenda.ts';
+import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
 import type { Random } from './random.ts';
 
-/** Simulated worlds begin here: 2026-01-01. */
-export const WALL_EPOCH_MS = 1_767_225_600_000;
 const TICK_MS = 50;
 
 export interface NodeWorld {

@@ -15,8 +15,8 @@ import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import { SimClient } from './client.ts';
-import type { ClientWorld } from './client.ts';
-import { worldConfig } from './config.ts';
+import type { ClientTraits, ClientWorld } from './client.ts';
+import { VENDOR, worldConfig } from './config.ts';
 import { checkConverged, checkStores } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { SimLinks } from './links.ts';
@@ -76,6 +76,7 @@ export class World implements NodeWorld, ClientWorld {
     const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
     this.clustered = size > 1 || random.chance(0.5);
     this.#busy = random.chance(0.3);
+    this.#declines = random.pick([0.01, 0.01, 0.01, 0.1]);
     this.etcd = new SimEtcd();
     this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
@@ -138,6 +139,7 @@ export class World implements NodeWorld, ClientWorld {
   #quiet = false;
   /** Many machines that come and go. */
   readonly #busy: boolean;
+  readonly #declines: number;
   #machines = 0;
 
   #expireLeases(): void {
@@ -187,10 +189,11 @@ export class World implements NodeWorld, ClientWorld {
     for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
   }
 
-  #newClient(id: number): SimClient {
+  #newClient(id: number, more?: Partial<ClientTraits>): SimClient {
     const { random } = this;
     return new SimClient(id, this, {
-      chaddr: chaddrOf(id + 1),
+      bootp: random.chance(0.05), vendor: random.chance(0.3) ? VENDOR : undefined, wishes: random.chance(0.3), declines: this.#declines,
+      chaddr: chaddrOf(id + 1), ...more,
       clientId: random.chance(0.5) ? Buffer.concat([Buffer.of(1), chaddrOf(id + 1)]) : random.chance(0.3) ? Buffer.from(`client-${id}`) : undefined,
       relays: random.chance(0.25) ? RELAYS : random.chance(0.1) ? [RELAYS[0]] : [],
       rapidCommit: random.chance(0.3),
@@ -232,7 +235,7 @@ export class World implements NodeWorld, ClientWorld {
       for (const giaddr of client.relays) {
         const relayed = Buffer.from(bytes);
         relayed.writeUInt32BE(giaddr, 24);
-        const end = relayed.indexOf(255, 240);
+        const end = endOfOptions(relayed);
         const agent = Buffer.concat([Buffer.of(82, 6, 1, 4), addressOption(client.id)]);
         const withAgent = Buffer.concat([relayed.subarray(0, end), agent, Buffer.of(255)]);
         for (const node of this.nodes) this.#deliverToNode(node, withAgent, giaddr, 67, true);
@@ -300,10 +303,12 @@ export class World implements NodeWorld, ClientWorld {
     this.checker.givenUp(client, address);
   }
 
-  /** A host with an address of its own out of the first pool: it answers most of the time. */
+  /** Hosts with addresses of their own out of the first pool: they answer most of the time. */
   isInUse(address: number): boolean {
-    return address === this.operator.first.pools[0]!.id + 1 && this.random.chance(0.9);
+    return this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9);
   }
+
+  readonly #strangers = [1, 4, 5];
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
 
@@ -399,10 +404,11 @@ export class World implements NodeWorld, ClientWorld {
   /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
   #checkNewcomer(): void {
     const { table } = this.nodes[0]!;
-    // One of them may be in use by somebody else.
-    const free = this.nodes[0]!.engine!.config.subnets.reduce((sum, { index }) => sum + table!.counts(index).free, 0) - 1;
+    // Some of them may be in use by somebody else.
+    const pools = this.nodes[0]!.engine!.config.pools.filter(({ guard }) => guard.allow === undefined);
+    const free = pools.reduce((sum, { index }) => sum + table!.poolCounts(index).free, 0) - this.#strangers.length;
     for (const client of this.clients) client.off();
-    const newcomer = this.#newClient(this.clients.length);
+    const newcomer = this.#newClient(this.clients.length, { bootp: false, vendor: undefined });
     this.clients.push(newcomer);
     newcomer.boot();
     this.agenda.run(this.now + NEWCOMER_MS);
@@ -424,4 +430,11 @@ export class World implements NodeWorld, ClientWorld {
   #collect(): void {
     for (const node of this.nodes) this.collectNode(node);
   }
+}
+
+/** Where the end option stands. */
+function endOfOptions(bytes: Buffer): number {
+  let at = 240;
+  while (bytes[at] !== 255) at += 2 + bytes[at + 1]!;
+  return at;
 }

@@ -160,14 +160,13 @@ test('RFC 2131 §4.3.3: abandoned addresses are used again only when nothing els
   const server = new TestServer({ subnets: [subnetConfig({ pools: [{ first: ip('10.0.0.100'), last: ip('10.0.0.102') }] })] });
   for (const n of [1, 2]) {
     const address = lease(server, { chaddr: chaddrOf(n) });
-    server.advance(1000);
+    server.advance(40_000);
     server.store(address, withState(server.table.read(address)!, BindingState.ABANDONED, Math.floor(server.now.wall / 1000)));
   }
-  server.advance(3_000_000);
+  // What the clocks may be wrong by.
+  server.advance(20_000);
+  server.server.tick(server.now);
   assert.equal(lease(server, { chaddr: chaddrOf(3) }), ip('10.0.0.102'));
-  // The decline may have been overtaken by a later request of its client, which then has the address until its lease ends.
-  assert.deepEqual(packetsOf(server.receive(discover({ chaddr: chaddrOf(4) }))), []);
-  server.advance(700_000);
   assert.equal(lease(server, { chaddr: chaddrOf(4) }), ip('10.0.0.100'));
   const offers = [5, 6].map((n) => packetsOf(server.receive(discover({ chaddr: chaddrOf(n) }))).length);
   assert.deepEqual(offers, [1, 0], 'an abandoned address is offered to one client only');

@@ -62,6 +62,8 @@ test('an abandoned address that was offered since nothing else is free is not fo
   isOffered();
   server.receive(decline({ ...phone, requestedAddress: ADDRESS, serverIdentifier: SERVER }));
   assert.equal(recordState(server.table.read(ADDRESS)!), BindingState.ABANDONED);
+  server.advance(20_000);
+  server.server.tick(server.now);
   isOffered();
   assert.equal(replyOf(server.receive(request({ chaddr: A, requestedAddress: ADDRESS, serverIdentifier: SERVER }))).type, 6);
   assert.deepEqual(packetsOf(server.receive(discover({ chaddr: A }))), []);

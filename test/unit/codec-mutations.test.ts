@@ -115,7 +115,7 @@ function asked(type: number, fields: ClientFields = {}, sourceAddress = 0): Aske
   const now = { mono: 1 as MonotonicMs, wall: SECOND * 1000 as WallMs };
   return {
     reading, now, sourceAddress, sourcePort: 68, clientKey: clientKeyOf(reading, 'client-id'), byClientIdentifier: reading.options.has(61),
-    relayAgentInformation: reading.options.get(82) ?? NO_BYTES, leaseSeconds: { min: 60, max: 120 },
+    relayAgentInformation: reading.options.get(82) ?? NO_BYTES, leaseSeconds: { min: 60, max: 120 }, receivedAt: now.mono,
   };
 }
 

@@ -129,13 +129,16 @@ export class Model {
   }
 
   reuse(binding: Binding): number {
-    const { since, expires, leaseSeconds } = binding;
+    const { since, expires, leaseSeconds, state } = binding;
     const skew = this.config.maxClockSkewMs / 1000;
     const drift = leaseSeconds === INFINITE_SECONDS ? 0 : leaseSeconds / 5000;
-    const ended = Math.ceil((expires === INFINITE_SECONDS ? since : expires) + skew + drift + 5);
-    if (binding.state !== BindingState.RELEASED) return ended;
+    // A release or a decline that a grant overtook: its client may have the lease.
+    const inUse = state === BindingState.EXPIRED || since - binding.lastTransaction <= 30;
+    if (inUse && expires === INFINITE_SECONDS) return INFINITE_SECONDS;
+    const ended = Math.ceil((state === BindingState.EXPIRED ? expires : inUse ? Math.max(since, expires) : since) + skew + drift + 5);
+    if (state !== BindingState.RELEASED) return ended;
     const held = Math.ceil(since + 30 + skew);
-    return since - binding.lastTransaction > 30 ? held : Math.max(held, ended);
+    return inUse && expires > since ? Math.max(held, ended) : held;
   }
 
   put(address: number, binding: Binding): void {
@@ -164,6 +167,12 @@ export class Model {
     return ended && this.reuse(binding) <= now.wall / 1000;
   }
 
+  /** Abandoned, and past the end of the lease that was declined. */
+  mayBeTriedAgain(address: number, now: Now): boolean {
+    const binding = this.bindings.get(address);
+    return binding?.state === BindingState.ABANDONED && this.reuse(binding) <= now.wall / 1000;
+  }
+
   free(pool: number, now: Now): number[] {
     return [...this.addressesOf(pool)].filter((address) => this.isFree(address, now));
   }
@@ -176,7 +185,7 @@ export class Model {
     const binding = this.bindings.get(address);
     if (binding === undefined) return true;
     if (binding.state === BindingState.ABANDONED) {
-      return reservedForClient && Math.floor(now.wall / 1000) - binding.since >= 600;
+      return reservedForClient && Math.floor(now.wall / 1000) - binding.since >= 600 && (binding.client === client || this.mayBeTriedAgain(address, now));
     }
     if (binding.client === client) return true;
     return binding.state !== BindingState.ACTIVE && this.reuse(binding) <= now.wall / 1000;

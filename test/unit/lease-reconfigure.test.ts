@@ -69,7 +69,7 @@ test('what is free for longest still goes first, whatever pools it was in and is
       const free = takeAll(table, () => table.allocate([index], ALL, 'a', 0, at(T + 1000)));
       const fresh = ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0) - addresses.filter((a) => isIn(a, index)).length;
       assert.deepEqual(free.slice(fresh), inOrder(BindingState.RELEASED));
-      assert.deepEqual(takeAll(table, () => table.allocateAbandoned([index], ALL)), inOrder(BindingState.ABANDONED));
+      assert.deepEqual(takeAll(table, () => table.allocateAbandoned([index], ALL, at(T + 1000))), inOrder(BindingState.ABANDONED));
     }
   }), { numRuns: 100 });
 });

@@ -155,7 +155,7 @@ test('the address of a reservation that ended is its pool\'s again, once, whatev
     }
     assert.equal(new Set(taken).size, free, what);
     assert.equal(taken.length, free, what);
-    if (what === 'abandoned') assert.equal(table.allocateAbandoned([0], ALL), address);
+    if (what === 'abandoned') assert.equal(table.allocateAbandoned([0], ALL, at(T + 12, 0)), address);
     if (what === 'held') {
       table.offers.release(address);
       assert.equal(table.allocate([0], ALL, 'a', 0, at(T + 12, 0)), address);

@@ -193,10 +193,10 @@ class Run {
     }
     assert.deepEqual(free, []);
     if (!abandoned) return;
-    const choices = [...this.model.bindings].filter(([a, b]) =>
-      b.state === BindingState.ABANDONED && pools.includes(this.model.poolOf(a))
+    const choices = [...this.model.bindings].filter(([a]) =>
+      this.model.mayBeTriedAgain(a, this.now) && pools.includes(this.model.poolOf(a))
       && this.model.reservation(a) === undefined && !this.model.holds.has(a) && this.owned.has(a & 255));
-    const taken = this.table.allocateAbandoned(pools, this.slots);
+    const taken = this.table.allocateAbandoned(pools, this.slots, this.now);
     if (choices.length === 0) assert.equal(taken, 0);
     else assert.ok(choices.some(([a]) => a === taken));
     if (taken !== 0) this.hold(taken, client);

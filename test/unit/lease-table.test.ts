@@ -56,6 +56,12 @@ test('an address released within 30 s of its grant goes to nobody else before th
   assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 5, expires: T + 2 }), 10_000), T + 40, 'held for 30 s all the same');
 });
 
+test('an address released within 30 s of a grant for ever goes to nobody else', () => {
+  const released = { ...binding(BindingState.RELEASED, 'c', T, INFINITE_SECONDS) };
+  assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 30 }), 10_000), INFINITE_SECONDS);
+  assert.equal(reuseSeconds(recordOf({ ...released, lastTransaction: T - 31 }), 10_000), T + 40);
+});
+
 test('reuse times never pass what 32 bits hold', () => {
   assert.equal(reuseSeconds(recordOf({ ...binding(BindingState.EXPIRED, 'c'), expires: INFINITE_SECONDS - 2 }), 10_000), INFINITE_SECONDS);
 });
@@ -191,16 +197,41 @@ test('abandoned addresses come oldest first, also after a restart', () => {
   const since: [string, number][] = [['10.0.2.1', 1], ['10.0.3.1', 2], ['10.0.1.1', 3]];
   for (const [address, age] of since) table.put(ip(address), recordOf(binding(BindingState.ABANDONED, 'c', T + age)), at(T));
   flush(store, disk);
+  const later = at(T + 4000);
   for (const from of [table, tableOf([pool], disk).table]) {
+    from.advance(later, Infinity);
     assert.equal(from.allocate([0], ALL, 'a', 0, at(T + 1e6)), 0);
     const taken = [1, 2, 3].map((i) => {
-      const address = from.allocateAbandoned([0], ALL);
+      const address = from.allocateAbandoned([0], ALL, later);
       from.offers.hold(address, key(`new ${i}`), at(T), i);
       return address;
     });
     assert.deepEqual(taken, [ip('10.0.2.1'), ip('10.0.3.1'), ip('10.0.1.1')]);
-    assert.equal(from.allocateAbandoned([0], ALL), 0);
+    assert.equal(from.allocateAbandoned([0], ALL, later), 0);
   }
+});
+
+test('an abandoned address is tried again when the lease that was declined has ended by all clocks', () => {
+  const pool = subnet('10.0.0.0/16', [['10.0.1.1', '10.0.1.1']]);
+  const address = ip('10.0.1.1');
+  const tryAt = (lastTransaction: number, seconds: number): boolean => {
+    const { table } = tableOf([pool]);
+    table.put(address, recordOf({ ...binding(BindingState.ABANDONED, 'c'), lastTransaction }), at(T));
+    table.advance(at(T + seconds), Infinity);
+    return table.allocateAbandoned([0], ALL, at(T + seconds)) === address;
+  };
+  assert.deepEqual([tryAt(T, 3600 + 15), tryAt(T, 3600 + 16)], [false, true], 'declined at once, or overtaken by a grant');
+  assert.deepEqual([tryAt(T - 31, 15), tryAt(T - 31, 16)], [false, true], 'declined later');
+});
+
+test('the wall clock steps back: an abandoned address waits again', () => {
+  const { table } = tableOf([subnet('10.0.0.0/16', [['10.0.1.1', '10.0.1.1']])]);
+  table.put(ip('10.0.1.1'), recordOf(binding(BindingState.ABANDONED, 'c')), at(T));
+  table.advance(at(T + 4000), Infinity);
+  assert.equal(table.allocateAbandoned([0], ALL, at(T)), 0);
+  assert.equal(table.allocateAbandoned([0], ALL, at(T + 4000)), 0, 'until the next turn');
+  table.advance(at(T + 4000), Infinity);
+  assert.equal(table.allocateAbandoned([0], ALL, at(T + 4000)), ip('10.0.1.1'));
 });
 
 test('ended leases come in portions, each again after the others while it stays ACTIVE', () => {
