@@ -62,6 +62,8 @@ test('an abandoned address that was offered since nothing else is free is not fo
   isOffered();
   server.receive(decline({ ...phone, requestedAddress: ADDRESS, serverIdentifier: SERVER }));
   assert.equal(recordState(server.table.read(ADDRESS)!), BindingState.ABANDONED);
+  // Past the time that a lease would have had by all clocks.
+  server.advance(20_000);
   isOffered();
   assert.equal(replyOf(server.receive(request({ chaddr: A, requestedAddress: ADDRESS, serverIdentifier: SERVER }))).type, 6);
   assert.deepEqual(packetsOf(server.receive(discover({ chaddr: A }))), []);

@@ -176,7 +176,8 @@ export class Model {
     const binding = this.bindings.get(address);
     if (binding === undefined) return true;
     if (binding.state === BindingState.ABANDONED) {
-      return reservedForClient && Math.floor(now.wall / 1000) - binding.since >= 600;
+      if (!reservedForClient || Math.floor(now.wall / 1000) - binding.since < 600) return false;
+      return binding.client === client || this.reuse(binding) <= Math.floor(now.wall / 1000);
     }
     if (binding.client === client) return true;
     return binding.state !== BindingState.ACTIVE && this.reuse(binding) <= now.wall / 1000;
