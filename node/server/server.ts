@@ -10,7 +10,7 @@
  */
 import { DhcpMessage, MessageType } from '../codec/message.ts';
 import { ClassMatcher } from '../classes/matcher.ts';
-import type { ClusterConfig, Identity, Reservation } from '../config/types.ts';
+import type { ClusterConfig, Reservation } from '../config/types.ts';
 import {
   BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
@@ -242,7 +242,7 @@ export class DhcpServer {
     if (typeof subnetIndex === 'string') return subnetIndex;
     const subnet = config.subnets[subnetIndex]!;
     const network = config.networks[subnet.networkIndex]!;
-    const relayAgentInformation = this.#relayAgentInformation(network.identity);
+    const relayAgentInformation = this.#relayAgentInformation();
     const reservation = this.#reservation(network.index, relayAgentInformation, now);
     const classes = this.#context.matcher.match({
       message, relayAgentInformation, interfaceName: packet.iface.name, known: reservation !== undefined,
@@ -257,15 +257,16 @@ export class DhcpServer {
 
   /**
    * A renewal that goes past the relay has no option 82: what the relay said when the lease was granted still
-   * says where the client is, and so which classes and reservations are its own.
+   * says where the client is, and so which classes and reservations are its own. By which of its names the
+   * lease was granted (`identity`) only its classes tell.
    */
-  #relayAgentInformation(identity: Identity): Buffer | undefined {
+  #relayAgentInformation(): Buffer | undefined {
     const message = this.#message;
     const received = message.option(RELAY_AGENT_INFORMATION);
     if (received !== undefined || message.giaddr !== 0 || message.ciaddr === 0 || message.type === MessageType.DISCOVER) return received;
     const record = this.#context.table.read(message.ciaddr);
     if (record === undefined || recordState(record) !== BindingState.ACTIVE) return undefined;
-    if (!isClients(record, message.clientKey(identity)) && !isClients(record, message.clientKey('hardware'))) return undefined;
+    if (!isClients(record, message.clientKey('client-id')) && !isClients(record, message.clientKey('hardware'))) return undefined;
     const known = recordSection(record, SectionKind.relayAgentInformation);
     return known.length > 0 ? known : undefined;
   }

@@ -234,7 +234,7 @@ export class World {
     if (sent !== undefined) return sent;
     const record = this.#bindings.get(reading.ciaddr);
     if (reading.giaddr !== 0 || reading.type === DISCOVER || record === undefined || recordState(record) !== BindingState.ACTIVE) return NO_BYTES;
-    const keys = [this.options.config.subnets[0]!.identity, 'hardware' as const].map((identity) => clientKeyOf(reading, identity));
+    const keys = (['client-id', 'hardware'] as const).map((identity) => clientKeyOf(reading, identity));
     return keys.some((key) => key.equals(recordClientKey(record))) ? recordSection(record, SectionKind.relayAgentInformation) : NO_BYTES;
   }
 
