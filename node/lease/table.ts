@@ -254,8 +254,7 @@ export class LeaseTable {
       case BindingState.FREE:
         return true;
       case BindingState.ABANDONED:
-        return reservedForClient && this.#abandonedFor(address, now) >= RESERVATION_PROBATION_SECONDS &&
-          (page.due[s]! <= wallSeconds(now.wall) || this.#isClient(page, address, clientKey));
+        return reservedForClient && this.#isOverProbation(address, clientKey, now);
       case BindingState.ACTIVE:
         return this.#isClient(page, address, clientKey);
       default:
@@ -263,9 +262,12 @@ export class LeaseTable {
     }
   }
 
-  #abandonedFor(address: number, now: Now): number {
+  /** Whoever declined it may use it all the same, if its next request overtook the DHCPDECLINE: until that lease would have ended. */
+  #isOverProbation(address: number, clientKey: Uint8Array, now: Now): boolean {
+    const second = wallSeconds(now.wall);
     const record = this.read(address);
-    return record === undefined ? 0 : wallSeconds(now.wall) - recordStateSince(record);
+    if (record === undefined || second - recordStateSince(record) < RESERVATION_PROBATION_SECONDS) return false;
+    return sameBytes(recordClientKey(record), clientKey) || reuseSeconds(record, this.#config.maxClockSkewMs) <= second;
   }
 
   /**

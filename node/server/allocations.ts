@@ -1,6 +1,6 @@
 /**
- * DHCPDISCOVERs that wait for another owner: it was asked to hold a free address, since this node's own
- * slots have none. Nothing is stored; the client's retransmission asks again.
+ * Clients that wait for another owner (a DHCPDISCOVER, a BOOTP request): it was asked to hold a free address,
+ * since this node's own slots have none. Nothing is stored; the client's retransmission asks again.
  */
 import { ALLOCATIONS_PENDING_MAX, POOL_EXHAUSTED_EVENT_MS, REPLY_AGE_MS_MAX } from '../limits.ts';
 import type { Now } from '../time.ts';

@@ -15,6 +15,8 @@ export function onInform(context: ServerContext, x: Exchange): Decision {
   // A client that leaves 'ciaddr' empty is still reached at the address it sends from.
   const address = message.ciaddr !== 0 || message.giaddr !== 0 ? message.ciaddr : packet.sourceAddress;
   if (address === 0) return drop(context, 'no-address');
+  // RFC 2131 §3.4: it SHOULD be consistent. The answer to an address of another link would go to somebody else.
+  if (context.table.networkOf(address) !== x.network.index) return drop(context, 'no-subnet');
   if (!x.network.authoritative) {
     const event = exchangeEvent('dhcp.refused', x, address, { message: 'inform', reason: 'not-authoritative' });
     return dropWith(context, 'not-authoritative', event);

@@ -1,6 +1,6 @@
 /**
- * DHCPDISCOVERs that wait until it is known whether the address to be offered is in use (RFC 2131 §2.2,
- * §3.1), and the addresses that were found free a short time ago. Nothing is stored; the client's
+ * DHCPDISCOVERs, and BOOTP requests, that wait until it is known whether the address to be given is in use
+ * (RFC 2131 §2.2, §3.1), and the addresses that were found free a short time ago. Nothing is stored; the client's
  * retransmission asks again.
  *
  * Invariants
@@ -13,7 +13,7 @@ import { monotonicPlus } from '../time.ts';
 import type { MonotonicMs, Now } from '../time.ts';
 import type { ReceivedPacket } from './ports.ts';
 
-/** A DHCPDISCOVER that is to be answered with `address` if nobody uses that. */
+/** A packet that is to be answered with `address` if nobody uses that. */
 export interface Asking {
   readonly packet: ReceivedPacket;
   readonly address: number;

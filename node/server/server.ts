@@ -273,7 +273,8 @@ export class DhcpServer {
 
   /**
    * A renewal that goes past the relay has no option 82: what the relay said when the lease was granted still
-   * says where the client is, and so which classes and reservations are its own.
+   * says where the client is, and so which classes and reservations are its own. By which of its names the
+   * lease was granted (`identity`) only its classes tell.
    */
   #relayAgentInformation(): Buffer | undefined {
     const message = this.#message;

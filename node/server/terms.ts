@@ -86,7 +86,7 @@ function isEmpty({ lease, boot, options }: Overlay): boolean {
   return lease === undefined && boot === undefined && options.length === 0;
 }
 
-/** How long a lease is to last, UTC aside: what the client asks for (option 51) within the bounds. */
+/** How long a lease is to last: what the client asks for (option 51) within the bounds. */
 export function leaseSecondsFor({ defaultSeconds, minSeconds, maxSeconds }: LeaseTimes, asked: number | undefined): number {
   if (asked === undefined || minSeconds === maxSeconds) return defaultSeconds;
   return Math.min(Math.max(asked, minSeconds), maxSeconds);

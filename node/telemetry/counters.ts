@@ -99,6 +99,7 @@ export class Counters {
   identifierConflicts = 0;
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   takeovers = 0;
+  /** Changes that two nodes made of one binding in one epoch. */
   conflicts = 0;
 
   constructor() {

@@ -68,6 +68,16 @@ const DHCP: readonly MetricDefinition[] = [
       Object.entries(counters.drops).map(([reason, value]) => ({ labels: { reason }, value })),
   },
   {
+    name: 'lessor_dhcp_identifier_conflicts_total', type: 'counter', labels: [],
+    help: 'Leases granted to another hardware address than the one that held them, under the same client identifier',
+    read: ({ counters }) => one(counters.identifierConflicts),
+  },
+  {
+    name: 'lessor_dhcp_relay_information_omitted_total', type: 'counter', labels: [],
+    help: 'Answers without the relay agent information of the request, since it did not fit (RFC 3046)',
+    read: ({ counters }) => one(counters.relayAgentInformationOmitted),
+  },
+  {
     name: 'lessor_dhcp_reply_seconds', type: 'histogram', labels: ['type'],
     help: 'Time from the reading of a packet to the sending of its answer, by the type of the answer',
     read: ({ counters }) =>
@@ -135,7 +145,7 @@ const LEASES: readonly MetricDefinition[] = [
   },
   {
     name: 'lessor_conflicts_total', type: 'counter', labels: [],
-    help: 'Addresses found in use by somebody without a lease',
+    help: 'Bindings that two nodes changed in one epoch; anything but 0 is a mistake in Lessor',
     read: ({ counters }) => one(counters.conflicts),
   },
   {

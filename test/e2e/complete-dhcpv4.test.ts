@@ -158,7 +158,7 @@ async function bootRom(served: ServedNetwork): Promise<void> {
   const offer = parseReply(bytes);
   assert.equal(offer.type, 2);
   assert.equal(bytes.toString('latin1', 108, bytes.indexOf(0, 108)), 'undionly.kpxe');
-  // RFC 4578 §2.1: the client's own machine identifier is nothing for the server to return unless it is configured.
+  // RFC 4578 §2.3 asks that of PXE servers; one that only names the boot server is none.
   assert.equal(offer.has(97), false);
 }
 

@@ -125,6 +125,16 @@ test('what a relay said when the lease was granted still classes a client that r
   assert.deepEqual(packetsOf(stranger), [], "what was said of another client's place is not said of this one's");
 });
 
+test('the same where a class knows its clients by the identifier that the network does not look at', () => {
+  const condition: Condition = { kind: 'test', subject: { from: 'option', code: 82, path: [1] }, test: { kind: 'equals', values: [Buffer.from('port')] } };
+  const server = new TestServer({ classes: [{ name: 'port', condition, identity: 'client-id' }], subnets: [subnetConfig({ identity: 'hardware' })] });
+  const fields: ClientFields = { clientId: Buffer.from('ff0000000100020000000911', 'hex') };
+  const address = lease(server, { ...fields, giaddr: ip('10.0.0.1'), relayAgentInformation: Buffer.from('0104706f7274', 'hex') });
+  server.advance(60_000);
+  const renewal = server.receive(request({ ...fields, xid: 2, ciaddr: address }), { unicast: true, sourceAddress: address });
+  assert.equal(replyOf(renewal).type, 5);
+});
+
 test('an address reserved for a port of a switch goes to whoever is plugged in there, once the one before has gone', () => {
   const port = { circuitId: Buffer.from('eth0/7'), address: ip('10.0.0.7') };
   const server = new TestServer({ subnets: [subnetConfig({ reservations: [port] })] });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { Decision } from '../../node/server/ports.ts';
 import { BindingState, recordExpires, recordLeaseSeconds, recordReserved, recordState } from '../../node/lease/record.ts';
 import { wallSeconds } from '../../node/time.ts';
-import { addressOption, CLIENT_CHADDR, chaddrOf, discover, ip, request } from '../support/client-packets.ts';
+import { addressOption, CLIENT_CHADDR, chaddrOf, decline, discover, ip, request } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
 import { leaseTimes } from '../support/configs.ts';
 import type { SubnetSpec } from '../support/configs.ts';
@@ -144,6 +144,29 @@ test('an address that somebody has is reserved for another client: the holder he
   assert.equal(lease(server, { xid: 6 }), address);
 });
 
+test('an address that its holder declines and that is reserved for another client goes to that one when the lease would have ended', () => {
+  const server = new TestServer();
+  const holder = { chaddr: chaddrOf(9) };
+  const address = lease(server, holder);
+  server.configure(withSubnet({ reservations: [{ hardware: HARDWARE, address }] }));
+  server.receive(decline({ ...holder, requestedAddress: address, serverIdentifier: SERVER, xid: 2 }));
+  assert.equal(recordState(server.table.read(address)!), BindingState.ABANDONED);
+  // Its next request may have overtaken the DHCPDECLINE: then it uses the address all the same.
+  server.advance(3_000_000);
+  assert.notEqual(replyOf(server.receive(discover({ xid: 3 }))).yiaddr, address);
+  server.advance(700_000);
+  assert.equal(replyOf(server.receive(discover({ xid: 4 }))).yiaddr, address);
+});
+
+test('RFC 2131 §4.3.3: a reserved address that its own client declines is tried again by it after ten minutes', () => {
+  const server = new TestServer(withSubnet({ reservations: [{ hardware: HARDWARE, address: RESERVED }] }));
+  lease(server);
+  server.receive(decline({ requestedAddress: RESERVED, serverIdentifier: SERVER, xid: 2 }));
+  assert.notEqual(replyOf(server.receive(discover({ xid: 3 }))).yiaddr, RESERVED);
+  server.advance(600_000);
+  assert.equal(replyOf(server.receive(discover({ xid: 4 }))).yiaddr, RESERVED);
+});
+
 test('a reservation whose end passes while its client has the address: inside a pool the client keeps it, and it is like any other address then', () => {
   const server = new TestServer();
   const address = ip('10.0.0.120');
@@ -197,6 +220,19 @@ test('options and boot fields of the new configuration are in the next answer', 
   server.configure(withSubnet({ options: [{ code: 6, value: addressOption(ip('10.0.0.54')) }], scope: { boot } }));
   const ack = replyOf(renew(server, address, { parameters: [6] }));
   assert.deepEqual([ack.optionU32(6), ack.siaddr], [ip('10.0.0.54'), ip('10.0.0.9')]);
+});
+
+test('with another identity a client that sends an identifier of its own is a new one: nobody else is given its address before its lease ends', () => {
+  const fields = { clientId: Buffer.from('ff0000000100020000000911', 'hex') };
+  for (const authoritative of [true, false]) {
+    const server = new TestServer(withSubnet({ authoritative }));
+    const address = lease(server, fields);
+    server.configure(withSubnet({ authoritative, identity: 'hardware' }));
+    const renewal = renew(server, address, fields);
+    assert.deepEqual(packetsOf(renewal).map(({ bytes }) => bytes[242]), authoritative ? [6] : [], 'a DHCPNAK or nothing');
+    assert.notEqual(lease(server, { ...fields, xid: 2 }), address);
+    assert.equal(recordState(server.table.read(address)!), BindingState.ACTIVE);
+  }
 });
 
 test('leases are logged from when the configuration says so, until it does not', () => {

@@ -176,3 +176,14 @@ test("a unicast inform through a router is about the subnet of 'ciaddr'; one wit
   assert.deepEqual(packetsOf(server.receive(inform())), []);
   assert.deepEqual(server.drops(), { 'no-address': 1 });
 });
+
+test('RFC 2131 §3.4: the server SHOULD check the network address in a DHCPINFORM message for consistency', () => {
+  const remote = subnetConfig({ name: '10.9.0.0/24', network: ip('10.9.0.0'), pools: [], authoritative: true });
+  const server = new TestServer({ subnets: [subnetConfig({ authoritative: true }), remote] });
+  for (const ciaddr of [ip('10.9.0.9'), ip('192.0.2.1'), 0xffff_ffff]) {
+    assert.deepEqual(packetsOf(server.receive(inform({ ciaddr }))), []);
+    assert.deepEqual(packetsOf(server.receive(inform({ ciaddr, giaddr: ip('10.0.0.1') }), unicast(ip('10.0.0.1')))), []);
+  }
+  assert.deepEqual(server.drops(), { 'no-subnet': 6 });
+  assert.equal(replyOf(server.receive(inform({ ciaddr: ip('10.9.0.9'), giaddr: ip('10.9.0.1') }), unicast(ip('10.9.0.1')))).type, 5);
+});

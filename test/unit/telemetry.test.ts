@@ -115,6 +115,11 @@ test('metric names follow the conventions', () => {
 
 test('a scrape tells the integers of the packet\'s path', async () => {
   const counters = new Counters();
+  const singles = Object.entries(counters).filter(([, value]) => typeof value === 'number').map(([name]) => name);
+  assert.ok(singles.length > 3);
+  for (const [i, name] of singles.entries()) Object.assign(counters, { [name]: 77_000 + i });
+  const all = await scrape(telemetry().log, counters);
+  for (const [i, name] of singles.entries()) assert.match(all, new RegExp(`^lessor_[a-z_]+ ${77_000 + i}$`, 'm'), name);
   counters.received[1] = 42;
   counters.drop('bad-magic');
   counters.takeovers = 2;
