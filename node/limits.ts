@@ -182,6 +182,9 @@ export const CONFIG_COMMENT_CHARACTERS_MAX = 500;
 /** Revisions that a node keeps ready besides the one in force; past it the oldest is forgotten, and read again if the view names it. */
 export const CONFIG_PREPARED_MAX = 2;
 
+/** How long the thread that reads configurations rests before it ends; it keeps some memory meanwhile. */
+export const CONFIG_THREAD_REST_MS = 60_000;
+
 /** Of why a node cannot take a revision so much is shown to the other nodes; its log has the rest. */
 export const CONFIG_ERROR_CHARACTERS_MAX = 1000;
 

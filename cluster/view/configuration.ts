@@ -108,7 +108,8 @@ export class Configuration {
     const { view: adopted, context } = this.#state;
     const adoptedIsNewer = adopted !== undefined && (read.view === undefined || adopted.epoch > read.view.epoch);
     const view = adoptedIsNewer ? adopted : read.view;
-    for (const revision of [view?.configRevision ?? 0, read.newestConfig]) {
+    const newest = Math.max(read.newestConfig, this.#loaded);
+    for (const revision of [view?.configRevision ?? 0, newest]) {
       if (this.has(revision)) continue;
       const refused = this.#refused?.revision === revision ? this.#refused : undefined;
       if (refused === undefined || context.now.mono >= refused.retryAt) return revision;

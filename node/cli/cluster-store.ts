@@ -37,8 +37,8 @@ export async function withCluster<T>({ config }: ClusterTarget, work: (reached: 
     );
   }
   // Only these commands need etcd, and loading its client takes longer than all else that they do.
-  const [{ openEtcd }, { ConfigStore: Store }] = await Promise.all([
-    import('../../cluster/io/etcd-client.ts'), import('../../cluster/io/config-store.ts'),
+  const [{ openEtcd }, { ConfigStore: Store }, { ConfigDamaged, ConfigTooLarge }] = await Promise.all([
+    import('../../cluster/io/etcd-client.ts'), import('../../cluster/io/config-store.ts'), import('../../cluster/io/config-revisions.ts'),
   ]);
   const etcd = openEtcd({
     endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`, watchPrefixes: [],
@@ -56,6 +56,10 @@ export async function withCluster<T>({ config }: ClusterTarget, work: (reached: 
   });
   try {
     return await work({ node, store });
+  } catch (cause) {
+    if (cause instanceof ConfigTooLarge) throw new CliError(ExitCode.no, `${cause.message}. Nothing was changed.`, { cause });
+    if (!(cause instanceof ConfigDamaged)) throw cause;
+    throw new CliError(ExitCode.no, `${cause.message}. The nodes keep what they have in force; lessor config apply FILE writes a whole one again.`, { cause });
   } finally {
     await etcd.close();
   }

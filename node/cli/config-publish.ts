@@ -60,7 +60,10 @@ export interface ReadText {
   readonly value: unknown;
 }
 
-export type NewestConfig = StoredConfig & ReadText;
+export type NewestConfig = StoredConfig & ReadText & {
+  /** Why it cannot be read; then its text is empty. */
+  readonly damage?: string;
+};
 
 /** A text that may become the next revision. */
 export interface Proposal {
@@ -74,8 +77,13 @@ export interface Proposal {
 export async function readNewest(store: ConfigStore): Promise<NewestConfig | undefined> {
   const record = await store.newest();
   if (record === undefined) return undefined;
-  const text = await store.text(record);
-  return { record, text, value: plainValue(text) };
+  try {
+    const text = await store.text(record);
+    return { record, text, value: plainValue(text) };
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    return { record, text: '', value: undefined, damage: (error as Error).message };
+  }
 }
 
 export interface ProposeParts {
@@ -93,7 +101,7 @@ export async function propose({ mayStrand, name, newest, next, store }: ProposeP
   const config = parseClusterConfig(next.text, name);
   if (config.nodes.length === 0) throw new CliError(ExitCode.no, `${name}: expected the nodes of the cluster under nodes:, found none`);
   await refuseRemovedMembers(store, config);
-  const proposal = { newest, text: next.text, changes: diffConfigs(newest?.value, next.value), stranded: NOTHING_STRANDED };
+  const proposal = { newest, text: next.text, changes: newest?.value === undefined ? [] : diffConfigs(newest.value, next.value), stranded: NOTHING_STRANDED };
   const before = newest === undefined || !mayStrand ? undefined : readBefore(newest);
   if (before === undefined) return proposal;
   try {
@@ -131,10 +139,16 @@ async function refuseRemovedMembers(store: ConfigStore, config: ClusterConfig): 
 export async function showProposal({ changes, newest, stranded }: Proposal, options: PublishTarget, output: CliOutput): Promise<void> {
   const lines = changes.slice(0, SHOWN_CHANGES_MAX).map((change) => `${printable(formatChange(change))}\n`);
   if (changes.length > lines.length) lines.push(`… and ${changes.length - lines.length} more\n`);
-  const title = newest === undefined ? 'the first configuration of this cluster\n' : lines.length === 0 ? `the same as revision ${newest.record.revision}, but for comments or layout\n` : '';
-  const text = title + (newest === undefined ? '' : lines.join('')) + formatStranded(stranded);
+  const text = titleOf(newest, lines.length) + lines.join('') + formatStranded(stranded);
   if (options.json === true) output.err(text);
   else await output.out(text);
+}
+
+function titleOf(newest: NewestConfig | undefined, changes: number): string {
+  if (newest === undefined) return 'the first configuration of this cluster\n';
+  const { damage, record: { revision } } = newest;
+  if (damage !== undefined) return `revision ${revision} cannot be compared with: ${damage}\n`;
+  return changes === 0 ? `the same as revision ${revision}, but for comments or layout\n` : '';
 }
 
 /** Writes the next revision and waits for it. @throws CliError */
@@ -152,7 +166,11 @@ export async function publishAndWait(
   const published = await write(text, { expected, at: new Date().toISOString(), by: whoAmI(), comment: options.comment ?? comment });
   if (published.outcome === 'overtaken') throw new Overtaken(published.newest);
   const { revision } = published.record;
-  await store.tidy();
+  await store.tidy().catch((error: unknown) => {
+    // The new revision is whole; what is wrong with an old one is for whoever wants it.
+    if (error instanceof CliError) throw error;
+    output.err(`old revisions were not cleared away: ${(error as Error).message}\n`);
+  });
   if (!options.wait) return say(options, output, { ...report, revision, inForce: false }, `revision ${revision} is written\n`);
   output.err(`revision ${revision} is written\n`);
   const progress = await waitInForce(store, revision, timeoutMs, (now) => output.err(progressLine(now, revision)));

@@ -201,6 +201,7 @@ async function edit(store: ConfigStore, options: EditOptions, output: CliOutput,
 async function newestOf(store: ConfigStore): Promise<NewestConfig> {
   const newest = await readNewest(store);
   if (newest === undefined) throw new CliError(ExitCode.no, 'etcd holds no configuration of this cluster yet: lessor config apply FILE writes one');
+  if (newest.damage !== undefined) throw new CliError(ExitCode.no, `${newest.damage}: lessor config apply FILE writes a whole configuration again`);
   return newest;
 }
 

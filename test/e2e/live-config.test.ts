@@ -7,6 +7,7 @@ import { Load } from '../../deploy/lab/load.ts';
 import type { LoadResult } from '../../deploy/lab/load.ts';
 import { sleep, waitUntil } from '../../deploy/lab/processes.ts';
 import type { NodeStatus } from '../../node/admin/status.ts';
+import { RealClient } from '../../deploy/lab/real-clients.ts';
 import { needs, ServedNetwork } from '../support/served-network.ts';
 import type { ServedNode } from '../support/served-network.ts';
 
@@ -74,20 +75,23 @@ async function underLoad(served: ServedNetwork, work: () => Promise<void>): Prom
   return { load: result, drops: Object.fromEntries(drops.filter(([, count]) => count > 0)) };
 }
 
-test('the configuration of the pair, changed while it serves', needs('etcd', 'perfdhcp'), async (t) => {
-  await using served = await ServedNetwork.start({ nodes: ['a', 'b'], clients: ['load'] });
+test('the configuration of the pair, changed while it serves', needs('etcd', 'perfdhcp', 'udhcpc'), async (t) => {
+  await using served = await ServedNetwork.start({ nodes: ['a', 'b'], clients: ['load', 'fixed'] });
   served.host('load').ip('address add 10.1.0.31/16 dev eth0');
   const original = clusterFile(served);
 
   let revision = 1;
-  const next = async (...args: string[]): Promise<string> => {
+  const changed = async (nodes: string, ...args: string[]): Promise<void> => {
     revision++;
     const { code, output } = await lessor(served, ...args);
     assert.equal(code, 0, output);
-    assert.match(output, new RegExp(`revision ${revision} is in force on a b`));
-    assert.deepEqual(await revisions(served), [revision, revision]);
-    return output;
+    assert.match(output, new RegExp(`revision ${revision} is in force on ${nodes}$`, 'm'));
   };
+  const next = async (...args: string[]): Promise<void> => {
+    await changed('a b', ...args);
+    assert.deepEqual(await revisions(served), [revision, revision]);
+  };
+  const apply = (name: string, text: string, nodes: string): Promise<void> => changed(nodes, 'config', 'apply', file(served, name, text), '--yes');
 
   await t.test(`${REVISIONS} revisions come into force under load, and cost no client an answer`, async (context) => {
     const quiet = await underLoad(served, () => sleep(QUIET_SECONDS * 1000));
@@ -106,6 +110,16 @@ test('the configuration of the pair, changed while it serves', needs('etcd', 'pe
   await t.test('what a client is told is what was applied last', async () => {
     const { output } = await lessor(served, 'config', 'show');
     assert.match(output, /10\.1\.0\.110/);
+  });
+
+  await t.test('a reservation that is added is given to its client, without a change of the file', async () => {
+    const host = served.host('fixed');
+    await next('reservation', 'add', '--hardware', host.hardware(), '--address', '10.1.40.1', '--hostname', 'fixed', '--description', 'by a tool');
+    const client = new RealClient({ kind: 'udhcpc', host, folder: join(served.folder, 'fixed') });
+    assert.equal((await client.waitForLease(20_000)).address, '10.1.40.1');
+    assert.equal((await served.agreed('10.1.40.1', 'ACTIVE')).reserved, true);
+    await client.release(20_000);
+    await client.stop();
   });
 
   await t.test('a file with mistakes is refused with all of them, and nothing changes', async () => {
@@ -159,6 +173,29 @@ test('the configuration of the pair, changed while it serves', needs('etcd', 'pe
     b!.start();
     await b!.ready();
     await served.inOneView();
+    assert.deepEqual(await revisions(served), [revision, revision]);
+  });
+
+  await t.test('a node that is stopped can be taken out, does not start then, and comes back when it is named again', async () => {
+    const [a, b] = served.nodes;
+    assert.equal(await b!.stop(), 0);
+    await waitUntil('a view of one', 10_000, async () => ((await statusOf(a!)).view?.members.length === 1 ? true : undefined));
+    await apply('alone.yaml', original.replace(', b: { weight: 1 }', ''), 'a');
+    assert.equal((await statusOf(a!)).state, 'NORMAL');
+    b!.start();
+    await waitUntil('b ended', 20_000, () => (b!.running ? undefined : true));
+    assert.match(b!.output, /expected this node's name "b" among the nodes, found a/);
+    await apply('both.yaml', original, 'a');
+    b!.start();
+    await b!.ready();
+    await served.inOneView();
+    assert.deepEqual(await revisions(served), [revision, revision]);
+  });
+
+  await t.test('a signal changes nothing in a cluster, and says so', async () => {
+    const [a] = served.nodes;
+    process.kill(a!.pid, 'SIGHUP');
+    await waitUntil('the event', 5000, () => (a!.output.includes('config.not-from-file') ? true : undefined));
     assert.deepEqual(await revisions(served), [revision, revision]);
   });
 

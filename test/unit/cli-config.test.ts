@@ -111,6 +111,10 @@ cluster: { name: ${this.#name}, listen: 127.0.0.1:7067, etcd: [${etcd.endpoint}]
     await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'put', key, value }], otherwise: [], deadlineMs: 2000 });
   }
 
+  async forget(prefix: string): Promise<void> {
+    await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'delete-prefix', prefix }], otherwise: [], deadlineMs: 2000 });
+  }
+
   async newest(): Promise<number> {
     const result = await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'get', key: 'config/revision' }], otherwise: [], deadlineMs: 2000 });
     assert.ok(result.outcome === 'txn');
@@ -218,6 +222,30 @@ describe('with etcd', { skip: etcdMissing() ?? false }, () => {
     assert.match(err, /revision 2 cannot come into force; the one before stays:\n {2}b: revision 2:1:1: unknown key\n {4}and another\n.*rollback/);
     cluster.refusal = undefined;
     assert.equal((await cluster.lessor('config', 'rollback')).code, 0);
+  });
+
+  test('what is damaged in etcd is told, and another configuration can be applied', async (context) => {
+    const cluster = await Cluster.start(context);
+    await cluster.lessor('config', 'apply', file('base.yaml', BASE));
+    await cluster.lessor('config', 'apply', file('next.yaml', BASE.replace('printer', 'press')));
+    await cluster.put('config/revisions/0000000001', Buffer.from('?'));
+    const listed = await cluster.lessor('config', 'history');
+    assert.equal(listed.code, 1);
+    assert.match(listed.err, /config\/revisions\/0000000001 is no record.*config apply/);
+    const third = await cluster.lessor('config', 'apply', file('base.yaml', BASE));
+    assert.equal(third.code, 0, third.err);
+    assert.match(third.err, /old revisions were not cleared away: .*0000000001/);
+    assert.equal(await cluster.newest(), 3);
+    await cluster.forget('config/pieces/');
+    for (const args of [['config', 'show'], ['reservation', 'list'], ['config', 'rollback']]) {
+      const { code, err } = await cluster.lessor(...args);
+      assert.equal(code, 1, err);
+      assert.match(err, /etcd lacks piece 0 of configuration revision \d.*config apply FILE/);
+    }
+    const whole = await cluster.lessor('config', 'apply', file('base.yaml', BASE));
+    assert.equal(whole.code, 0, whole.err);
+    assert.match(whole.out, /revision 3 cannot be compared with: etcd lacks piece 0/);
+    assert.equal((await cluster.lessor('config', 'show')).out, BASE);
   });
 
   test('a wait that takes too long says for whom', async (context) => {

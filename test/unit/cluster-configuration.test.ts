@@ -131,6 +131,17 @@ test('a read from before the adopted view does not count', () => {
   assert.equal(node.asks(0, old), 2);
 });
 
+test('an etcd that shows an older newest revision than is in force changes nothing', () => {
+  const node = new NodeA();
+  node.newest = 2;
+  node.adopt(node.view(2, 2));
+  node.asks();
+  node.ready(2);
+  node.newest = 1;
+  assert.equal(node.asks(), undefined);
+  assert.equal(node.configuration.nextFor(node.state.view!, node.read()), 2);
+});
+
 test('a view of the first version names none: whatever is loaded is in force', () => {
   const node = new NodeA();
   node.adopt(node.view(2, 0));

@@ -57,9 +57,19 @@ test('a file is read by the thread; one that is not there is told', async (conte
   assert.equal((await loadFileInWorker(path)).text, TEXT);
 });
 
+test('several at once, and one after the other', async () => {
+  const texts = [1, 2, 3].map((i) => TEXT.replace('host-7 ', `other-${i} `));
+  const config = await Promise.all(texts.map((text) => loadInWorker(text, 'x')));
+  for (const [i, loaded] of config.entries()) assert.equal(loaded.text, texts[i]);
+  for (const text of texts) assert.deepEqual(await loadInWorker(text, 'x'), parseClusterConfig(text, 'x'));
+  await assert.rejects(loadInWorker(': [', 'x'), ConfigError);
+  assert.equal((await loadInWorker(TEXT, 'x')).reservations.length, RESERVATIONS);
+});
+
 test('it can be ended before it is done', async () => {
   const ending = new AbortController();
   const loading = loadInWorker(TEXT, 'cluster.yaml', ending.signal);
   ending.abort(new Error('the node stops'));
   await assert.rejects(loading, /the node stops/);
+  assert.equal((await loadInWorker(TEXT, 'cluster.yaml')).text, TEXT, 'the next one is read by another thread');
 });

@@ -1,5 +1,5 @@
-/** The thread behind config-loader.ts: reads one configuration and hands it over part by part. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** The thread behind config-loader.ts: reads one configuration after the other and hands each over part by part. */
+import { parentPort } from 'node:worker_threads';
 import { ConfigError } from '../error.ts';
 import type { Mistake } from '../error.ts';
 import { loadClusterConfig, parseClusterConfig } from '../load.ts';
@@ -12,36 +12,42 @@ export interface ConfigSource {
   readonly fileName: string;
 }
 
+/** What is to be read, and then, as long as some come, more of its reservations. */
+export type ToConfigWorker = ConfigSource | 'more';
+
 export type FromConfigWorker =
   | { readonly kind: 'refused'; readonly code: ConfigError['code']; readonly mistakes: readonly Mistake[] }
   /** Without its reservations, which follow, as many at a time; none: those were all. */
   | { readonly kind: 'config'; readonly config: LoadedClusterConfig }
   | { readonly kind: 'reservations'; readonly reservations: readonly Reservation[] };
 
-export type ToConfigWorker = 'more';
-
 /** Taken over in a few milliseconds. */
 const PART_RESERVATIONS = 1000;
 
-function answer(message: FromConfigWorker): void {
-  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-  parentPort!.postMessage(message);
-}
+let reservations: readonly Reservation[] = [];
+let given = 0;
 
-function run({ text, fileName }: ConfigSource): void {
+function read({ text, fileName }: ConfigSource): FromConfigWorker {
   try {
     const config = text === undefined ? loadClusterConfig(fileName) : parseClusterConfig(text, fileName);
-    const { reservations } = config;
-    answer({ kind: 'config', config: { ...config, reservations: [] } });
-    let at = 0;
-    parentPort!.on('message', () => {
-      answer({ kind: 'reservations', reservations: reservations.slice(at, at + PART_RESERVATIONS) });
-      at += PART_RESERVATIONS;
-    });
+    ({ reservations } = config);
+    given = 0;
+    return { kind: 'config', config: { ...config, reservations: [] } };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    answer({ kind: 'refused', code: error.code, mistakes: error.mistakes });
+    return { kind: 'refused', code: error.code, mistakes: error.mistakes };
   }
 }
 
-run(workerData as ConfigSource);
+function more(): FromConfigWorker {
+  const part = reservations.slice(given, given + PART_RESERVATIONS);
+  given += part.length;
+  // While it rests the thread keeps nothing of what it has read.
+  if (part.length === 0) reservations = [];
+  return { kind: 'reservations', reservations: part };
+}
+
+parentPort!.on('message', (message: ToConfigWorker) => {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+  parentPort!.postMessage(message === 'more' ? more() : read(message));
+});
