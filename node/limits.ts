@@ -194,8 +194,14 @@ export const CONFIG_ALIASES_MAX = 1000;
 /** Mistakes of one file that are named; the rest is counted. */
 export const CONFIG_MISTAKES_MAX = 1000;
 
-/** Lists and maps inside each other that the quick reader of YAML follows; past it the thorough one reads the file. */
-export const CONFIG_QUICK_DEPTH_MAX = 64;
+/** Lists and maps inside each other that the fast reader of YAML follows; past it the thorough one reads the file. */
+export const CONFIG_FAST_DEPTH_MAX = 64;
+
+/**
+ * Of a key in a file that the fast reader of YAML reads; past it the thorough one reads the file, and refuses it
+ * if the key's colon stands over 1,024 characters behind its start (YAML 1.2.2 §7.4.2).
+ */
+export const CONFIG_FAST_KEY_CHARACTERS_MAX = 500;
 
 /** Nodes of a cluster: a change travels to every other one. A file with more is refused. */
 export const NODES_MAX = 16;

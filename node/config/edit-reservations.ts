@@ -8,11 +8,10 @@
 import { isSeq, parseDocument } from 'yaml';
 import { same } from './diff.ts';
 import type { PathPart } from './error.ts';
-import { Places } from './places.ts';
+import { FastDocument } from './fast-document.ts';
 import { plainValue } from './plain-text.ts';
 import { asMap } from './plain-values.ts';
 import type { PlainMap } from './plain-values.ts';
-import { readQuickly } from './quick-yaml.ts';
 
 /** `list`: the path of a list of reservations, which may not be there yet when one is added. */
 export type ReservationEdit =
@@ -81,10 +80,9 @@ interface Splice {
 }
 
 function pasted(text: string, edits: readonly ReservationEdit[]): string | undefined {
-  const places = new Places();
-  const read = readQuickly(text, places);
-  if (read === undefined) return undefined;
-  const paste = new Paste(text, read.value, places);
+  const document = FastDocument.read(text, '');
+  if (document === undefined) return undefined;
+  const paste = new Paste(text, document);
   const splices: Splice[] = [];
   for (const { path, edits: own } of byList(edits)) {
     const spliced = paste.splices(path, own);
@@ -103,18 +101,16 @@ function pasted(text: string, edits: readonly ReservationEdit[]): string | undef
 
 class Paste {
   readonly #text: string;
-  readonly #file: unknown;
-  readonly #places: Places;
+  readonly #document: FastDocument;
 
-  constructor(text: string, file: unknown, places: Places) {
+  constructor(text: string, document: FastDocument) {
     this.#text = text;
-    this.#file = file;
-    this.#places = places;
+    this.#document = document;
   }
 
   /** Undefined: the list is not laid out in the usual way. */
   splices(path: readonly PathPart[], edits: readonly ReservationEdit[]): Splice[] | undefined {
-    const list = path.reduce<unknown>((value, part) => (value as Readonly<Record<PathPart, unknown>> | undefined)?.[part], this.#file);
+    const list = path.reduce<unknown>((value, part) => (value as Readonly<Record<PathPart, unknown>> | undefined)?.[part], this.#document.value);
     const added = edits.flatMap((edit) => (edit.kind === 'add' ? [edit.entry] : []));
     if (list === undefined) return this.#newList(path, added);
     if (!Array.isArray(list) || list.length === 0) return undefined;
@@ -150,7 +146,7 @@ class Paste {
       const end = this.#text.length;
       return [{ from: end, to: end, text: this.#lines(end, ['reservations:', ...added.map((entry) => `  - ${flow(entry)}`)]) }];
     }
-    const at = this.#places.offsetOf([...holder, key], 'key');
+    const at = this.#document.offsetOf([...holder, key], 'key');
     const before = this.#text.slice(this.#lineStart(at), at);
     if (!/^ *(?:- )?$/.test(before)) return undefined;
     const end = this.#lineEnd(at);
@@ -160,7 +156,7 @@ class Paste {
 
   /** Where an entry's "- " stands, with nothing before it on its line. */
   #dashOf(path: readonly PathPart[], index: number): number | undefined {
-    const at = this.#places.offsetOf([...path, index], 'value');
+    const at = this.#document.offsetOf([...path, index], 'value');
     const start = this.#lineStart(at);
     const dash = /^( *)- +$/.exec(this.#text.slice(start, at));
     return dash === null ? undefined : start + dash[1]!.length;
@@ -209,7 +205,7 @@ function flow(value: unknown): string {
   }
   if (typeof value !== 'string') return JSON.stringify(value);
   if (PLAIN.test(value) && !WORDS.has(value.toLowerCase())) return value;
-  // Escapes are not for the quick reader, which would have to leave the whole file to the slow one.
+  // Escapes are not for the fast reader, which would leave the whole file to the complete one.
   return /["\\]/.test(value) && /^[^'\p{Cc}]*$/u.test(value) ? `'${value}'` : JSON.stringify(value);
 }
 

@@ -11,10 +11,9 @@ import { checkCluster, checkNode } from './check.ts';
 import { ConfigDocument } from './document.ts';
 import { ConfigError, found } from './error.ts';
 import type { Mistake, PathPart, Report } from './error.ts';
+import { FastDocument } from './fast-document.ts';
 import { didYouMean } from './nearest.ts';
 import { nodeSchema } from './node-schema.ts';
-import { MistakePlacer, Places } from './places.ts';
-import { readQuickly } from './quick-yaml.ts';
 import { clusterSchema } from './schema.ts';
 import { shapeAt } from './shape.ts';
 import type { ClusterConfig, NodeConfig } from './types.ts';
@@ -87,26 +86,12 @@ interface Problem {
 }
 
 function parse<S extends z.ZodType>(text: string, fileName: string, schema: S, check: Check): z.output<S> {
-  const quick = readQuickly(text);
-  const examined = quick === undefined ? undefined : examine(quick.value, schema, check);
-  if (examined?.ok === true) return examined.data;
-  // Something is wrong, or hard to read: now the places count.
-  if (examined !== undefined) return placeMistakes(text, fileName, examined.problems);
-  const document = new ConfigDocument(text, fileName);
+  const document = FastDocument.read(text, fileName) ?? new ConfigDocument(text, fileName);
   if (document.mistakes.length > 0) throw refused(document.mistakes);
   const result = examine(document.value, schema, check);
   if (result.ok) return result.data;
   for (const { path, message, at } of result.problems.slice(0, CONFIG_MISTAKES_MAX)) document.add(path, message, at);
   throw refused(document.mistakes, result.problems.length - CONFIG_MISTAKES_MAX);
-}
-
-/** For a text that has been read quickly. @throws ConfigError */
-function placeMistakes(text: string, fileName: string, problems: readonly Problem[]): never {
-  const places = new Places();
-  readQuickly(text, places);
-  const placer = new MistakePlacer(text, fileName, places);
-  const mistakes = problems.slice(0, CONFIG_MISTAKES_MAX).map(({ path, message, at }) => placer.place(path, message, at));
-  throw refused(mistakes, problems.length - CONFIG_MISTAKES_MAX);
 }
 
 type Examined<T> = { readonly ok: true; readonly data: T } | { readonly ok: false; readonly problems: readonly Problem[] };

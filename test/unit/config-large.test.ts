@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4 } from '../../node/codec/address.ts';
-import { readQuickly } from '../../node/config/quick-yaml.ts';
+import { readFast } from '../../node/config/fast-yaml.ts';
 import { CONFIG_MISTAKES_MAX } from '../../node/limits.ts';
 import { assertOne, clusterConfig, clusterMistakes } from '../support/config-mistakes.ts';
 
@@ -23,7 +23,7 @@ const right = (subnet: number, n: number): string => `{ hardware: 02:00:00:${hex
 
 test('every subnet, pool and reservation of a large file arrives', () => {
   const text = large(right);
-  assert.ok(readQuickly(text) !== undefined);
+  assert.ok(readFast(text) !== undefined);
   const { subnets, pools, reservations } = clusterConfig(text);
   assert.deepEqual([subnets.length, pools.length, reservations.length], [SUBNETS, SUBNETS, SUBNETS * PER_SUBNET]);
   for (const [index, { networkIndex, client, address, overlay }] of reservations.entries()) {
