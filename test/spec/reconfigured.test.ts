@@ -148,6 +148,7 @@ test('an address that its holder declines and that is reserved for another clien
   const server = new TestServer();
   const holder = { chaddr: chaddrOf(9) };
   const address = lease(server, holder);
+  assert.equal(replyOf(renew(server, address, holder)).type, 5);
   server.configure(withSubnet({ reservations: [{ hardware: HARDWARE, address }] }));
   server.receive(decline({ ...holder, requestedAddress: address, serverIdentifier: SERVER, xid: 2 }));
   assert.equal(recordState(server.table.read(address)!), BindingState.ABANDONED);
