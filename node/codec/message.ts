@@ -37,8 +37,6 @@ export const MAGIC_COOKIE = 0x63825363;
 /** The most that UDP, or the length before a message over TCP (RFC 6926 §6.1), can carry. */
 export const MESSAGE_BYTES_MAX = 0xffff;
 
-export const FLAG_BROADCAST = 0x8000;
-
 /** Option codes that the codec itself must know. */
 export const OptionCode = {
   PAD: 0, REQUESTED_ADDRESS: 50, LEASE_TIME: 51, OVERLOAD: 52, MESSAGE_TYPE: 53, SERVER_IDENTIFIER: 54,

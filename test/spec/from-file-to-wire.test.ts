@@ -197,6 +197,27 @@ test('RFC 4578 §2.1: a 16-bit architecture type identifier describes the pre-bo
     { file: 'http://10.30.0.5/build-1.ipxe', siaddr: ip('10.30.0.5'), address: ip('10.30.1.20') });
 });
 
+test('RFC 4361 §7: multi-stage network booting: the stages of a machine have one address, the reserved one too, each with its own lease time', () => {
+  const server = new TestServer({ config: loadClusterConfig(join(PROJECT, 'deploy/examples/pxe-boot.yaml')) });
+  for (const [chaddr, reserved] of [[Buffer.from('525400123456', 'hex'), ip('10.30.1.20')], [chaddrOf(1), undefined]] as const) {
+    const rom = bootRom([7], 'PXEClient:Arch:00007:UNDI:003016');
+    const stages: ClientFields[] = [
+      rom, { ...rom, clientId: Buffer.concat([Buffer.of(1), chaddr]), options: { ...rom.options, 77: Buffer.from('iPXE') } },
+      { clientId: Buffer.concat([Buffer.of(255, 0, 0, 0, 1, 0, 4), Buffer.alloc(16, 7)]) },
+    ];
+    const leases = stages.map((stage, xid) => {
+      const fields = { giaddr: ip('10.30.0.1'), ...stage, chaddr, xid };
+      const address = replyOf(server.receive(discover(fields))).yiaddr;
+      server.advance(20_000);
+      const ack = replyOf(server.receive(request({ ...fields, requestedAddress: address, serverIdentifier: SERVER })));
+      return [ack.yiaddr, ack.optionU32(51)];
+    });
+    const [[address]] = leases as [[number]];
+    assert.equal(reserved ?? address, address);
+    assert.deepEqual(leases, [[address, 3600], [address, 3600], [address, 12 * 3600]]);
+  }
+});
+
 test('RFC 4578 §2.1: Clients that support more than one architecture type MAY include a list of these types', () => {
   const server = serverOf(`
 classes:
