@@ -47,8 +47,8 @@ export const PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX = 64;
 /** Combinations of client classes kept ready; past it all are forgotten and made again as they come. */
 export const CLASS_SETS_MAX = 4096;
 
-/** Combinations of subnet and client classes whose pools are kept ready; past it all are looked up again as they come. */
-export const POOL_CHOICES_CACHED_MAX = 16_384;
+/** Numbers of pools kept ready, in lists by subnet and client classes that count as 16 more; past it all are made again as they come. */
+export const POOL_CHOICES_CACHED_MAX = 524_288;
 
 /** A copy of a request is the same transaction for this long; later it is a new one. */
 export const SAME_TRANSACTION_SECONDS = 5;

@@ -153,20 +153,23 @@ export function termsOf({ config, table, terms }: ServerContext, x: Exchange, ad
   return terms.of(subnet, pool < 0 ? subnet.scope : config.pools[pool]!.scope, x.classes, x.reservation);
 }
 
+/** What a list takes besides its numbers, in numbers. */
+const LIST_COST = 16;
+
 /** Which pools a client may be given an address from, its own subnet's first. Kept by subnet and classes. */
 export class PoolChoice {
   readonly #networks: readonly NetworkConfig[];
   /** By subnet index. */
   readonly #known: (Map<ClassSet, readonly number[]> | undefined)[] = [];
-  #size = 0;
+  #kept = 0;
 
   constructor({ networks }: ClusterConfig) {
     this.#networks = networks;
   }
 
-  /** Combinations of subnet and classes that are kept. */
-  get size(): number {
-    return this.#size;
+  /** What is kept, in the unit of POOL_CHOICES_CACHED_MAX. */
+  get kept(): number {
+    return this.#kept;
   }
 
   /** Indexes into `ClusterConfig.pools`. */
@@ -180,12 +183,13 @@ export class PoolChoice {
       .toSorted((a, b) => Number(b.index === index) - Number(a.index === index))
       .filter(({ guard }) => mayPass(classes, guard))
       .flatMap((subnet) => subnet.pools.filter(({ guard }) => mayPass(classes, guard)).map((pool) => pool.index));
-    if (this.#size >= POOL_CHOICES_CACHED_MAX) {
+    const cost = LIST_COST + pools.length;
+    if (this.#kept + cost > POOL_CHOICES_CACHED_MAX) {
       this.#known.length = 0;
-      this.#size = 0;
+      this.#kept = 0;
     }
     (this.#known[index] ??= new Map()).set(classes, pools);
-    this.#size++;
+    this.#kept += cost;
     return pools;
   }
 }

@@ -126,14 +126,17 @@ function endOf(x: Exchange, leaseSeconds: number): number {
 
 /**
  * Until when the client may go by its lease as it is: it does so if it never hears of a shorter one, so the
- * binding ends no earlier. `renews`: a client that renews one without an end has learnt of an end, if it was
- * told of one.
+ * binding ends no earlier. What its clock may be slow by over the longer lease is put on top, since the record
+ * tells of the shorter one from now on. `renews`: a client that renews a lease without an end has learnt of an
+ * end, if it was told of one.
  */
 function endTold(own: Buffer, leaseSeconds: number, renews: boolean): number {
   const end = believedEnd(own);
   const toldSeconds = recordLeaseSeconds(own);
   if (end === INFINITE_SECONDS) return renews && toldSeconds !== INFINITE_SECONDS ? 0 : end;
-  return end + Math.max(0, Math.ceil(driftSeconds(toldSeconds) - driftSeconds(leaseSeconds)));
+  if (toldSeconds <= leaseSeconds) return end;
+  // What was put on top before is not put on top again.
+  return Math.max(end, Math.min(end, recordLastTransaction(own) + 1 + toldSeconds) + Math.ceil(driftSeconds(toldSeconds)));
 }
 
 /** `active`: the lease that the client has. */

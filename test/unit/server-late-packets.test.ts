@@ -73,6 +73,17 @@ test('what its clock may be slow by over the longer lease counts as well', () =>
   assert.equal(goesToAnother(server, 120), true);
 });
 
+test('a client that asks for long and short leases by turns holds its address no longer than the long ones say', () => {
+  const server = serverOf({});
+  lease(server, 1, asks(500_000));
+  const end = (): number => recordExpires(server.table.read(ONLY)!) - Math.ceil(server.now.wall / 1000);
+  for (let xid = 2; xid < 40; xid++) {
+    server.advance(1000);
+    renew(server, xid, asks(xid % 2 === 0 ? 60 : 500_000));
+    assert.ok(end() <= 500_000 + 101, `${end()} s`);
+  }
+});
+
 test('a lease for ever is one until its client renews, which shows that it has learnt of an end', () => {
   const server = serverOf({});
   assert.equal(lease(server, 1, asks(INFINITE_SECONDS)), INFINITE_SECONDS);
