@@ -15,10 +15,12 @@ import {
   BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
+import { reuseSeconds } from '../lease/reuse.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
+import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
@@ -143,9 +145,9 @@ export class DhcpServer {
     const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
     if (inUse) {
-      // Leased since the question was asked: its client may be who answered.
+      // Leased since the question was asked: its client may be who answered, or may answer after its release.
       const record = context.table.read(address);
-      if (record !== undefined && recordState(record) === BindingState.ACTIVE) return choose(context, x, giveFor(x));
+      if (record !== undefined && isTaken(record, context.config.maxClockSkewMs, now)) return choose(context, x, giveFor(x));
       context.offers.release(address);
       if (isTooOld(packet, now)) context.counters.drop('stale');
       else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');
@@ -296,6 +298,11 @@ export class DhcpServer {
       htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
     }, now);
   }
+}
+
+/** A client has the address, or it is kept until no client goes by it any more. */
+function isTaken(record: Buffer, maxClockSkewMs: number, now: Now): boolean {
+  return recordState(record) === BindingState.ACTIVE || reuseSeconds(record, maxClockSkewMs) > wallSeconds(now.wall);
 }
 
 /** No reply to it may leave any more. */

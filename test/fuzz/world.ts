@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { BINDING_STATE_NAMES, recordSection, recordState, BindingState, recordClientKey, SectionKind } from '../../node/lease/record.ts';
+import { reuseSeconds } from '../../node/lease/reuse.ts';
 import { REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { Decision, OutgoingPacket, ProbeRequest } from '../../node/server/ports.ts';
 import { MESSAGE_TYPE_NAMES } from '../../node/telemetry/counters.ts';
@@ -19,6 +20,7 @@ import { networkOf, poolOf, reservedFor } from './worlds.ts';
 import type { WorldOptions } from './worlds.ts';
 
 const NO_BYTES = Buffer.alloc(0);
+const MAX_CLOCK_SKEW_MS = 10_000;
 const DISCOVER = 1;
 const OPTION_OVERLOAD = 52;
 const RELAY_AGENT_INFORMATION = 82;
@@ -181,10 +183,11 @@ export class World {
     for (const reply of packetsOf(decision)) this.#answered(from, asked, reply);
   }
 
-  /** The answer to a probe. An address that was leased meanwhile stays so: its client may be who answered. */
+  /** The answer to a probe. An address that was leased meanwhile stays as it is: its client may be who answered. */
   #probed({ from, asked, probe: { id, address } }: Probing): void {
     const before = this.#binding(from, address);
-    const isLeased = before !== undefined && recordState(before) === BindingState.ACTIVE;
+    const isLeased = before !== undefined &&
+      (recordState(before) === BindingState.ACTIVE || reuseSeconds(before, MAX_CLOCK_SKEW_MS) > from.now.wall / 1000);
     const isInUse = id % 4 === 0;
     count(this.tally.changes, isInUse ? isLeased ? 'leased while probed' : 'found in use' : 'found free');
     if (!isInUse || isLeased) {

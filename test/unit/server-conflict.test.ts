@@ -5,8 +5,8 @@ import type { Scope } from '../../node/config/types.ts';
 import { BindingState, recordState } from '../../node/lease/record.ts';
 import { PROBES_IN_USE_PER_DISCOVER_MAX, PROBES_PENDING_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { Decision } from '../../node/server/ports.ts';
-import { chaddrOf, discover, ip, request } from '../support/client-packets.ts';
-import { packetsOf, replyOf, subnetConfig, TestServer } from '../support/dhcp-server.ts';
+import { chaddrOf, discover, ip, release, request } from '../support/client-packets.ts';
+import { chaddrHomedAt, packetsOf, replyOf, subnetConfig, TestServer, twoNodes } from '../support/dhcp-server.ts';
 
 const SERVER = ip('10.0.0.2');
 
@@ -102,4 +102,21 @@ test('what waits for its turn until no reply may leave any more is dropped', () 
   server.advance(REPLY_AGE_MS_MAX + 1);
   for (let n = 0; n < 2; n++) assert.deepEqual(tick(server).probes, []);
   assert.deepEqual(server.drops(), { stale: 20 });
+});
+
+test('an address that a client got while it was asked for, and may go by though its release was heard, is not abandoned', () => {
+  const view = twoNodes();
+  const server = new TestServer({ view, subnets: [subnetConfig({ scope: { conflictCheck: { method: 'icmp', timeoutMs: 500, cacheSeconds: 0 } } })] });
+  const asked = server.receive(discover({ chaddr: chaddrHomedAt(view, 'a') }));
+  const { address } = asked.probes[0]!;
+  // By way of the other node, whose hold had ended: a lease, and a release that the grant had overtaken.
+  const other = new TestServer({ view: twoNodes('b') });
+  const holder = chaddrHomedAt(view, 'b');
+  const [granted] = other.receive(request({ chaddr: holder, requestedAddress: address, serverIdentifier: ip('10.0.0.3') })).forwarded;
+  server.store(address, granted!.record);
+  server.receive(release({ chaddr: holder, xid: 9, ciaddr: address }), { sourceAddress: address });
+  assert.equal(recordState(server.table.read(address)!), BindingState.RELEASED);
+  const answered = answer(server, asked, true);
+  assert.equal(recordState(server.table.read(address)!), BindingState.RELEASED);
+  assert.notEqual(answered.probes[0]?.address, address, 'another one is asked for');
 });
