@@ -1,11 +1,15 @@
 /** A binding as people and scripts read it: what `/v1/leases` and `lessor leases` show. */
 import { formatHardware, formatIpv4 } from '../codec/address.ts';
+import { OptionCatalogue, readOptionValue } from '../codec/options.ts';
+import type { OptionJson } from '../codec/options.ts';
 import {
   BINDING_STATE_NAMES, type BindingStateName, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier,
   recordHtype, recordLastTransaction, recordLeaseSeconds, recordReserved, recordSection, recordStamp, recordState,
   recordStateSince, SectionKind,
 } from '../lease/record.ts';
 import { INFINITE_SECONDS } from '../time.ts';
+
+const RELAY_AGENT_INFORMATION = OptionCatalogue.standard.find(82)!;
 
 export interface LeaseView {
   readonly address: string;
@@ -29,6 +33,8 @@ export interface LeaseView {
   readonly subnet: string;
   /** Option 82's value in hex. */
   readonly relayAgentInformation?: string;
+  /** The same by the names of its sub-options, if it is well formed: { "circuit-id": "eth1" }. */
+  readonly relay?: OptionJson;
   readonly reserved: boolean;
   /** Which change wrote the record; the incarnation as 12 hex digits. */
   readonly stamp: { readonly epoch: number; readonly incarnation: string; readonly seq: number };
@@ -41,6 +47,7 @@ export function leaseView(address: number, record: Buffer, subnet: string, owner
   const expires = recordExpires(record);
   const hostname = recordSection(record, SectionKind.hostname);
   const relay = recordSection(record, SectionKind.relayAgentInformation);
+  const named = relay.length > 0 ? readOptionValue(RELAY_AGENT_INFORMATION, relay) : undefined;
   const { epoch, incarnation, seq } = recordStamp(record);
   return {
     address: formatIpv4(address),
@@ -55,6 +62,7 @@ export function leaseView(address: number, record: Buffer, subnet: string, owner
     leaseSeconds: recordLeaseSeconds(record),
     subnet,
     ...(relay.length > 0 ? { relayAgentInformation: relay.toString('hex') } : {}),
+    ...(named === undefined ? {} : { relay: named }),
     reserved: recordReserved(record),
     stamp: { epoch, incarnation: incarnationText(incarnation), seq },
     ...(owner === undefined ? {} : { owner }),

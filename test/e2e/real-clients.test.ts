@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { ClientGroup } from '../../deploy/lab/client-group.ts';
+import type { Host } from '../../deploy/lab/netns.ts';
 import { sleep, waitUntil } from '../../deploy/lab/processes.ts';
 import { requireProgram } from '../../deploy/lab/programs.ts';
 import { RealClient, type ClientKind } from '../../deploy/lab/real-clients.ts';
@@ -56,7 +57,7 @@ async function leaseLife(served: ServedNetwork, kind: ClientKind, serverIds: rea
   assert.match(lease.address, /^10\.1\.(1[6-9]|2\d|3[01])\./);
   assert.equal(lease.leaseSeconds, 60);
   assert.ok(serverIds.includes(lease.serverId), lease.serverId);
-  assert.match(host.ip('route show default'), /via 10\.1\.0\.2/);
+  await routedBy(host, '10.1.0.2');
   const granted = await served.agreed(lease.address, 'ACTIVE');
   assert.equal(granted.hardware, host.hardware());
   assert.equal(granted.hostname, `my-${kind}`);
@@ -70,6 +71,11 @@ async function leaseLife(served: ServedNetwork, kind: ClientKind, serverIds: rea
   await served.agreed(lease.address, 'RELEASED');
   await capture.stop();
   await wellFormed(capture, 3);
+}
+
+/** The client's script sets the address first, then the route. */
+async function routedBy(host: Host, router: string): Promise<void> {
+  await waitUntil(`a route by way of ${router}`, WAIT_MS, () => (host.ip('route show default').includes(`via ${router}`) ? true : undefined));
 }
 
 /** The record of the lease that replaced `before`, on every node. */
@@ -145,7 +151,7 @@ async function relayed(served: ServedNetwork, serverIds: readonly string[]): Pro
   const client = new RealClient({ kind: 'udhcpc', host, folder: join(served.folder, 'desk') });
   const lease = await client.waitForLease(WAIT_MS);
   assert.match(lease.address, /^10\.2\.1[67]\./);
-  assert.match(host.ip('route show default'), /via 10\.2\.0\.1/);
+  await routedBy(host, '10.2.0.1');
   const granted = await served.agreed(lease.address, 'ACTIVE');
   // RFC 3046 §2.0: sub-option 1, the agent circuit id, is the name of the interface.
   const name = Buffer.from(router.interfaceName(office));

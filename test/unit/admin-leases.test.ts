@@ -38,7 +38,7 @@ test('a binding is shown with every field of its record', () => {
     address: '10.1.0.1', state: 'ACTIVE', client: 'ff0102', clientIdentifier: true, hardware: '52:54:00:12:34:56',
     hostname: 'printer', expires: '2023-11-14T23:13:20Z', stateSince: '2023-11-14T22:13:20Z',
     lastTransaction: '2023-11-14T22:15:00Z', leaseSeconds: 3600, subnet: '10.0.0.0/8',
-    relayAgentInformation: '0104aabbccdd', reserved: true,
+    relayAgentInformation: '0104aabbccdd', relay: { 'circuit-id': { hex: 'aa:bb:cc:dd' } }, reserved: true,
     stamp: { epoch: 7, incarnation: '0123456789ab', seq: 42 }, owner: 'b',
   });
 });
@@ -47,7 +47,7 @@ test('what a binding does not have is left out, and a lease for ever never ends'
   const view = leaseView(A1, binding({ expires: INFINITE_SECONDS, htype: 32 }), '', undefined);
   assert.equal(view.expires, 'never');
   assert.equal(view.hardware, '32/52:54:00:12:34:56');
-  for (const name of ['hostname', 'relayAgentInformation', 'owner']) assert.ok(!(name in view), name);
+  for (const name of ['hostname', 'relayAgentInformation', 'relay', 'owner']) assert.ok(!(name in view), name);
 });
 
 test('bindings are found by hardware address, client identifier and host name, however written', () => {
