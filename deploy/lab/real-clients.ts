@@ -139,6 +139,8 @@ export class RealClient {
     if (this.kind === 'udhcpc') this.#process.signal('SIGUSR2');
     else if (this.kind === 'dhcpcd') this.#process.signal('SIGALRM');
     else {
+      // The one that runs is found by the file that it writes last: after its script, which tells of the lease.
+      await this.#wait('its process id', timeoutMs, () => (existsSync(this.#file('pid')) && readFileSync(this.#file('pid'), 'utf8') !== '' ? true : undefined));
       const { env } = requireProgram('dhclient');
       await this.#options.host.exec(this.#dhclientCommand(['-r']), { env, timeoutMs });
     }
