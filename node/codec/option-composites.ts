@@ -164,8 +164,8 @@ function unnamed(code: number): OptionDefinition {
 }
 
 /**
- * A map by name, or by code. Whatever the definition says, a sub-option may be given as raw bytes,
- * `{hex: "01:0a"}`, and one that breaks its definition is shown as that.
+ * A map by name, or by code. Whatever the definition says, `{hex: "01:0a"}` stands for all bytes of a
+ * sub-option, and one that breaks its definition is shown as that.
  */
 export const suboptions: TypeRules = {
   write(value, shape, inner) {
@@ -181,7 +181,7 @@ export const suboptions: TypeRules = {
     for (const [key, given] of entries) {
       const definition = findSuboption(definitions, key, shape);
       if (definition === undefined || pieces.has(definition.code) || shape.excluded?.includes(definition.code)) return undefined;
-      const written = inner.write(given, definition) ?? writeRaw(given);
+      const written = writeRaw(given) ?? inner.write(given, definition);
       if (written === undefined || written.length > (shape.wide ? 65_535 : 255)) return undefined;
       pieces.set(definition.code, written);
     }
@@ -193,7 +193,8 @@ export const suboptions: TypeRules = {
     if (pieces === undefined) return shape.orBytes && bytes.length > 0 ? formatHexPairs(bytes) : undefined;
     return Object.fromEntries(pieces.map(([code, piece]): [string, OptionJson] => {
       const definition = shape.suboptions?.find((definition) => definition.code === code) ?? unnamed(code);
-      return [definition.name, inner.read(piece, definition) ?? formatRaw(piece)];
+      const value = inner.read(piece, definition);
+      return [definition.name, value === undefined || writeRaw(value) !== undefined ? formatRaw(piece) : value];
     }));
   },
   describe(shape) {

@@ -68,3 +68,13 @@ for (const definition of definitions) {
     }), { numRuns: 40 });
   });
 }
+
+test('a sub-option that breaks its definition is shown as its bytes, and these are not taken for a value of its type', () => {
+  const dnr = OptionCatalogue.standard.find(162)!;
+  // ALPN (key 1) with eight empty names.
+  const bytes = Buffer.from('005c000022036e65740b61616161000061616161610861616161616161610761616161616161000800000000000000000001000800000000000000000002' +
+    '000000030002000000070014f0908080f0908080f0908080f0908080f0908080', 'hex');
+  const value = readOptionValue(dnr, bytes);
+  assert.match(JSON.stringify(value), /"alpn":\{"hex":"00:00:00:00:00:00:00:00"\}/);
+  assert.deepEqual(parseOptionValue(dnr, value), { ok: true, value: bytes });
+});
