@@ -15,6 +15,7 @@ import { Links } from '../replication/links.ts';
 import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
+import { Versions } from '../upgrade/versions.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
@@ -25,7 +26,7 @@ import { assignSlots, homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { newIncarnation, optionsOf, PROTOCOL } from './context.ts';
+import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -33,13 +34,11 @@ import type { RequestBody } from './dispatch.ts';
 import { meetPeers } from './peer.ts';
 import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
+import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
 import { isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
-
-/** host:port as `nodes/<id>` carries it; an IPv6 address in brackets. */
-const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
@@ -61,7 +60,8 @@ export class ClusterCore {
   readonly adoption: Adoption;
   readonly learner: Learner;
   readonly configuration: Configuration;
-  readonly #peers = new Map<string, Peer>();
+  readonly versions: Versions;
+  readonly #roster: Roster;
   readonly #links: Links;
   readonly #beats: Beats;
   readonly #restart: Restart;
@@ -73,26 +73,27 @@ export class ClusterCore {
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
   takeovers = 0;
-  /** Where the other nodes' links are, as they said last; outlives their sessions. */
-  readonly addresses = new Map<string, string>();
 
   /** `configRevision`: what was loaded before the node started; without a cluster 1. */
   constructor(context: Context, configRevision: number, hooks: CoreHooks) {
     this.#hooks = hooks;
     const { nodes, self } = context.options;
     this.home = homeTable(nodes);
-    meetPeers(this.#peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
+    const peers = new Map<string, Peer>();
+    meetPeers(peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
     this.state = {
-      context, peers: this.#peers, cursors: new Cursors(context.store),
+      context, peers, cursors: new Cursors(context.store),
       phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
       continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
       flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
       etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
     };
     const { state } = this;
+    this.#roster = new Roster(state, peers);
     this.watches = new Watches(state);
     this.coordination = new Coordination(context, (read) => this.#onRead(read));
-    this.replication = new Replication(state, () => this.coordination.read());
+    this.versions = new Versions(state, () => this.coordination.latest);
+    this.replication = new Replication(state, { readView: () => this.coordination.read(), onDiverged: (peer) => this.#onRolledBack(peer) });
     this.inbox = new Inbox(state, this.replication, {
       onMessage: (from, incarnation, message) => this.#dispatcher.onInboxMessage(from, incarnation, message),
       onViewChanged: () => this.coordination.read(),
@@ -109,7 +110,7 @@ export class ClusterCore {
       onApply: (config) => this.#onConfig(config),
       onChange: () => this.session.hurry(),
     });
-    this.leader = new Leader(state, this.coordination, this.session, this.configuration, {
+    this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
     });
@@ -117,11 +118,11 @@ export class ClusterCore {
     this.#drain = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
-      hasConfig: (revision) => this.configuration.has(revision),
+      hasConfig: (revision) => this.configuration.has(revision), mayJoin: (view) => this.versions.mayJoin(view),
       onNewIncarnation: () => this.#beginIncarnation(),
       onFetched: (view, revision, cursors) => this.#onFetched(view, revision, cursors),
     });
-    this.#links = new Links(state, this.replication, this.#beats, {
+    this.#links = new Links(state, this.replication, this.#beats, this.versions, {
       onRolledBack: (peer) => this.#onRolledBack(peer),
       onLinkChange: (peer) => this.adoption.repeat(peer),
       onNewEpoch: () => this.coordination.read(),
@@ -170,6 +171,10 @@ export class ClusterCore {
 
   isMember(node: string): boolean {
     return memberNamed(this.state.view, node) !== undefined;
+  }
+
+  get addresses(): ReadonlyMap<string, string> {
+    return this.#roster.addresses;
   }
 
   isReachable(node: string): boolean {
@@ -295,7 +300,7 @@ export class ClusterCore {
     const members = [selfMember(this.state)];
     const view: View = {
       epoch: (known?.epoch ?? 0) + 1, generation: known?.generation ?? 1, members,
-      slots: assignSlots(context.options.nodes, members, () => true), protocol: PROTOCOL.max, configRevision: 0,
+      slots: assignSlots(context.options.nodes, members, () => true), protocol: context.options.protocol.max, configRevision: 0,
     };
     this.adoption.adopt(view, 0);
   }
@@ -317,9 +322,7 @@ export class ClusterCore {
     const { state } = this;
     if (state.phase === 'stopped') this.#standing.update();
     if (state.phase === 'starting' || state.phase === 'stopped') return;
-    for (const [node, address] of read.addresses) {
-      if (state.peers.has(node) && ADDRESS.test(address)) this.addresses.set(node, address);
-    }
+    this.#roster.onRead(read);
     this.leader.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
@@ -330,7 +333,7 @@ export class ClusterCore {
     const { state } = this;
     const known = state.view;
     const newer = known === undefined || view.epoch > known.epoch || (view.epoch === known.epoch && state.phase !== 'member');
-    if (isNamed(state, view)) {
+    if (isNamed(state, view) && this.versions.speaks(view)) {
       if (newer) {
         this.adoption.adopt(view, revision);
         this.#dispatcher.runDeferred();
@@ -407,8 +410,9 @@ export class ClusterCore {
       this.#links.helloAll();
     }
     this.#standing.recovering = false;
+    this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
-    this.#meetPeers();
+    this.#roster.meet();
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
@@ -430,16 +434,8 @@ export class ClusterCore {
     const { context } = this.state;
     context.options = optionsOf(context.options, config);
     this.home = homeTable(context.options.nodes);
-    this.#meetPeers();
+    this.#roster.meet();
     this.#hooks.onConfig(config);
-  }
-
-  /** The configured nodes, and members of the view that the configuration names no more until they are out. */
-  #meetPeers(): void {
-    const { context, view } = this.state;
-    const wanted = new Set([...context.options.nodes.map(({ id }) => id), ...(view?.members ?? []).map(({ node }) => node)]);
-    wanted.delete(context.options.self);
-    for (const id of meetPeers(this.#peers, wanted)) this.addresses.delete(id);
   }
 
   #onFinished(): void {

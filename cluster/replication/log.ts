@@ -52,6 +52,14 @@ export class RecentLog {
     return seq < this.base ? undefined : this.#entries[this.#head + seq - this.base];
   }
 
+  /** Whether another's word of this log agrees with it; of what is no longer held nothing can be said. */
+  agrees(seq: number, checksum: number): boolean {
+    if (seq === 0) return true;
+    if (seq > this.#last) return false;
+    const entry = this.at(seq);
+    return entry === undefined || entry.checksum === checksum;
+  }
+
   /** Entries above `after`, at most `limit`; only what is still held. */
   after(after: number, limit: number): LogEntry[] {
     const from = this.#head + Math.max(0, after + 1 - this.base);

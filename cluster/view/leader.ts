@@ -11,8 +11,8 @@ import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
 import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
-import { PROTOCOL } from '../core/context.ts';
 import type { EtcdOp } from '../core/ports.ts';
+import type { Versions } from '../upgrade/versions.ts';
 import type { Configuration } from './configuration.ts';
 import type { ClusterRead, Coordination } from './coordination.ts';
 import { assignSlots } from './slots.ts';
@@ -45,6 +45,7 @@ export class Leader {
   readonly #coordination: Coordination;
   readonly #session: Session;
   readonly #configuration: Configuration;
+  readonly #versions: Versions;
   readonly #hooks: LeaderHooks;
   /** Create revision of our election key; undefined: we do not lead, as far as we know. */
   #key: number | undefined;
@@ -60,11 +61,14 @@ export class Leader {
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
-  constructor(state: ClusterState, coordination: Coordination, session: Session, configuration: Configuration, hooks: LeaderHooks) {
+  constructor(
+    state: ClusterState, coordination: Coordination, session: Session, configuration: Configuration, versions: Versions, hooks: LeaderHooks,
+  ) {
     this.#state = state;
     this.#coordination = coordination;
     this.#session = session;
     this.#configuration = configuration;
+    this.#versions = versions;
     this.#hooks = hooks;
   }
 
@@ -191,25 +195,24 @@ export class Leader {
     const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
     const same = leaving.size === 0 && !leavesItself && joining === undefined &&
       slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
-    // By itself, so that a view changes either who serves or what is served. A join under way would be void.
-    const configRevision = same && !this.#bump && this.#join === undefined ? this.#configuration.nextFor(view, read) : view.configRevision;
+    // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
+    const alone = same && !this.#bump && this.#join === undefined;
+    const protocol = this.#versions.next(view, members) ?? view.protocol;
+    const newProtocol = protocol !== view.protocol;
+    const configRevision = alone && !newProtocol ? this.#configuration.nextFor(view, read) : view.configRevision;
     const newConfig = configRevision !== view.configRevision;
-    if (same && !this.#bump && !newConfig) return;
+    if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
       ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
-      ...(newConfig ? [`configuration revision ${configRevision}`] : []),
+      ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
-    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members), configRevision },
+    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
   #canServe(node: string): boolean {
     if (node === this.#state.context.options.self) return this.#state.dhcpReady;
     return this.#state.peers.get(node)?.status?.dhcpReady ?? true;
-  }
-
-  #protocol(members: readonly Member[]): number {
-    return Math.min(PROTOCOL.max, ...members.map(({ node }) => this.#state.peers.get(node)?.hello?.protocolMax ?? PROTOCOL.max));
   }
 
   /** ARCHITECTURE.md, A member leaves. When to evict is a matter of taste, not of safety. */
@@ -254,6 +257,7 @@ export class Leader {
       return;
     }
     const learner = { node: ready.node, incarnation: ready.incarnation };
+    if (!this.#versions.mayLetIn(view, peer, learner)) return;
     this.#join = { learner, epoch: view.epoch, since: context.now.mono, vouched: new Set() };
     this.#hooks.onRequire(learner, view.epoch);
   }

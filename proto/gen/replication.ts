@@ -186,6 +186,8 @@ export interface Ack {
   epoch: number;
   incarnation: number;
   seq: number;
+  /** Of the log up to seq, as it is stored here. From protocol version 2 on. */
+  checksum?: number | undefined;
 }
 
 export interface Refuse {
@@ -1638,7 +1640,7 @@ export const Batch: MessageFns<Batch> = {
 };
 
 function createBaseAck(): Ack {
-  return { epoch: 0, incarnation: 0, seq: 0 };
+  return { epoch: 0, incarnation: 0, seq: 0, checksum: undefined };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -1651,6 +1653,9 @@ export const Ack: MessageFns<Ack> = {
     }
     if (message.seq !== 0) {
       writer.uint32(24).uint64(message.seq);
+    }
+    if (message.checksum !== undefined) {
+      writer.uint32(37).fixed32(message.checksum);
     }
     return writer;
   },
@@ -1692,6 +1697,14 @@ export const Ack: MessageFns<Ack> = {
             message.seq = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.checksum = reader.fixed32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1709,6 +1722,7 @@ export const Ack: MessageFns<Ack> = {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       incarnation: isSet(object.incarnation) ? globalThis.Number(object.incarnation) : 0,
       seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+      checksum: isSet(object.checksum) ? globalThis.Number(object.checksum) : undefined,
     };
   },
 
@@ -1723,6 +1737,9 @@ export const Ack: MessageFns<Ack> = {
     if (message.seq !== 0) {
       obj.seq = Math.round(message.seq);
     }
+    if (message.checksum !== undefined) {
+      obj.checksum = Math.round(message.checksum);
+    }
     return obj;
   },
 
@@ -1734,6 +1751,7 @@ export const Ack: MessageFns<Ack> = {
     message.epoch = object.epoch ?? 0;
     message.incarnation = object.incarnation ?? 0;
     message.seq = object.seq ?? 0;
+    message.checksum = object.checksum ?? undefined;
     return message;
   },
 };
