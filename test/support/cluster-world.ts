@@ -70,7 +70,7 @@ export class ClusterWorld {
     try {
       this.network = new Network(options.handleSignals === undefined ? {} : { handleSignals: options.handleSignals });
       this.#guardian = new Guardian(this.network.prefix, this.folder);
-      const names = [...'abcde'].slice(0, options.nodes);
+      const names = ['a', 'b', 'c', 'd', 'e'].slice(0, options.nodes);
       const members = ['e1', 'e2', 'e3'].map((name, i) => [name, `10.77.0.${21 + i}`] as const);
       const at = (name: string, address: string): HostOptions => ({ name, addresses: [`${address}/${PREFIX_LENGTH}`] });
       this.lan = this.network.createSegment('lan', { hosts: [
