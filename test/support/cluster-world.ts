@@ -76,7 +76,7 @@ export class ClusterWorld {
       this.lan = this.network.createSegment('lan', { hosts: [
         ...names.map((name) => at(name, nodeAddress(name))), ...members.map(([name, address]) => at(name, address)), ...options.hosts ?? [],
       ] });
-      this.links = new LinkFaults(this.lan);
+      this.links = new LinkFaults(this.lan, () => this.network.hosts);
       this.etcd = members.map(([name, address]) => new EtcdMember({ name, host: this.host(name), address, folder: this.folder, members }));
       writeFileSync(join(this.folder, 'cluster.yaml'), clusterYaml(names, options));
       const { diskMegabytes, env } = options;
@@ -161,7 +161,7 @@ export class ClusterWorld {
   async #remove(): Promise<void> {
     // Nobody needs an orderly end here, and a node could not drain without etcd.
     this.network.removeAtOnce();
-    await Promise.all(this.network.hosts.map((host) => host.stopProcesses()));
+    await Promise.all([this.links.close(), ...this.network.hosts.map((host) => host.stopProcesses())]);
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
     await this.#guardian.dismiss();
   }
