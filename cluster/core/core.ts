@@ -422,6 +422,7 @@ export class ClusterCore {
       peer.up = false;
       if (peer.hello?.member === true) peer.follows = false;
     }
+    if (!wasMember) this.#standing.update(true);
     this.#links.statusAll();
     this.session.hurry();
     const gone = previous?.members.filter((member) => memberOf(view!, member.node) === undefined) ?? [];
