@@ -23,6 +23,8 @@ const ITEM_REQUESTS_MAX = 64;
 const RETRY_MS = 100;
 /** Without a hint from etcd's watch the own inbox is still looked into this often. */
 const POLL_MS = 250;
+/** While all links are up: a peer may take its link to be down all the same, and a watch can lose events. */
+const POLL_LINKED_MS = 2000;
 
 interface Writer {
   requests: PeerMessage[];
@@ -171,8 +173,8 @@ export class Inbox {
     const someLinkDown = this.#state.view.members.some(
       (member) => member.node !== this.#state.context.options.self && !linkUp(this.#state, member),
     );
-    const due = this.#state.context.now.mono - this.#lastReadAt >= POLL_MS;
-    if (this.#hinted || (someLinkDown && due)) this.read(() => undefined);
+    const due = this.#state.context.now.mono - this.#lastReadAt >= (someLinkDown ? POLL_MS : POLL_LINKED_MS);
+    if (this.#hinted || due) this.read(() => undefined);
   }
 
   /** Reads the whole inbox, beginning after this call; `done` once everything in it is taken. */
