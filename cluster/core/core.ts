@@ -114,7 +114,7 @@ export class ClusterCore {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
     });
-    this.#vouching = new Vouching(state);
+    this.#vouching = new Vouching(state, this.inbox);
     this.#drain = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
