@@ -19,6 +19,12 @@ export const LINK_CONNECTION_IDLE_MS = 5000;
 /** How long a closing node waits until its peers have what was sent to them. */
 export const LINK_CLOSE_MS = 500;
 
+/**
+ * Changes of a node's own that are not committed yet, as while its disk is full: past it the node answers nobody
+ * until some are. Each is kept in memory.
+ */
+export const UNCOMMITTED_CHANGES_MAX = 65_536;
+
 // ── etcd ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */

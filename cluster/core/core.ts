@@ -7,6 +7,7 @@ import { Beats } from '../recovery/beats.ts';
 import { answerFetch } from '../recovery/fetch.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
+import { StuckDisk } from '../recovery/stuck-disk.ts';
 import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
 import { Cursors } from '../replication/cursors.ts';
@@ -26,6 +27,7 @@ import { assignSlots, homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
@@ -36,7 +38,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
+import { isCommitted, isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -69,6 +71,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
+  readonly #stuckDisk: StuckDisk;
   readonly #drain: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
@@ -115,6 +118,7 @@ export class ClusterCore {
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
     });
     this.#vouching = new Vouching(state, this.inbox);
+    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader);
     this.#drain = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
@@ -157,8 +161,9 @@ export class ClusterCore {
 
   /** May answer clients: in the view, able to commit, its wall clock trusted, not on its way out. */
   serving(): boolean {
-    const { draining, clockSteppedAt, view } = this.state;
-    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' && this.configuration.inForce(view!);
+    const { clockSteppedAt, committedSeq, draining, log, view } = this.state;
+    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' &&
+      this.configuration.inForce(view!) && log.last - committedSeq < UNCOMMITTED_CHANGES_MAX;
   }
 
   owns(slot: number): boolean {
@@ -182,14 +187,8 @@ export class ClusterCore {
     return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
   }
 
-  /** A change that is committed: durable on every member, and none can lose it. */
   isCommitted(incarnation: number, seq: number): boolean {
-    const { context, committedSeq, committedOf, view, finished, duties } = this.state;
-    if (incarnation === context.incarnation) return seq <= committedSeq;
-    const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-    if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-    // Of a node that has left: what its heirs agreed on when they finished the view.
-    return finished && !duties.some((duty) => duty.incarnation === incarnation);
+    return isCommitted(this.state, incarnation, seq);
   }
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
@@ -271,6 +270,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
+      this.#stuckDisk.step();
       this.#drain.step();
     }
     this.#standing.update();
