@@ -14,7 +14,7 @@ import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, owns, protocolWith } from '../core/state.ts';
+import { commitPeers, isPresent, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
@@ -323,6 +323,11 @@ export class Replication {
       state.committedSeq = seq;
       state.log.trim(seq);
     }
+  }
+
+  /** Logs of incarnations that are gone need no acknowledgement. */
+  forgetDeparted(): void {
+    for (const origin of this.#flushedOf.keys()) if (!isPresent(this.#state, origin)) this.#flushedOf.delete(origin);
   }
 
   /** What is flushed counts from the disk's cursors at a start. */

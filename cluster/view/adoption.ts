@@ -43,7 +43,8 @@ interface Finishing {
 
 export interface AdoptionHooks {
   readonly onAdopted: (previous: View | undefined, wasMember: boolean) => void;
-  readonly onFinished: () => void;
+  /** `evicted`: whom it was finished without. */
+  readonly onFinished: (evicted: readonly Member[]) => void;
 }
 
 export class Adoption {
@@ -253,12 +254,13 @@ export class Adoption {
     this.#finishing = undefined;
     this.#state.finished = true;
     this.#state.lastFinished = view;
+    const evicted = this.#state.duties;
     this.#state.duties = [];
     context.store.putMeta(META_FINISHED, encodeView(view!));
     this.#storeDuties();
     const gained = updateContinuous(this.#state, view!, true);
     context.out.event('view.finished', { epoch: view!.epoch, slots: slotsOf(view!, context.options.self), gained });
-    this.#hooks.onFinished();
+    this.#hooks.onFinished(evicted);
     this.#answerTails(undefined);
   }
 
