@@ -256,12 +256,11 @@ export class Replication {
 
   /** The log is stored up to `seq` here; acknowledged when it is flushed. */
   #advance(incarnation: number, seq: number, checksum: number): void {
-    const { context, cursors, received } = this.#state;
+    const { cursors, received } = this.#state;
     cursors.set(incarnation, seq, checksum);
     received.get(incarnation)?.trim(seq);
-    // One position more: the cursor itself, queued just before the next flush begins. A change that
-    // replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
-    this.#pendingAcks.push({ incarnation, seq, checksum, position: context.store.position + 1 });
+    // A change that replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
+    this.#pendingAcks.push({ incarnation, seq, checksum, position: cursors.safePosition });
   }
 
   /** The tail of an evicted node's log; false when a record is none. */

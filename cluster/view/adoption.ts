@@ -168,7 +168,7 @@ export class Adoption {
     const missing = otherMembers(this.#state).flatMap((member) =>
       duties.filter((duty) => !finishing.tails.has(`${duty.incarnation} ${member.node}`)).map((duty) => ({ member, duty })));
     if (missing.length === 0) {
-      finishing.dutiesPosition = context.store.position;
+      finishing.dutiesPosition = cursors.safePosition;
       return;
     }
     if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
