@@ -119,7 +119,7 @@ export class Dispatcher {
 }
 
 function isOfNewerEpoch({ phase, view }: ClusterState, body: Body): boolean {
-  if (phase !== 'member') return false;
+  if (phase !== 'member' && phase !== 'learner') return false;
   switch (body.$case) {
     case 'batch': case 'adopted': case 'tailRequest': case 'confirmRequest': case 'require':
       return body.value.epoch > (view?.epoch ?? 0);

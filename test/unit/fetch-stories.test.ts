@@ -29,3 +29,23 @@ test('a change that only the fetched pages show, and that died with its origin, 
   assert.equal(story.binding('b', late!), 'FREE');
   assert.equal(story.binding('c', late!), 'FREE');
 });
+
+test('a node that is let in keeps its links, though it hears of changes under the new view before it has read that', () => {
+  const story = new Story({ nodes: ['a', 'b', 'c'], subnet: LARGE });
+  for (const id of ['a', 'b']) story.start(id);
+  story.settle(['a', 'b']);
+  story.etcdFate = (from, request) => {
+    const isRead = from === 'c' && request.kind === 'txn' && request.then.some((op) => op.op === 'get' && op.key === 'view');
+    return isRead && story.members === 'a b c' ? 'held' : 'done';
+  };
+  story.start('c');
+  story.until('the others are in the next view', () => ['a', 'b'].every((id) => story.host(id).state.view?.members.length === 3));
+  story.run(5);
+  story.grants('a', 5);
+  story.run(50);
+  story.etcdFate = () => 'done';
+  story.releaseEtcd();
+  story.settle();
+  assert.deepEqual(story.sent.filter(({ kind }) => kind === 'refuse'), []);
+  assert.deepEqual(story.told('link.down').filter(({ fields }) => fields.reason === 'closed'), []);
+});
