@@ -16,7 +16,7 @@ import type { Agenda } from '../sim/agenda.ts';
 import { SimDisk } from '../sim/disk.ts';
 import type { Random } from '../sim/random.ts';
 
-const TICK_MS = 25;
+const TICK_MS = 50;
 const FLUSH_MS = 1;
 /** 2026-01-01. */
 const WALL_EPOCH_MS = 1_767_225_600_000;

@@ -46,11 +46,13 @@ export interface StoryOptions {
   readonly nodes: readonly string[];
   readonly subnet?: Partial<SubnetSpec>;
   readonly config?: Partial<ClusterConfig>;
+  /** Of the nodes' own chance. */
+  readonly seed?: number;
 }
 
 export class Story implements HostWorld {
   readonly agenda = new Agenda();
-  readonly random = new Random(1);
+  readonly random: Random;
   readonly etcd = new SimEtcd();
   readonly hosts: readonly StoryHost[];
   readonly config: ClusterConfig;
@@ -59,6 +61,10 @@ export class Story implements HostWorld {
   readonly sent: { readonly from: string; readonly to: string; readonly kind: MessageKind; readonly message: PeerMessage }[] = [];
   /** Sees each message that arrives; false: it is lost. */
   arrives: (from: string, to: string, message: PeerMessage) => boolean = () => true;
+  /** A process has ended by itself. */
+  onExit: (host: StoryHost) => void = () => undefined;
+  /** After each turn of a node. */
+  after: () => void = () => undefined;
   etcdFate: (from: string, request: EtcdRequest) => EtcdFate = () => 'done';
   readonly etcdCut = new Set<string>();
   /** Nodes whose watch of etcd tells them nothing. */
@@ -71,7 +77,8 @@ export class Story implements HostWorld {
   readonly #answers = new Map<string, DhcpMessage[]>();
   #xid = 1;
 
-  constructor({ nodes, subnet, config }: StoryOptions) {
+  constructor({ nodes, subnet, config, seed = 1 }: StoryOptions) {
+    this.random = new Random(seed);
     this.config = buildConfig({
       nodes, more: config ?? {}, subnets: [subnetConfig({
         name: '10.0.0.0/16', prefixLength: 16, pools: [{ first: ip('10.0.1.0'), last: ip('10.0.1.255') }], authoritative: true, ...subnet,
@@ -224,6 +231,11 @@ export class Story implements HostWorld {
     for (const { from, run } of held) if (ids.includes(from)) run();
   }
 
+  /** Something of this node may still reach etcd. */
+  hasHeldEtcd(id: string): boolean {
+    return this.#etcdHeld.some(({ from }) => from === id);
+  }
+
   #ask(from: StoryHost, request: EtcdRequest): void {
     const { start } = from;
     let answered = false;
@@ -252,6 +264,12 @@ export class Story implements HostWorld {
         if (host.start === start) host.input((engine, now) => engine.onHint(now));
       });
     }
+  }
+
+  /** etcd ends the node's session, early or because it heard nothing. */
+  endSession(id: string): void {
+    const shown = this.etcd.entries().find(({ key }) => key === `nodes/${id}`);
+    if (shown !== undefined) this.etcd.apply({ kind: 'revoke', id: 0, lease: shown.lease, deadlineMs: 0 }, this.agenda.now);
   }
 
   keys(prefix: string): string[] {
@@ -365,7 +383,11 @@ export class Story implements HostWorld {
       this.#answers.set(key, [...this.#answers.get(key) ?? [], reply]);
     }
     for (const { id, fields } of outputs.events) this.events.push({ at: this.agenda.now, node: host.id, id, fields });
-    if (outputs.exit !== undefined) this.agenda.after(0, () => this.crash(host.id));
+    if (outputs.exit !== undefined) this.agenda.after(0, () => {
+      this.crash(host.id);
+      this.onExit(host);
+    });
+    this.after();
   }
 }
 
