@@ -223,7 +223,7 @@ export class Leader {
     const asked = this.#evictions.get(member.incarnation);
     if (asked !== undefined) return asked;
     if (peer.refused) return `${member.node} is dead`;
-    if (peer.connected && peer.incarnation !== member.incarnation) return `${member.node} has restarted`;
+    if (peer.introduced !== undefined && peer.introduced.incarnation !== member.incarnation) return `${member.node} has restarted`;
     const now = context.now.mono;
     const sessionStands = read.sessions.get(member.node) === member.incarnation;
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
