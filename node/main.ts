@@ -194,6 +194,7 @@ class NodeProcess {
       self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
       address: cluster === undefined ? '' : hostAndPort(cluster.listen),
       sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, software: VERSION,
+      ...(cluster === undefined ? {} : { protocol: cluster.protocol }),
     };
     return optionsOf(host, config);
   }

@@ -1,9 +1,9 @@
 /** Nodes that speak different protocol versions, in one cluster. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { highestCommon, rangeText } from '../../cluster/upgrade/versions.ts';
+import { highestCommon } from '../../cluster/upgrade/versions.ts';
 import { decodeView, encodeView } from '../../cluster/view/view.ts';
-import { PROTOCOL } from '../../node/protocol.ts';
+import { PROTOCOL, rangeText } from '../../node/protocol.ts';
 import type { Ack, PeerMessage } from '../../proto/gen/replication.ts';
 import { SmallCluster } from '../support/small-cluster.ts';
 
