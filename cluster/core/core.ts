@@ -22,7 +22,7 @@ import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
-import { assignSlots, homeTable } from '../view/slots.ts';
+import { homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
@@ -36,7 +36,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
+import { isCommitted, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -113,6 +113,7 @@ export class ClusterCore {
     this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
+      isDrained: (node) => this.#drain.isOrdered(node), overdue: (member) => this.#drain.overdue(member),
     });
     this.#vouching = new Vouching(state);
     this.#drain = new Drain(state, this.leader, this.session);
@@ -182,14 +183,13 @@ export class ClusterCore {
     return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
   }
 
-  /** A change that is committed: durable on every member, and none can lose it. */
   isCommitted(incarnation: number, seq: number): boolean {
-    const { context, committedSeq, committedOf, view, finished, duties } = this.state;
-    if (incarnation === context.incarnation) return seq <= committedSeq;
-    const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-    if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-    // Of a node that has left: what its heirs agreed on when they finished the view.
-    return finished && !duties.some((duty) => duty.incarnation === incarnation);
+    return isCommitted(this.state, incarnation, seq);
+  }
+
+  /** What keeps a node that is to leave, in words; empty: nothing does. */
+  get drainWaitsFor(): string {
+    return this.#drain.waitsFor();
   }
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
@@ -245,8 +245,9 @@ export class ClusterCore {
     this.session.hurry();
   }
 
+  /** The process is asked to stop. */
   drain(): void {
-    if (this.state.draining) return;
+    if (this.#drain.stopping) return;
     this.#drain.begin();
     this.#links.statusAll();
     this.#standing.update();
@@ -261,7 +262,7 @@ export class ClusterCore {
       this.#links.tick();
       this.watches.watchEtcd();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing()));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.#drain.asking));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -287,35 +288,24 @@ export class ClusterCore {
   #announce(): void {
     this.state.phase = 'outside';
     if (!this.state.context.options.clustered) {
-      this.#goAlone();
+      this.adoption.adopt(this.#restart.loneView(), 0);
       return;
     }
     this.#links.helloAll();
     this.coordination.read();
   }
 
-  /** Without a cluster: a view of one, by the same rules. */
-  #goAlone(): void {
-    const { context, view: known } = this.state;
-    const members = [selfMember(this.state)];
-    const view: View = {
-      epoch: (known?.epoch ?? 0) + 1, generation: known?.generation ?? 1, members,
-      slots: assignSlots(context.options.nodes, members, () => true), protocol: context.options.protocol.max, configRevision: 0,
-    };
-    this.adoption.adopt(view, 0);
-  }
-
   #choosePath(): void {
     const { phase } = this.state;
     const read = this.coordination.latest;
-    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.state.draining) return;
+    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.#drain.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
-    if (phase === 'outside' && !this.#restart.step(read)) {
-      this.#standing.recovering = false;
-      return;
-    }
-    this.#standing.recovering = true;
-    this.learner.step(read);
+    this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
+    this.#drain.decide(this.#standing.recovering);
+    if (!this.#standing.recovering) return;
+    if (!this.state.draining) this.learner.step(read);
+    // It neither follows nor keeps anybody waiting.
+    else if (phase === 'learner') this.#beginIncarnation();
   }
 
   #onRead(read: ClusterRead): void {
@@ -324,8 +314,16 @@ export class ClusterCore {
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     this.#roster.onRead(read);
     this.leader.onRead(read);
+    this.#drain.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
+    if (isMember(state)) this.#decideDrain();
+  }
+
+  /** Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that. */
+  #decideDrain(): void {
+    this.#drain.decide(true);
+    this.#standing.update();
   }
 
   /** A view read from etcd, or written there by us. */
@@ -347,7 +345,7 @@ export class ClusterCore {
   #leave(view: View): void {
     const { context } = this.state;
     context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
-    if (this.state.draining) {
+    if (this.#drain.stopping) {
       this.#drain.stop('left the view');
       return;
     }

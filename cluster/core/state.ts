@@ -110,6 +110,15 @@ export function protocolWith({ context, view }: ClusterState, peer: Peer): numbe
   return Math.min(view?.protocol ?? min, max, peer.hello?.protocolMax ?? min);
 }
 
+/** A change that is committed: durable on every member, and none can lose it. */
+export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
+  if (incarnation === context.incarnation) return seq <= committedSeq;
+  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
+  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
+  // Of a node that has left: what its heirs agreed on when they finished the view.
+  return finished && !duties.some((duty) => duty.incarnation === incarnation);
+}
+
 export function selfMember(state: ClusterState): Member {
   return { node: state.context.options.self, incarnation: state.context.incarnation };
 }

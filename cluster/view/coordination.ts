@@ -4,6 +4,8 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
+import type { DrainOrders } from '../upgrade/drains.ts';
 import type { NodeVersions } from '../upgrade/versions.ts';
 import type { ConfigStanding } from './configuration.ts';
 import { decodeView } from './view.ts';
@@ -35,6 +37,10 @@ export interface ClusterRead {
   readonly configs: ReadonlyMap<string, ConfigStanding>;
   /** What each node says that it is, as its session says. */
   readonly versions: ReadonlyMap<string, NodeVersions>;
+  /** Incarnations that ask to be evicted, and why, by node. */
+  readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
+  /** Nodes that an operator wants out of service. */
+  readonly drains: DrainOrders;
   readonly clusterId: string;
   readonly readAt: number;
 }
@@ -73,11 +79,13 @@ export class Coordination {
         { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
         { op: 'get', key: 'config/revision' },
+        { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats, configs] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs, drains] = result.reads as
+          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
@@ -88,6 +96,8 @@ export class Coordination {
           newestConfig: revisionOf(configs[0]),
           configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
           versions: byNode(nodes, 'nodes/', versionsOf),
+          leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+          drains: readDrains(drains),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
         };
@@ -107,6 +117,7 @@ interface NodeJson {
   software?: unknown;
   protocol?: unknown;
   config?: unknown;
+  leaves?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
