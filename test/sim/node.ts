@@ -20,6 +20,8 @@ import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import { PROTOCOL } from '../../node/protocol.ts';
+import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
@@ -100,6 +102,8 @@ export class SimNode {
   dark = false;
   #paused = false;
   #trap: Trap | undefined;
+  /** What the build that is started next speaks. */
+  protocol: ProtocolRange = PROTOCOL;
   #held: Input[] = [];
   #packetsHeld = 0;
   #tickHeld = false;
@@ -158,7 +162,7 @@ export class SimNode {
     this.counters = new Counters();
     this.engine = new Engine({
       options: optionsOf({
-        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim',
+        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim', protocol: this.protocol,
       }, config),
       config, configRevision, store, table, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
     });
