@@ -5,6 +5,7 @@
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
 import type { ConfigStanding } from './configuration.ts';
+import { Derived } from './derived.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
 
@@ -42,6 +43,12 @@ export class Coordination {
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
+  readonly #nodes = new Derived((nodes) => ({
+    sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+    addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
+    configs: new Map([...byNode(nodes, 'nodes/', (json) => standingOf(json.config))].filter((entry): entry is [string, ConfigStanding] => entry[1] !== undefined)),
+  }));
+  readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
   constructor(context: Context, onRead: (read: ClusterRead) => void) {
@@ -79,11 +86,9 @@ export class Coordination {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
           leader: leaderOf(leaders[0]),
-          sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-          addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
-          beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          ...this.#nodes.of(nodes),
+          beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
-          configs: new Map([...byNode(nodes, 'nodes/', (json) => standingOf(json.config))].filter((entry): entry is [string, ConfigStanding] => entry[1] !== undefined)),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
         };

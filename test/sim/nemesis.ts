@@ -19,7 +19,6 @@ export class Nemesis {
   readonly #world: World;
   /** Drawn for this world: a world in which everything breaks at once shows less than one with a theme. */
   readonly #menu: Fault[] = [];
-  readonly #everyMs: number;
   #active = true;
   #mend: (() => void)[] = [];
 
@@ -29,13 +28,12 @@ export class Nemesis {
     const kinds = Object.keys(FAULTS) as Fault[];
     const chosen = random.chance(0.3) ? kinds : kinds.filter(() => random.chance(0.4));
     for (const kind of chosen) for (let i = 0; i < FAULTS[kind]; i++) this.#menu.push(kind);
-    this.#everyMs = random.pick([4000, 8000, 15_000, 30_000]);
   }
 
   begin(untilMs: number): void {
     const { agenda, random } = this.#world;
     const next = (): void => {
-      agenda.after(random.between(0.2, 1.8) * this.#everyMs, () => {
+      agenda.after(this.#world.rhythm.untilNext(), () => {
         if (agenda.now > untilMs || !this.#active) return;
         if (this.#menu.length > 0) this.#strike(random.pick(this.#menu));
         next();
@@ -83,6 +81,7 @@ export class Nemesis {
     const other = others.length > 0 ? random.pick(others) : undefined;
     if (other === undefined && NEEDS_TWO.has(fault)) return;
     if (!world.clustered && (fault.startsWith('etcd') || fault === 'pause-then-etcd-cut')) return;
+    world.struck();
     world.log(`*** ${fault} ${node.id}${other === undefined ? '' : ` ${other.id}`}`);
     world.count(`fault:${fault}`);
     this.#do(fault, node, other);

@@ -19,12 +19,12 @@ import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
 import type { Random } from './random.ts';
 
-const TICK_MS = 50;
-
 export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
   isInUse(address: number): boolean;
+  /** Until the next tick of this node. */
+  tickMs(node: SimNode): number;
   readonly clustered: boolean;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
@@ -108,7 +108,7 @@ export class SimNode {
   }
 
   #tickLater(start: number): void {
-    this.#world.agenda.after(TICK_MS, () => {
+    this.#world.agenda.after(this.#world.tickMs(this), () => {
       if (start !== this.start || !this.alive) return;
       this.input({ packet: false, run: (engine, now) => engine.tick(now) });
       this.#tickLater(start);
