@@ -43,6 +43,7 @@ export class Coordination {
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
+  readonly #leader = new Derived((leaders) => leaders.map(leaderOf));
   readonly #nodes = new Derived((nodes) => ({
     sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
     addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
@@ -85,7 +86,7 @@ export class Coordination {
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
-          leader: leaderOf(leaders[0]),
+          leader: this.#leader.of(leaders)[0],
           ...this.#nodes.of(nodes),
           beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
@@ -137,8 +138,7 @@ function standingOf(json: unknown): ConfigStanding | undefined {
   return { loaded, prepared, ...refusal };
 }
 
-function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
-  if (pair === undefined) return undefined;
+function leaderOf(pair: EtcdKeyValue): LeaderKey {
   const json = parse(pair.value);
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }

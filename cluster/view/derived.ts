@@ -1,4 +1,7 @@
-/** What is made of some of etcd's keys, kept for as long as they stay as they are: nearly every read shows the same. */
+/**
+ * What is made of some of etcd's keys (their values and when they were created), kept for as long as that
+ * stays as it is: nearly every read shows the same.
+ */
 import type { EtcdKeyValue } from '../core/ports.ts';
 
 export class Derived<T> {
@@ -19,7 +22,10 @@ export class Derived<T> {
   }
 }
 
-/** The bytes, not the revisions: after a restore of etcd an old revision may stand for something else. */
+/** By the bytes too: after a restore of etcd an old revision may stand for something else. */
 function areSame(one: readonly EtcdKeyValue[], other: readonly EtcdKeyValue[]): boolean {
-  return one.length === other.length && one.every(({ key, value }, i) => other[i]!.key === key && value.equals(other[i]!.value));
+  return one.length === other.length && one.every(({ createRevision, key, value }, i) => {
+    const pair = other[i]!;
+    return pair.createRevision === createRevision && pair.key === key && pair.value.equals(value);
+  });
 }

@@ -184,7 +184,7 @@ export class Leader {
     }
     const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
     if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
-    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
