@@ -106,6 +106,7 @@ export class Inbox {
       if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
       if (writer.pending === undefined && linkUp(this.#state, member)) {
         // What was to take the inbox and is not in an item yet takes the link, which came up meanwhile.
+        if (writer.requests.length === 0) continue;
         for (const { body } of writer.requests.splice(0)) if (body !== undefined) this.#state.context.out.send(member.node, body);
         continue;
       }

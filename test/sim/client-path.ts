@@ -1,4 +1,4 @@
-/** The network between clients and nodes: it loses, doubles, delays and reorders packets, and can be cut from a node. */
+/** The way between clients and nodes: it loses, doubles, delays and reorders packets, and can be cut from a node. */
 import type { Agenda } from './agenda.ts';
 import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
@@ -10,7 +10,7 @@ const DOUBLED = 0.005;
 /** From a node to its clients is `out`. */
 export type Way = 'in' | 'out';
 
-export class Segment {
+export class ClientPath {
   readonly #agenda: Agenda;
   readonly #random: Random;
   readonly #count: (what: string) => void;

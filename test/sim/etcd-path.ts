@@ -17,7 +17,7 @@ const HINTS_LOST = 0.05;
 const WATCH_AGAIN_MS = 500;
 
 /** As node/main.ts watches them. */
-const WATCHED = ['view', 'leader', 'nodes/', 'config/revision'];
+const WATCHED = ['view', 'leader', 'nodes/', 'drains/', 'config/revision'];
 
 /** What becomes of one request, where a scheme says so. */
 export interface Fate {

@@ -41,7 +41,7 @@ export class SimLinks {
   /** Pairs whose messages take long. */
   readonly #slow = new Set<string>();
 
-  constructor(agenda: Agenda, random: Random, nodes: readonly SimNode[], count: (what: string, by?: number) => void) {
+  constructor(agenda: Agenda, random: Random, nodes: readonly SimNode[], count: (what: string, by?: number) => void = () => undefined) {
     this.#agenda = agenda;
     this.#random = random;
     this.#nodes = nodes;

@@ -103,6 +103,7 @@ export class Nemesis {
     const kind = world.random.pick(this.#menu);
     const inOrder = this.strikes.length === 0 && world.isInOrder();
     const strike = new Strike(kind, world, this);
+    world.struck();
     world.log(`*** ${kind} ${strike.node.id}${strike.other === strike.node ? '' : ` ${strike.other.id}`}`);
     if (!FAULTS[kind]!.strike(strike)) return;
     strike.begun();
@@ -118,7 +119,7 @@ export class Nemesis {
     for (const mend of this.mends) mend();
     if (world.clustered) world.operator.settle();
     world.etcdPath.mend();
-    world.segment.mend();
+    world.clientPath.mend();
     world.links.mend();
     for (const node of world.nodes) {
       node.resume();

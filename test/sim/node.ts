@@ -27,7 +27,6 @@ import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
 import type { Random } from './random.ts';
 
-const TICK_MS = 50;
 /** As node/main.ts: a commit that failed is tried again. */
 const STORE_RETRY_MS = 1000;
 /** What a socket's receive buffer holds of small packets; what comes while it is full is lost. */
@@ -37,6 +36,8 @@ export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
   isInUse(address: number): boolean;
+  /** Until the next tick of this node. */
+  tickMs(node: SimNode): number;
   readonly clustered: boolean;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
@@ -173,7 +174,7 @@ export class SimNode {
   }
 
   #tickLater(start: number): void {
-    this.#world.agenda.after(TICK_MS, () => {
+    this.#world.agenda.after(this.#world.tickMs(this), () => {
       if (start !== this.start || !this.alive) return;
       if (!this.#tickHeld) {
         this.#tickHeld = this.paused;

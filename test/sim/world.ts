@@ -12,12 +12,13 @@ import type { View } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
-import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
+import { ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
-import { SimClient } from './client.ts';
-import type { ClientTraits, ClientWorld } from './client.ts';
-import { VENDOR, worldConfig } from './config.ts';
+import type { SimClient } from './client.ts';
+import type { ClientWorld } from './client.ts';
+import { ClientPath } from './client-path.ts';
+import { worldConfig } from './config.ts';
 import { checkConverged, checkStores } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
@@ -26,16 +27,20 @@ import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
 import type { NodeWorld } from './node.ts';
 import { Operator } from './operator.ts';
+import { drawPlan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { Population } from './population.ts';
 import { Random } from './random.ts';
+import { Rhythm } from './rhythm.ts';
 import { Segment } from './segment.ts';
 
-const FAULTS_MS = 240_000;
+/** An hour in all. */
+const FAULTS_MS = 3_450_000;
 /** After the last fault: sessions end, nodes come back and join, one after the other. */
 const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
-const RELAYS = [ip('10.0.250.1'), ip('10.0.250.2')] as const;
 
 export interface WorldResult {
   readonly seed: number;
@@ -51,31 +56,33 @@ export class World implements NodeWorld, ClientWorld {
   readonly seed: number;
   readonly random: Random;
   readonly agenda = new Agenda();
+  readonly plan: Plan;
+  readonly rhythm: Rhythm;
   readonly operator: Operator;
   readonly clustered: boolean;
+  readonly population: Population;
+  readonly #segment: Segment;
   readonly etcd: SimEtcd;
   readonly nodes: SimNode[];
   readonly links: SimLinks;
-  readonly clients: SimClient[] = [];
   readonly checker = new Checker();
   readonly counts = new Map<string, number>();
   readonly nemesis: Nemesis;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
-  readonly segment: Segment;
+  readonly clientPath: ClientPath;
 
   constructor(seed: number, log?: (line: string) => void) {
     this.seed = seed;
     this.#log = log;
     this.random = new Random(seed);
     const { random } = this;
-    const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
-    this.clustered = size > 1 || random.chance(0.5);
-    this.#busy = random.chance(0.3);
-    this.#declines = random.pick([0.01, 0.01, 0.01, 0.1]);
+    this.plan = drawPlan(random);
+    this.rhythm = new Rhythm();
+    this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy), (what) => this.count(what));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.wallOffsetMs = random.between(-4000, 4000);
@@ -84,13 +91,26 @@ export class World implements NodeWorld, ClientWorld {
     const count = (what: string, by?: number): void => this.count(what, by);
     this.links = new SimLinks(this.agenda, random, this.nodes, count);
     this.etcdPath = new EtcdPath({ agenda: this.agenda, random, etcd: this.etcd, nodes: this.nodes, count });
-    this.segment = new Segment(this.agenda, random, count);
-    this.#addClients();
+    this.clientPath = new ClientPath(this.agenda, random, count);
+    this.#segment = new Segment(this.nodes, this.clientPath);
+    this.population = new Population(this);
     this.nemesis = new Nemesis(this);
   }
 
   get now(): number {
     return this.agenda.now;
+  }
+
+  /** A fault is about to happen, or was mended. */
+  struck(): void {
+    this.rhythm.struck(this.now);
+    this.population.hurry();
+  }
+
+  /** How long a node's timers may take: closely looked at only while something happens. */
+  tickMs(node: SimNode): number {
+    const calm = !this.rhythm.isLively(this.now) && node.engine?.core.nodeState === 'NORMAL';
+    return calm ? this.random.between(150, 300) : this.plan.tickMs;
   }
 
   count(what: string, by = 1): void {
@@ -119,7 +139,7 @@ export class World implements NodeWorld, ClientWorld {
 
   #run(): void {
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
-    for (const client of this.clients) this.#live(client);
+    this.population.begin();
     this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
@@ -127,18 +147,13 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.run(FAULTS_MS + CONVERGE_MS);
     checkConverged(this, CONVERGE_MS);
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS);
-    this.#quiet = true;
+    this.population.quiet = true;
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
     checkStores(this);
     this.#checkNewcomer();
   }
 
-  #quiet = false;
-  /** Many machines that come and go. */
-  readonly #busy: boolean;
-  readonly #declines: number;
-  #machines = 0;
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
   bootNode(node: SimNode): void {
@@ -179,80 +194,21 @@ export class World implements NodeWorld, ClientWorld {
 
   // ── clients ──────────────────────────────────────────────────────────────────────────────────
 
-  #addClients(): void {
-    const { random } = this;
-    const count = this.#busy ? random.int(20, 45) : random.int(4, 20);
-    for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
+  onPlugged(client: SimClient, before: Buffer | undefined): void {
+    this.#segment.plug(client, before);
   }
 
-  #newClient(id: number, more?: Partial<ClientTraits>): SimClient {
-    const { random } = this;
-    return new SimClient(id, this, {
-      bootp: random.chance(0.05), vendor: random.chance(0.3) ? VENDOR : undefined, wishes: random.chance(0.3), declines: this.#declines,
-      chaddr: chaddrOf(id + 1), ...more,
-      clientId: random.chance(0.5) ? Buffer.concat([Buffer.of(1), chaddrOf(id + 1)]) : random.chance(0.3) ? Buffer.from(`client-${id}`) : undefined,
-      relays: random.chance(0.25) ? RELAYS : random.chance(0.1) ? [RELAYS[0]] : [],
-      rapidCommit: random.chance(0.3),
-    });
-  }
-
-  /** A machine that is switched on and off, and sometimes says goodbye. */
-  #live(client: SimClient): void {
-    const { random } = this;
-    this.agenda.after(random.between(500, this.#busy ? 6000 : 20_000), () => {
-      if (!this.#quiet) {
-        if (client.state === 'off') {
-          if (random.chance(this.#busy ? 0.8 : 0.5) && client.leaseEnds < this.now) client.becomeAnother(chaddrOf(1000 + this.#machines++));
-          client.boot();
-        } else if (random.chance(0.25)) client.release();
-        else if (random.chance(0.3)) {
-          client.off();
-          this.count('client-off');
-        }
-      }
-      this.#live(client);
-    });
-  }
-
-  /** Machines that are off are switched on, as after a power cut in an office. */
   wakeClients(share: number): void {
-    for (const client of this.clients) {
-      if (client.state === 'off' && this.random.chance(share)) this.agenda.after(this.random.between(0, 800), () => {
-        if (client.state !== 'off') return;
-        if (client.address === 0) client.becomeAnother(chaddrOf(1000 + this.#machines++));
-        client.boot();
-      });
-    }
+    this.population.wake(share);
   }
 
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void {
-    if (to === 0 && client.relays.length > 0) {
-      for (const giaddr of client.relays) {
-        const relayed = Buffer.from(bytes);
-        relayed.writeUInt32BE(giaddr, 24);
-        const end = endOfOptions(relayed);
-        const agent = Buffer.concat([Buffer.of(82, 6, 1, 4), addressOption(client.id)]);
-        const withAgent = Buffer.concat([relayed.subarray(0, end), agent, Buffer.of(255)]);
-        for (const node of this.nodes) this.#deliverToNode(node, withAgent, giaddr, 67, true);
-      }
-      return;
-    }
-    for (const node of this.nodes) {
-      if (to === 0 || node.address === to) this.#deliverToNode(node, bytes, from, 68, to !== 0);
-    }
-  }
-
-  #deliverToNode(node: SimNode, bytes: Buffer, address: number, port: number, unicast: boolean): void {
-    this.segment.carry(node, 'in', () => node.receivePacket(Buffer.from(bytes), { address, port, unicast }));
+    this.#segment.send(client, bytes, from, to);
   }
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
     this.#checkConfig(node);
-    const chaddr = packet.bytes.subarray(28, 34);
-    const client = this.clients.find((candidate) => candidate.chaddr.equals(chaddr));
-    if (client === undefined) return;
-    const bytes = Buffer.from(packet.bytes);
-    this.segment.carry(node, 'out', () => client.receive(bytes));
+    this.#segment.toClients(node, packet);
   }
 
   /** In one epoch all who answer do so by the same configuration. */
@@ -274,9 +230,9 @@ export class World implements NodeWorld, ClientWorld {
     this.checker.granted(client, address, untilMs, this.now);
   }
 
-  onGivenUp(client: SimClient, address: number): void {
+  onGivenUp(client: SimClient, address: number, said: boolean): void {
     this.log(`client ${client.id} gives up ${formatIpv4(address)}`);
-    this.checker.givenUp(client, address);
+    this.checker.givenUp(client, address, said);
   }
 
   /** Hosts with addresses of their own out of the first pool: they answer most of the time. */
@@ -359,11 +315,11 @@ export class World implements NodeWorld, ClientWorld {
   #checkNewcomer(): void {
     const { table } = this.nodes[0]!;
     // Some of them may be in use by somebody else.
-    const pools = this.nodes[0]!.engine!.config.pools.filter(({ guard }) => guard.allow === undefined);
+    const { pools: all, subnets } = this.nodes[0]!.engine!.config;
+    const pools = all.filter(({ guard, subnetIndex }) => guard.allow === undefined && subnets[subnetIndex]!.networkIndex === subnets[0]!.networkIndex);
     const free = pools.reduce((sum, { index }) => sum + table!.poolCounts(index).free, 0) - this.#strangers.length;
-    for (const client of this.clients) client.off();
-    const newcomer = this.#newClient(this.clients.length, { bootp: false, vendor: undefined });
-    this.clients.push(newcomer);
+    for (const client of this.population.clients) client.off();
+    const newcomer = this.population.newcomer();
     newcomer.boot();
     this.agenda.run(this.now + NEWCOMER_MS);
     if (newcomer.granted === 0 && free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free} addresses free`);
@@ -384,11 +340,4 @@ export class World implements NodeWorld, ClientWorld {
   #collect(): void {
     for (const node of this.nodes) this.collectNode(node);
   }
-}
-
-/** Where the end option stands. */
-function endOfOptions(bytes: Buffer): number {
-  let at = 240;
-  while (bytes[at] !== 255) at += 2 + bytes[at + 1]!;
-  return at;
 }

@@ -33,35 +33,35 @@ export const NETWORK_FAULTS = {
     return true;
   } },
   'client-lossy': { weight: 1, shows: ['client-loss'], strike: (strike) => {
-    const { random, world: { segment } } = strike;
-    segment.loss = random.between(0.1, 0.5);
-    strike.lasts(random.between(2000, 20_000), () => segment.mendLoss());
+    const { random, world: { clientPath } } = strike;
+    clientPath.loss = random.between(0.1, 0.5);
+    strike.lasts(random.between(2000, 20_000), () => clientPath.mendLoss());
     return true;
   } },
   'client-late': { weight: 2, shows: ['client-late', 'client-reordered'], strike: (strike) => {
-    const { random, world: { segment } } = strike;
-    segment.late = random.between(0.05, 0.3);
+    const { random, world: { clientPath } } = strike;
+    clientPath.late = random.between(0.05, 0.3);
     strike.lasts(random.between(2000, 20_000), () => {
-      segment.late = 0;
+      clientPath.late = 0;
     });
     return true;
   } },
   'client-doubled': { weight: 1, shows: ['client-duplicate'], strike: (strike) => {
-    const { random, world: { segment } } = strike;
-    segment.doubled = random.between(0.1, 0.6);
-    strike.lasts(random.between(2000, 20_000), () => segment.mendDoubled());
+    const { random, world: { clientPath } } = strike;
+    clientPath.doubled = random.between(0.1, 0.6);
+    strike.lasts(random.between(2000, 20_000), () => clientPath.mendDoubled());
     return true;
   } },
   'client-cut': { weight: 1, strike: (strike) => {
-    const { node, world: { segment } } = strike;
-    segment.cut(node, 'both');
-    strike.lasts(strike.spell(1000, 20_000, 900_000), () => segment.join(node));
+    const { node, world: { clientPath } } = strike;
+    clientPath.cut(node, 'both');
+    strike.lasts(strike.spell(1000, 20_000, 900_000), () => clientPath.join(node));
     return true;
   } },
   'client-cut-one-way': { weight: 1, strike: (strike) => {
-    const { node, random, world: { segment } } = strike;
-    segment.cut(node, random.pick(['in', 'out']));
-    strike.lasts(strike.spell(1000, 20_000, 900_000), () => segment.join(node));
+    const { node, random, world: { clientPath } } = strike;
+    clientPath.cut(node, random.pick(['in', 'out']));
+    strike.lasts(strike.spell(1000, 20_000, 900_000), () => clientPath.join(node));
     return true;
   } },
 } as const satisfies Record<string, FaultKind>;

@@ -80,6 +80,7 @@ export class Strike {
     const { mends } = this.#mending;
     const once = (): void => {
       if (!mends.delete(once)) return;
+      this.world.struck();
       mend();
       this.#closed();
     };
@@ -91,7 +92,10 @@ export class Strike {
   later(ms: number, run: () => void): void {
     this.#open++;
     this.world.agenda.after(ms, () => {
-      if (this.#mending.active) run();
+      if (this.#mending.active) {
+        this.world.struck();
+        run();
+      }
       this.#closed();
     });
   }
