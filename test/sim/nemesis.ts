@@ -123,7 +123,7 @@ export class Nemesis {
     world.links.mend();
     for (const node of world.nodes) {
       node.resume();
-      node.drift(0);
+      node.setClock();
       if (!node.alive) world.agenda.after(world.random.between(0, 3000), () => world.bootNode(node));
     }
   }

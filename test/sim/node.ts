@@ -92,11 +92,12 @@ export class SimNode {
   counters = new Counters();
   /** Of this start; what was meant for an earlier one is void. */
   start = 0;
-  /** The host's wall clock less the true time, milliseconds. */
+  /** The host's wall clock less the true time, milliseconds, as its time service keeps it. */
   wallOffsetMs = 0;
   /** A step of that clock, which lasts until the time service mends it. */
   clockStepMs = 0;
-  #drift = { ppm: 0, since: 0 };
+  /** What it gained by itself. */
+  #drift = { ppm: 0, since: 0, gainedMs: 0 };
   diskSlowUntil = 0;
   diskFullUntil = 0;
   /** The host is off, not only its process: nothing refuses, nothing answers. */
@@ -138,14 +139,23 @@ export class SimNode {
 
   /** The wall clock less the true time, milliseconds, at this moment. */
   get wallErrorMs(): number {
-    return this.wallOffsetMs + this.clockStepMs + ((this.#world.agenda.now - this.#drift.since) * this.#drift.ppm) / 1e6;
+    return this.wallOffsetMs + this.clockStepMs + this.#gainedMs;
+  }
+
+  get #gainedMs(): number {
+    const { gainedMs, ppm, since } = this.#drift;
+    return gainedMs + ((this.#world.agenda.now - since) * ppm) / 1e6;
   }
 
   /** From now on the wall clock gains so much on the true time. */
   drift(ppm: number): void {
-    const { now } = this.#world.agenda;
-    this.wallOffsetMs += ((now - this.#drift.since) * this.#drift.ppm) / 1e6;
-    this.#drift = { ppm, since: now };
+    this.#drift = { ppm, since: this.#world.agenda.now, gainedMs: this.#gainedMs };
+  }
+
+  /** The time service has it again. */
+  setClock(): void {
+    this.clockStepMs = 0;
+    this.#drift = { ppm: 0, since: 0, gainedMs: 0 };
   }
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────

@@ -31,7 +31,7 @@ export const CLOCK_FAULTS = {
     const { random, world } = strike;
     for (const each of world.nodes) if (random.chance(0.7)) each.drift(random.between(-DRIFT_PPM, DRIFT_PPM));
     strike.lasts(strike.spell(20_000, 120_000, 3_000_000), () => {
-      for (const each of world.nodes) each.drift(0);
+      for (const each of world.nodes) each.setClock();
     });
     return true;
   } },
@@ -45,12 +45,10 @@ export const CLOCK_FAULTS = {
     const [ahead, behind] = [nodes[0]!, nodes[1]!];
     const able = inService(strike);
     if (!able.includes(ahead) || !able.includes(behind)) return false;
-    const before = ahead.wallOffsetMs;
     ahead.drift(DRIFT_PPM);
     strike.lasts(random.between(300_000, 900_000), () => {
       if (Math.abs(ahead.wallErrorMs - behind.wallErrorMs) > operator.first.maxClockSkewMs) strike.count('clock-drift-beyond-done');
-      ahead.drift(0);
-      ahead.wallOffsetMs = before;
+      ahead.setClock();
     });
     return true;
   } },
