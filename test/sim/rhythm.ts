@@ -4,8 +4,9 @@
  */
 import type { Random } from './random.ts';
 
-/** After a fault the world is watched closely for so long. */
-const LIVELY_MS = 25_000;
+/** After a fault the world is watched closely for so long, and a node that is not in service for longer. */
+const LIVELY_MS = 12_000;
+const MENDING_MS = 60_000;
 
 export class Rhythm {
   readonly #random: Random;
@@ -37,5 +38,10 @@ export class Rhythm {
   /** Something has been broken lately. */
   isLively(now: number): boolean {
     return now - this.#struckAt < LIVELY_MS;
+  }
+
+  /** Long enough ago that what is out of service now waits for something that takes its time. */
+  isMending(now: number): boolean {
+    return now - this.#struckAt < MENDING_MS;
   }
 }
