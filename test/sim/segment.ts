@@ -1,21 +1,9 @@
-/** The networks between clients and nodes: broadcasts, relays, routes; they lose, double and delay as networks do. */
+/** The networks between clients and nodes: broadcasts, relays, routes. What is lost or late there says `ClientPath`. */
 import { addressOption } from '../support/client-packets.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
-import type { Agenda } from './agenda.ts';
+import type { ClientPath } from './client-path.ts';
 import type { SimClient } from './client.ts';
 import type { SimNode } from './node.ts';
-import type { Random } from './random.ts';
-
-export interface SegmentWorld {
-  readonly agenda: Agenda;
-  readonly random: Random;
-  readonly nodes: readonly SimNode[];
-  /** Nodes that no client reaches. */
-  readonly clientCut: ReadonlySet<string>;
-  readonly clientLoss: number;
-  readonly clientLate: number;
-  count(what: string): void;
-}
 
 const RELAY_AGENT_INFORMATION = 82;
 const SERVER_PORT = 67;
@@ -24,12 +12,14 @@ const GIADDR_AT = 24;
 const CHADDR_AT = 28;
 
 export class Segment {
-  readonly #world: SegmentWorld;
+  readonly #nodes: readonly SimNode[];
+  readonly #path: ClientPath;
   /** By hardware address: more than one where it was cloned. */
   readonly #clients = new Map<string, SimClient[]>();
 
-  constructor(world: SegmentWorld) {
-    this.#world = world;
+  constructor(nodes: readonly SimNode[], path: ClientPath) {
+    this.#nodes = nodes;
+    this.#path = path;
   }
 
   /** The machine is found by this hardware address from now on, and by no other. */
@@ -44,7 +34,7 @@ export class Segment {
 
   /** `to` 0: broadcast, which goes through the relays where the client sits behind some. `from` 0: no address yet. */
   send(client: SimClient, bytes: Buffer, from: number, to: number): void {
-    const { nodes } = this.#world;
+    const nodes = this.#nodes;
     const { relays } = client.place;
     if (to === 0 && relays.length > 0) {
       for (const giaddr of relays) {
@@ -57,30 +47,14 @@ export class Segment {
   }
 
   #toNode(node: SimNode, bytes: Buffer, address: number, port: number, unicast: boolean): void {
-    this.#carry(node, () => node.receivePacket(Buffer.from(bytes), { address, port, unicast }));
+    this.#path.carry(node, 'in', () => node.receivePacket(Buffer.from(bytes), { address, port, unicast }));
   }
 
   toClients(node: SimNode, packet: OutgoingPacket): void {
     const clients = this.#clients.get(packet.bytes.toString('latin1', CHADDR_AT, CHADDR_AT + 6));
     if (clients === undefined || clients.length === 0) return;
     const bytes = Buffer.from(packet.bytes);
-    for (const client of clients) this.#carry(node, () => client.receive(bytes));
-  }
-
-  #carry(node: SimNode, deliver: () => void): void {
-    const { agenda, clientCut, clientLate, clientLoss, random } = this.#world;
-    if (clientCut.has(node.id)) return;
-    if (random.chance(clientLoss)) {
-      this.#world.count('fault:client-loss');
-      return;
-    }
-    const late = clientLate > 0 && random.chance(clientLate);
-    if (late) this.#world.count('fault:client-late');
-    agenda.after(late ? random.between(100, 15_000) : random.delay(0.5, 50), deliver);
-    if (random.chance(0.005)) {
-      this.#world.count('fault:client-duplicate');
-      agenda.after(random.between(0.1, 2000), deliver);
-    }
+    for (const client of clients) this.#path.carry(node, 'out', () => client.receive(bytes));
   }
 }
 

@@ -6,8 +6,9 @@
  * breaks any more, all nodes are in one view within a bound, hold the same bindings, know every lease
  * that a client holds, and serve a newcomer.
  */
-import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { EtcdRequest, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
+import type { View } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
@@ -16,9 +17,11 @@ import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
+import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
 import { checkConverged, checkStores } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
+import { EtcdPath } from './etcd-path.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
@@ -64,17 +67,11 @@ export class World implements NodeWorld, ClientWorld {
   readonly links: SimLinks;
   readonly checker = new Checker();
   readonly counts = new Map<string, number>();
-  readonly #nemesis: Nemesis;
+  readonly nemesis: Nemesis;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
-  /** Nodes that do not reach etcd, and what may go wrong with an answer. */
-  readonly etcdCut = new Set<string>();
-  etcdDown = false;
-  etcdLossy = 0;
-  etcdSlow = false;
-  clientLoss = 0.01;
-  clientLate = 0;
-  readonly clientCut = new Set<string>();
+  readonly etcdPath: EtcdPath;
+  readonly clientPath: ClientPath;
 
   constructor(seed: number, log?: (line: string) => void) {
     this.seed = seed;
@@ -82,7 +79,7 @@ export class World implements NodeWorld, ClientWorld {
     this.random = new Random(seed);
     const { random } = this;
     this.plan = drawPlan(random);
-    this.rhythm = new Rhythm(random);
+    this.rhythm = new Rhythm();
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
     this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan), (what) => this.count(what));
@@ -91,18 +88,20 @@ export class World implements NodeWorld, ClientWorld {
       node.wallOffsetMs = random.between(-4000, 4000);
       node.disk.visibleBeforeFlush = random.chance(0.5);
     }
-    this.links = new SimLinks(this.agenda, random, this.nodes);
-    this.etcd.onChange((keys) => this.#hintAll(keys));
-    this.#segment = new Segment(this);
+    const count = (what: string, by?: number): void => this.count(what, by);
+    this.links = new SimLinks(this.agenda, random, this.nodes, count);
+    this.etcdPath = new EtcdPath({ agenda: this.agenda, random, etcd: this.etcd, nodes: this.nodes, count });
+    this.clientPath = new ClientPath(this.agenda, random, count);
+    this.#segment = new Segment(this.nodes, this.clientPath);
     this.population = new Population(this);
-    this.#nemesis = new Nemesis(this);
+    this.nemesis = new Nemesis(this);
   }
 
   get now(): number {
     return this.agenda.now;
   }
 
-  /** A fault is about to happen. */
+  /** A fault is about to happen, or was mended. */
   struck(): void {
     this.rhythm.struck(this.now);
     this.population.hurry();
@@ -139,12 +138,11 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   #run(): void {
-    this.#expireLeases();
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
     this.population.begin();
-    this.#nemesis.begin(FAULTS_MS);
+    this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
-    this.#nemesis.end();
+    this.nemesis.end();
     this.log('--- faults stop');
     this.agenda.run(FAULTS_MS + CONVERGE_MS);
     checkConverged(this, CONVERGE_MS);
@@ -156,10 +154,6 @@ export class World implements NodeWorld, ClientWorld {
     this.#checkNewcomer();
   }
 
-  #expireLeases(): void {
-    this.etcd.expire(this.now);
-    this.agenda.after(100, () => this.#expireLeases());
-  }
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
   bootNode(node: SimNode): void {
@@ -169,7 +163,7 @@ export class World implements NodeWorld, ClientWorld {
       this.#starting.delete(node);
       this.agenda.after(this.random.between(300, 1500), () => this.bootNode(node));
     };
-    if (this.clustered && this.#etcdLoses(node)) return again();
+    if (this.clustered && this.etcdPath.loses(node)) return again();
     const found = this.operator.atStart(node.id);
     if (found === undefined) {
       this.count('fault:config-refused-at-start');
@@ -179,7 +173,10 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.after(this.clustered ? this.random.delay(100, 5000) : 0, () => {
       this.#starting.delete(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
+      // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
+      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clockStepMs = 0;
       node.boot(found.config, found.revision);
+      this.links.started(node);
     });
     return undefined;
   }
@@ -190,7 +187,7 @@ export class World implements NodeWorld, ClientWorld {
     const { start } = node;
     this.agenda.after(this.random.delay(100, 8000), () => {
       if (node.start !== start) return;
-      const unread = this.#etcdLoses(node);
+      const unread = this.etcdPath.loses(node);
       node.configPrepared(revision, unread ? { ok: false, error: 'etcd does not answer', retry: true } : this.operator.read(node.id, revision));
     });
   }
@@ -263,66 +260,41 @@ export class World implements NodeWorld, ClientWorld {
 
   /** The process has drained and ends by itself; it is started again, as an upgrade would. */
   onExit(node: SimNode): void {
-    this.count('drained');
+    this.count('fault:drained');
     this.collectNode(node);
     this.stopNode(node);
     this.agenda.after(this.random.between(500, 5000), () => this.bootNode(node));
   }
 
-  stopNode(node: SimNode): void {
+  /** `dark`: with its host. */
+  stopNode(node: SimNode, dark = false): void {
     this.collectNode(node);
+    node.dark = dark;
     node.crash();
-    this.links.breakAllOf(node);
+    this.links.stopped(node);
+  }
+
+  /** All nodes are in one view and linked, and nothing is to be done. */
+  isInOrder(): boolean {
+    const [first] = this.nodes;
+    return this.nodes.every((node) => !node.paused && node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished &&
+      node.engine.core.state.view?.epoch === first!.engine?.core.state.view?.epoch);
   }
 
   // ── etcd ─────────────────────────────────────────────────────────────────────────────────────
 
   onEtcdRequest(from: SimNode, request: EtcdRequest): void {
-    const { random } = this;
-    const { start } = from;
-    let answered = false;
-    const answer = (result: EtcdResult): void => {
-      if (answered || start !== from.start) return;
-      answered = true;
-      from.etcdResult(result);
-    };
-    this.agenda.after(request.deadlineMs, () => answer({ id: request.id, outcome: 'unknown', error: 'deadline' }));
-    if (this.#etcdLoses(from)) return;
-    const late = random.chance(this.etcdLossy * 0.3);
-    if (late) this.count('fault:etcd-late');
-    const there = late ? random.between(500, 8000) : this.etcdSlow ? random.between(20, 1800) : random.delay(1, 40);
-    this.agenda.after(there, () => {
-      if (this.etcdDown) return;
-      const result = this.etcd.apply(request, this.now);
-      if (this.#etcdLoses(from)) {
-        this.count('fault:etcd-answer-lost');
-        return;
-      }
-      this.agenda.after(random.delay(0.5, 20), () => answer(result));
-    });
-  }
-
-  #etcdLoses(from: SimNode): boolean {
-    return this.etcdDown || this.etcdCut.has(from.id) || this.random.chance(this.etcdLossy);
+    this.etcdPath.request(from, request);
   }
 
   /** What no node can be sure of at any moment, and the nemesis must know. */
-  epochInEtcd(): number {
+  viewInEtcd(): View | undefined {
     const view = this.etcd.entries().find(({ key }) => key === 'view');
-    return view === undefined ? 0 : decodeView(view.value)?.epoch ?? 0;
+    return view === undefined ? undefined : decodeView(view.value);
   }
 
-  /** As production watches: `watchPrefixes` in node/main.ts. */
-  #hintAll(keys: readonly string[]): void {
-    for (const node of this.nodes) {
-      const watched = ['view', 'leader', 'nodes/', 'config/revision', `inbox/${node.id}/`];
-      if (!keys.some((key) => watched.some((prefix) => key.startsWith(prefix)))) continue;
-      const { start } = node;
-      if (this.etcdCut.has(node.id) || this.random.chance(0.05)) continue;
-      this.agenda.after(this.random.delay(1, 300), () => {
-        if (node.start === start) node.hint();
-      });
-    }
+  epochInEtcd(): number {
+    return this.viewInEtcd()?.epoch ?? 0;
   }
 
   // ── checks ───────────────────────────────────────────────────────────────────────────────────
