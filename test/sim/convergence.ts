@@ -1,4 +1,4 @@
-/** What must hold once nothing breaks any more. */
+/** What must hold once nothing breaks any more, and at every moment at which nothing is under way. */
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import { reuseSeconds } from '../../node/lease/table.ts';
@@ -24,8 +24,8 @@ export function checkConverged({ clustered, nodes, operator }: World, within: nu
   }
 }
 
-/** All hold the same bindings, and every lease that a client holds is among them. */
-export function checkStores({ checker, nodes, now }: World): void {
+/** All of them hold the same bindings, and every lease that a client holds is among them. */
+export function checkStores({ checker, now }: World, nodes: readonly SimNode[]): void {
   const [first, ...others] = nodes.map((node) => storeOf(node));
   for (const [i, other] of others.entries()) {
     for (const address of new Set([...first!.keys(), ...other.keys()])) {
@@ -44,6 +44,31 @@ export function checkStores({ checker, nodes, now }: World): void {
       (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, nodes[0]!.engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
     if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
   }
+}
+
+/**
+ * The members of the newest view, if all of them have finished it and have all that any of them has made:
+ * then their stores are one. Undefined while something is under way.
+ */
+export function levelMembers({ nodes }: World): SimNode[] | undefined {
+  let newest: SimNode | undefined;
+  for (const node of nodes) if (epochOf(node) > epochOf(newest)) newest = node;
+  const view = newest?.engine?.core.state.view;
+  if (view === undefined) return undefined;
+  const members: SimNode[] = [];
+  for (const { node: id, incarnation } of view.members) {
+    const node = nodes.find((each) => each.id === id)!;
+    if (epochOf(node) !== view.epoch || node.engine!.incarnation !== incarnation || !node.engine!.core.state.finished) return undefined;
+    members.push(node);
+  }
+  const level = members.every(({ engine: a }) => members.every(({ engine: b }) => a!.core.state.cursors.seq(b!.incarnation) === b!.core.state.log.last));
+  return level ? members : undefined;
+}
+
+/** Of the view that it is a member of; 0: of none. */
+function epochOf(node: SimNode | undefined): number {
+  const core = node?.engine?.core;
+  return core !== undefined && core.isMember(node!.id) && core.state.phase === 'member' ? core.state.view!.epoch : 0;
 }
 
 function storeOf(node: SimNode): Map<number, Buffer> {

@@ -37,10 +37,10 @@ export class Nemesis {
   #strikes: Strike[] = [];
   #only: Strike | undefined;
 
-  constructor(world: World) {
+  constructor(world: World, theme?: readonly string[]) {
     this.#world = world;
     const { random } = world;
-    for (const kind of this.#theme()) {
+    for (const kind of theme ?? this.#theme()) {
       const { clustered, nodes = 1, prepare, weight } = FAULTS[kind]!;
       if (nodes > world.nodes.length || (clustered === true && !world.clustered)) continue;
       for (let i = 0; i < weight; i++) this.#menu.push(kind);
