@@ -130,6 +130,10 @@ export class SimNode {
     return this.#paused;
   }
 
+  get trueTime(): number {
+    return this.#world.agenda.now;
+  }
+
   // ── clocks ───────────────────────────────────────────────────────────────────────────────────
 
   now(): Now {
