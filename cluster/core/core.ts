@@ -69,7 +69,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
-  readonly #drain: Drain;
+  readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
   takeovers = 0;
@@ -113,10 +113,10 @@ export class ClusterCore {
     this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
-      isDrained: (node) => this.#drain.isOrdered(node), overdue: (member) => this.#drain.overdue(member),
+      isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
     this.#vouching = new Vouching(state);
-    this.#drain = new Drain(state, this.leader, this.session);
+    this.leaving = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
       hasConfig: (revision) => this.configuration.has(revision), mayJoin: (view) => this.versions.mayJoin(view),
@@ -187,11 +187,6 @@ export class ClusterCore {
     return isCommitted(this.state, incarnation, seq);
   }
 
-  /** What keeps a node that is to leave, in words; empty: nothing does. */
-  get drainWaitsFor(): string {
-    return this.#drain.waitsFor();
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
 
   append(address: number, record: Buffer): number {
@@ -247,8 +242,8 @@ export class ClusterCore {
 
   /** The process is asked to stop. */
   drain(): void {
-    if (this.#drain.stopping) return;
-    this.#drain.begin();
+    if (this.leaving.stopping) return;
+    this.leaving.begin();
     this.#links.statusAll();
     this.#standing.update();
   }
@@ -262,7 +257,7 @@ export class ClusterCore {
       this.#links.tick();
       this.watches.watchEtcd();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.#drain.asking));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.leaving.asking));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -272,7 +267,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
-      this.#drain.step();
+      this.leaving.step();
     }
     this.#standing.update();
     this.confirmations.step();
@@ -298,10 +293,10 @@ export class ClusterCore {
   #choosePath(): void {
     const { phase } = this.state;
     const read = this.coordination.latest;
-    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.#drain.stopping) return;
+    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.leaving.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
     this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
-    this.#drain.decide(this.#standing.recovering);
+    this.leaving.decide(this.#standing.recovering);
     if (!this.#standing.recovering) return;
     if (!this.state.draining) this.learner.step(read);
     // It neither follows nor keeps anybody waiting.
@@ -314,7 +309,7 @@ export class ClusterCore {
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     this.#roster.onRead(read);
     this.leader.onRead(read);
-    this.#drain.onRead(read);
+    this.leaving.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
     if (isMember(state)) this.#decideDrain();
@@ -322,7 +317,7 @@ export class ClusterCore {
 
   /** Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that. */
   #decideDrain(): void {
-    this.#drain.decide(true);
+    this.leaving.decide(true);
     this.#standing.update();
   }
 
@@ -345,8 +340,8 @@ export class ClusterCore {
   #leave(view: View): void {
     const { context } = this.state;
     context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
-    if (this.#drain.stopping) {
-      this.#drain.stop('left the view');
+    if (this.leaving.stopping) {
+      this.leaving.stop('left the view');
       return;
     }
     this.#standing.recovering = true;
