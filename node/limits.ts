@@ -30,6 +30,12 @@ export const DRAIN_REASON_CHARACTERS_MAX = 500;
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */
 export const ETCD_REQUESTS_MAX = 1024;
 
+/** One item of an inbox; the rest goes into the next one. etcd takes requests up to 1.5 MiB. */
+export const INBOX_ITEM_BYTES_MAX = 1024 * 1024;
+
+/** Records of changes in one message that may have to go through an inbox; the rest goes into the next one. */
+export const CHANGES_BYTES_MAX = 512 * 1024;
+
 /** One answer of etcd; a larger one makes the outcome `unknown`: read in pages. */
 export const ETCD_ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
