@@ -115,7 +115,7 @@ export class ClusterCore {
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
       isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
-    this.#vouching = new Vouching(state);
+    this.#vouching = new Vouching(state, this.inbox);
     this.leaving = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
@@ -415,6 +415,7 @@ export class ClusterCore {
       peer.up = false;
       if (peer.hello?.member === true) peer.follows = false;
     }
+    if (!wasMember) this.#standing.update(true);
     this.#links.statusAll();
     this.session.hurry();
     const gone = previous?.members.filter((member) => memberOf(view!, member.node) === undefined) ?? [];

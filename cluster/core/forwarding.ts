@@ -69,7 +69,7 @@ export class Forwarding {
     const member = memberNamed(core.state.view, node);
     if (member === undefined) return;
     if (linkUp(core.state, member)) context.out.send(node, body);
-    else core.inbox.post(node, { body });
+    else core.inbox.post(member, { body });
   }
 
   // ── asking ───────────────────────────────────────────────────────────────────────────────────

@@ -7,9 +7,9 @@
  * log; and wait for the same, and for the log up to the number named, from every other member. Only
  * then does the node own what it gained.
  */
-import type { Adopted, PeerMessage, Tail, TailRequest } from '../../proto/gen/replication.ts';
+import type { Adopted, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isMember, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
+import { isMember, otherMembers, updateContinuous } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { Inbox } from '../replication/inbox.ts';
 import type { Replication } from '../replication/replication.ts';
@@ -173,18 +173,10 @@ export class Adoption {
     if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
     finishing.tailsAskedAt = context.now.mono;
     for (const { member, duty } of missing) {
-      this.#post(member, { $case: 'tailRequest', value: {
+      this.#inbox.tell(member, { $case: 'tailRequest', value: {
         epoch: finishing.epoch, incarnation: duty.incarnation, after: cursors.seq(duty.incarnation),
       } });
     }
-  }
-
-  /** Over the link, or through the inbox where that is down. */
-  #post(member: Member, body: NonNullable<PeerMessage['body']>): void {
-    if (linkUp(this.#state, member) || this.#state.peers.get(member.node)?.connected === true) {
-      this.#state.context.out.send(member.node, body);
-    }
-    if (!linkUp(this.#state, member)) this.#inbox.post(member.node, { body });
   }
 
   onTailRequest(peer: Peer, request: TailRequest): void {
@@ -205,7 +197,7 @@ export class Adoption {
     for (const { peer, request } of waiting) {
       const member = otherMembers(this.#state).find((other) => other.node === peer);
       if (request.epoch !== view.epoch || member === undefined) continue;
-      for (const tail of this.#tails.answers(request)) this.#post(member, { $case: 'tail', value: tail });
+      for (const tail of this.#tails.answers(request)) this.#inbox.tell(member, { $case: 'tail', value: tail });
     }
   }
 
@@ -229,7 +221,7 @@ export class Adoption {
   }
 
   #postAdopted(member: Member, finishing: Finishing): void {
-    this.#post(member, { $case: 'adopted', value: {
+    this.#inbox.tell(member, { $case: 'adopted', value: {
       epoch: finishing.epoch, incarnation: this.#state.context.incarnation, last: finishing.lastOldSeq,
     } });
   }
