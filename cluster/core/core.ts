@@ -83,7 +83,7 @@ export class ClusterCore {
     meetPeers(peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
     this.state = {
       context, peers, cursors: new Cursors(context.store),
-      phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
+      phase: 'starting', draining: false, view: undefined, others: { of: undefined, members: [] }, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
       continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
       flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
       etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
@@ -168,6 +168,13 @@ export class ClusterCore {
 
   ownerOf(slot: number): string | undefined {
     return this.state.view === undefined ? undefined : ownerOf(this.state.view, slot);
+  }
+
+  /** Whose address a client names as its server's, as far as the nodes have said. */
+  nodeOfServerId(address: number): string | undefined {
+    const { context, peers, serverIds } = this.state;
+    for (const peer of peers.values()) if (peer.status?.serverIds.includes(address) === true) return peer.id;
+    return serverIds.includes(address) ? context.options.self : undefined;
   }
 
   isMember(node: string): boolean {

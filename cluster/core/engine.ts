@@ -69,7 +69,6 @@ export class Engine {
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
-  #serverIds = new Map<number, string>();
 
   constructor(parts: EngineParts) {
     const { options, config, configRevision, store, table, counters, random, now } = parts;
@@ -96,7 +95,7 @@ export class Engine {
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => this.#serverIds.get(address),
+        nodeOfServerId: (address) => core.nodeOfServerId(address),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
@@ -204,9 +203,6 @@ export class Engine {
   /** Time passes; several times a second. */
   tick(now: Now): void {
     this.#enter(now);
-    const { peers, serverIds } = this.core.state;
-    this.#serverIds = new Map(serverIds.map((id) => [id, this.#context.options.self]));
-    for (const peer of peers.values()) for (const id of peer.status?.serverIds ?? []) this.#serverIds.set(id, peer.id);
     this.#carryOut(this.server.tick(now));
   }
 

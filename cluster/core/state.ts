@@ -24,6 +24,8 @@ export interface ClusterState {
 
   /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
   view: View | undefined;
+  /** The answer of `otherMembers`, asked for several times in every turn, and the view that it is about. */
+  readonly others: { of: View | undefined; members: readonly Member[] };
   /** etcd's revision of `view`'s last change: what transactions compare. */
   viewRevision: number;
   finished: boolean;
@@ -61,13 +63,20 @@ export function isMember(state: ClusterState): boolean {
 }
 
 /** The other members of the adopted view. */
-export function otherMembers(state: ClusterState): Member[] {
-  if (state.view === undefined) return [];
-  return state.view.members.filter((member) => member.node !== state.context.options.self);
+export function otherMembers(state: ClusterState): readonly Member[] {
+  const { view, others } = state;
+  if (view === undefined) return NOBODY;
+  if (others.of !== view) {
+    others.of = view;
+    others.members = view.members.filter((member) => member.node !== state.context.options.self);
+  }
+  return others.members;
 }
 
+const NOBODY: readonly Member[] = [];
+
 /** Whose acknowledgement a commit needs besides the own flush. */
-export function commitPeers(state: ClusterState): Member[] {
+export function commitPeers(state: ClusterState): readonly Member[] {
   const others = otherMembers(state);
   return state.required === undefined ? others : [...others, state.required];
 }

@@ -130,6 +130,7 @@ export class Inbox {
       if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
       if (writer.pending === undefined && linkUp(this.#state, member)) {
         // What was to take the inbox and is not in an item yet takes the link, which came up meanwhile.
+        if (writer.ofView.length + writer.requests.length === 0) continue;
         for (const { body } of [...writer.ofView.splice(0), ...writer.requests.splice(0)]) if (body !== undefined) this.#state.context.out.send(member.node, body);
         continue;
       }

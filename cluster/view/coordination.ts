@@ -8,6 +8,7 @@ import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
 import type { DrainOrders } from '../upgrade/drains.ts';
 import type { NodeVersions } from '../upgrade/versions.ts';
 import type { ConfigStanding } from './configuration.ts';
+import { Derived } from './derived.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
 
@@ -51,6 +52,16 @@ export class Coordination {
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
+  readonly #leader = new Derived((leaders) => leaders.map(leaderOf));
+  readonly #nodes = new Derived((nodes) => ({
+    sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+    addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
+    configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
+    versions: byNode(nodes, 'nodes/', versionsOf),
+    leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+  }));
+  readonly #drains = new Derived(readDrains);
+  readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
   constructor(context: Context, onRead: (read: ClusterRead) => void) {
@@ -89,15 +100,11 @@ export class Coordination {
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
-          leader: leaderOf(leaders[0]),
-          sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-          addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
-          beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          leader: this.#leader.of(leaders)[0],
+          ...this.#nodes.of(nodes),
+          beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
-          configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
-          versions: byNode(nodes, 'nodes/', versionsOf),
-          leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
-          drains: readDrains(drains),
+          drains: this.#drains.of(drains),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
         };
@@ -149,8 +156,7 @@ function standingOf(json: unknown): ConfigStanding | undefined {
   return { loaded, prepared, ...refusal };
 }
 
-function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
-  if (pair === undefined) return undefined;
+function leaderOf(pair: EtcdKeyValue): LeaderKey {
   const json = parse(pair.value);
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }

@@ -62,6 +62,7 @@ export class Leader {
   #join: Join | undefined;
   /** Incarnations that asked to be evicted, and why. */
   readonly #evictions = new Map<number, string>();
+  #compared: { readonly view?: View; readonly slots?: readonly number[]; readonly same: boolean } = { same: false };
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
@@ -196,14 +197,13 @@ export class Leader {
     }
     const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
     if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
-    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
-    const same = leaving.size === 0 && !leavesItself && joining === undefined &&
-      slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
+    const same = leaving.size === 0 && !leavesItself && joining === undefined && this.#areSlotsOf(view, slots);
     // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
     const alone = same && !this.#bump && this.#join === undefined;
     const protocol = this.#versions.next(view, members) ?? view.protocol;
@@ -217,6 +217,14 @@ export class Leader {
     ];
     this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
+  }
+
+  /** Whether the view's members, all of whom stay, would own what they own. Asked in every turn, about what hardly ever changes. */
+  #areSlotsOf(view: View, slots: readonly number[]): boolean {
+    if (this.#compared.view !== view || this.#compared.slots !== slots) {
+      this.#compared = { view, slots, same: slots.every((index, slot) => index === view.slots[slot]) };
+    }
+    return this.#compared.same;
   }
 
   /** Has an interface on which clients are served, as far as it is known. */
