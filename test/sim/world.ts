@@ -109,8 +109,8 @@ export class World implements NodeWorld, ClientWorld {
 
   /** How long a node's timers may take: closely looked at only while something happens. */
   tickMs(node: SimNode): number {
-    const calm = !this.rhythm.isLively(this.now) && node.engine?.core.nodeState === 'NORMAL';
-    return calm ? this.random.between(150, 300) : this.plan.tickMs;
+    const lively = this.rhythm.isLively(this.now) || (this.rhythm.isMending(this.now) && node.engine?.core.nodeState !== 'NORMAL');
+    return lively ? this.plan.tickMs : this.random.between(150, 300);
   }
 
   count(what: string, by = 1): void {
