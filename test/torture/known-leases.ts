@@ -11,6 +11,8 @@ interface Asked {
 
 const ROUNDS = 4;
 const PAUSE_MS = 400;
+/** `maxClockSkew`, as the configuration leaves it. */
+const CLOCK_SKEW_MS_MAX = 10_000;
 
 export interface Knowledge {
   readonly bindings: number;
@@ -51,6 +53,11 @@ function keyOf({ client, address }: HeldLease): string {
   return `${client} ${address}`;
 }
 
-function isKnown({ hardware }: HeldLease, view: LeaseView | undefined): boolean {
-  return view?.state === 'ACTIVE' && view.hardware.replaceAll(':', '') === hardware;
+/**
+ * A node whose clock was behind gives a lease an end that is too early for the others: it counts as ended
+ * then, but its address stays the client's for as long as clocks may be wrong.
+ */
+function isKnown({ hardware, until }: HeldLease, view: LeaseView | undefined): boolean {
+  if (view === undefined || view.hardware.replaceAll(':', '') !== hardware) return false;
+  return view.state === 'ACTIVE' || (view.state === 'EXPIRED' && Date.parse(view.expires) + CLOCK_SKEW_MS_MAX >= until);
 }
