@@ -33,10 +33,10 @@ export type AskerCommand =
   | { readonly do: 'timers' };
 
 export type AskerEvent =
-  /** An answer. Wall times in ms; `until` the client may use the address. */
+  /** An answer. Wall times in ms; the client may use the address `until`, counted from its last packet, or from its first. */
   | {
     readonly event: 'served'; readonly ask: Ask | 'ordinary'; readonly client: string; readonly address: string; readonly serverId: string;
-    readonly beganAt: number; readonly at: number; readonly until: number; readonly packets: number;
+    readonly beganAt: number; readonly at: number; readonly until: number; readonly untilFromFirst: number; readonly packets: number;
   }
   | { readonly event: 'refused'; readonly ask: Ask | 'ordinary'; readonly client: string; readonly address: string; readonly serverId: string; readonly at: number }
   /** A renewal without an answer goes on as a rebinding. */
@@ -44,8 +44,8 @@ export type AskerEvent =
   /** An answer to a question that the client has given up; `sentAt`: when it asked last. */
   | { readonly event: 'late'; readonly client: string; readonly serverId: string; readonly type: number; readonly sentAt: number; readonly at: number }
   | { readonly event: 'timers'; readonly worstMs: number }
-  /** How many wait for an answer; after each `pause`, and whenever that changes from then on. */
-  | { readonly event: 'waiting'; readonly clients: readonly string[] };
+  /** Who waits for an answer; after each `pause`, and whenever that changes from then on. */
+  | { readonly event: 'waiting'; readonly clients: readonly { readonly client: string; readonly ask: Ask | 'ordinary' }[] };
 
 const SERVER_PORT = 67;
 const CLIENT_PORT = 68;
@@ -88,8 +88,9 @@ interface Question {
   state: 'selecting' | 'requesting' | 'renewing' | 'rebinding';
   xid: number;
   packets: number;
-  /** With this xid. */
+  /** In this state. */
   tries: number;
+  firstSentAt: number;
   sentAt: number;
   nextAt: number;
 }
@@ -115,14 +116,15 @@ class Client {
     this.#holds = holds;
   }
 
-  get idle(): boolean {
-    return this.#question === undefined;
+  /** What it asks for now. */
+  get ask(): Question['ask'] | undefined {
+    return this.#question?.ask;
   }
 
   begin(ask: Question['ask'], secsZero = false): void {
     const now = wallNow();
     const state = ask === 'rebinding' || ask === 'renewing' ? ask : 'selecting';
-    this.#question = { ask, beganAt: now, secsZero, state, xid: newXid(), packets: 0, tries: 0, sentAt: 0, nextAt: now };
+    this.#question = { ask, beganAt: now, secsZero, state, xid: newXid(), packets: 0, tries: 0, firstSentAt: now, sentAt: 0, nextAt: now };
     asking.add(this);
     this.step(now);
   }
@@ -165,7 +167,7 @@ class Client {
     else this.#unicast({ ...common, type: MessageType.request, ciaddr: this.address });
     const ordinary = ORDINARY_RETRY_MS[Math.min(question.tries, ORDINARY_RETRY_MS.length - 1)]! + (Math.random() * 2 - 1) * 1000;
     question.packets++;
-    question.tries++;
+    if (question.tries++ === 0) question.firstSentAt = now;
     question.sentAt = now;
     question.nextAt = now + (question.ask === 'ordinary' ? ordinary : RETRY_MS);
   }
@@ -211,7 +213,7 @@ class Client {
     tell({
       event: 'served', ask: question.ask, client: this.name, address: reply.yiaddr, serverId: reply.serverId, beganAt: question.beganAt, at: now,
       // RFC 2131 §4.4.1: the lease is counted from when the request was sent.
-      until: question.sentAt + reply.leaseSeconds * 1000, packets: question.packets,
+      until: question.sentAt + reply.leaseSeconds * 1000, untilFromFirst: question.firstSentAt + reply.leaseSeconds * 1000, packets: question.packets,
     });
     if (tellWaiting) tellWhoWaits();
   }
@@ -222,7 +224,7 @@ function newXid(): number {
 }
 
 function tellWhoWaits(): void {
-  tell({ event: 'waiting', clients: [...asking].map(({ name }) => name) });
+  tell({ event: 'waiting', clients: [...asking].map((client) => ({ client: client.name, ask: client.ask! })) });
 }
 
 const clients = new Map<string, Client>();
@@ -264,7 +266,7 @@ function beginOne(ask: Ask): void {
   if (ask === 'new') return newClient(false).begin('new');
   for (let i = 0; i < holders.length; i++) {
     const holder = holders[turn++ % holders.length]!;
-    if (!holder.idle || holder.address === '') continue;
+    if (holder.ask !== undefined || holder.address === '') continue;
     return holder.begin(ask);
   }
 }

@@ -10,10 +10,12 @@ const ANSWER_MS = 5000;
 
 export type Served = Extract<AskerEvent, { event: 'served' }>;
 
+export type Waiting = Extract<AskerEvent, { event: 'waiting' }>['clients'];
+
 /** What a client was told last. */
 export interface Acknowledged {
   readonly address: string;
-  /** Wall time in ms. */
+  /** Wall time in ms: so long the nodes must know it at least. */
   readonly until: number;
 }
 
@@ -23,8 +25,7 @@ export interface Wait {
   readonly address: string;
   /** Infinity: it was not served as long as it was watched. */
   readonly ms: number;
-  /** From the fault until it was served. */
-  readonly afterMs: number;
+  readonly beganAt: number;
   readonly serverId: string;
 }
 
@@ -35,9 +36,9 @@ export class Askers {
   readonly #process: LabProcess;
   readonly #checker = new AddressChecker();
   readonly #losses: string[] = [];
-  #waiting: readonly string[] = [];
-  /** When each that waits began, for those that are never served. */
-  #pauses = 0;
+  readonly #toldLosses = new Set<string>();
+  #waiting: Waiting = [];
+  #toldWaiting = 0;
 
   constructor(host: Host) {
     this.#process = host.spawn([process.execPath, join(import.meta.dirname, 'asker.ts'), host.interfaceName()], {
@@ -59,12 +60,12 @@ export class Askers {
   #take(event: AskerEvent): void {
     if (event.event === 'waiting') {
       this.#waiting = event.clients;
-      this.#pauses++;
+      this.#toldWaiting++;
     } else this.events.push(event);
     if (event.event === 'served') {
       const before = this.acknowledged.get(event.client);
       if (before !== undefined && before.address !== event.address) this.#losses.push(`${event.client} had ${before.address} and got ${event.address}`);
-      this.acknowledged.set(event.client, event);
+      this.acknowledged.set(event.client, { address: event.address, until: event.untilFromFirst });
       this.#checker.held(event.client, event.address, event.at, event.until);
     } else if (event.event === 'refused' && this.acknowledged.has(event.client)) {
       this.#losses.push(`${event.client} was refused ${event.address} by ${event.serverId}`);
@@ -85,10 +86,10 @@ export class Askers {
   }
 
   /** No further client begins; resolves with those that are not served after `timeoutMs`. */
-  async pause(timeoutMs: number): Promise<readonly string[]> {
-    const before = this.#pauses;
+  async pause(timeoutMs: number): Promise<Waiting> {
+    const before = this.#toldWaiting;
     this.do({ do: 'pause' });
-    await waitUntil('word from the clients', ANSWER_MS, () => (this.#pauses > before ? true : undefined));
+    await waitUntil('word from the clients', ANSWER_MS, () => (this.#toldWaiting > before ? true : undefined));
     await waitUntil('answers', timeoutMs, () => (this.#waiting.length === 0 ? true : undefined)).catch(() => undefined);
     return this.#waiting;
   }
@@ -110,13 +111,15 @@ export class Askers {
   waits(from: number, to: number): Wait[] {
     return this.events.flatMap((event) => {
       if (event.event !== 'served' || event.at < from || event.beganAt > to) return [];
-      const { address, ask, client, serverId } = event;
-      return [{ ask, client, address, serverId, ms: event.at - Math.max(from, event.beganAt), afterMs: event.at - from }];
+      const { address, ask, beganAt, client, serverId } = event;
+      return [{ ask, client, address, serverId, beganAt, ms: event.at - Math.max(from, beganAt) }];
     });
   }
 
-  /** What no client may meet: an address refused, or changed under it, or held by two; in words. */
-  losses(): string[] {
-    return [...this.#losses, ...this.#checker.conflicts()];
+  /** What no client may meet, since this was asked last: an address refused, or changed under it, or held by two; in words. */
+  newLosses(): string[] {
+    const fresh = [...this.#losses, ...this.#checker.conflicts()].filter((text) => !this.#toldLosses.has(text));
+    for (const text of fresh) this.#toldLosses.add(text);
+    return fresh;
   }
 }

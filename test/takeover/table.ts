@@ -13,8 +13,8 @@ export interface Row {
   readonly figures: Figures;
   /** Of clients whose server and whose address's owner had no fault. */
   readonly others?: number;
-  /** While what had failed came back; undefined where nothing did. */
-  readonly mending?: number;
+  /** The same while what had failed came back. */
+  readonly mending: number;
   /** What was lost or given twice, in words. */
   readonly lost: readonly string[];
   /** Ms that DESIGN.md gives it. */
@@ -29,9 +29,12 @@ export interface Row {
 
 const COLUMNS = ['case', 'new', 'rebinding', 'renewing', 'others', 'mending', 'lost', 'promise', 'timers', 'held'] as const;
 
-function cell(ms: number | undefined): string {
-  if (ms === undefined) return '-';
+export function describeMs(ms: number): string {
   return Number.isFinite(ms) ? `${ms.toFixed(0)} ms` : 'never';
+}
+
+function cell(ms: number | undefined): string {
+  return ms === undefined ? '-' : describeMs(ms);
 }
 
 export function held(row: Row): boolean {
