@@ -5,6 +5,8 @@
  */
 import type { ClusterConfig, NodeWeight } from '../../node/config/types.ts';
 import type { BindingStore } from '../../node/lease/store.ts';
+import { PROTOCOL } from '../../node/protocol.ts';
+import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { Now } from '../../node/time.ts';
 import type { EtcdCompare, EtcdOp, EtcdRequest, EtcdResult, PeerMessage } from './ports.ts';
@@ -23,24 +25,24 @@ export interface ClusterOptions {
   readonly coldStartWaitMs: number;
   readonly maxClockSkewMs: number;
   readonly software: string;
+  /** The replication protocol versions that this node speaks. */
+  readonly protocol: ProtocolRange;
 }
 
-/** What a host's own configuration says. */
-export type HostOptions = Pick<ClusterOptions, 'self' | 'clustered' | 'clusterName' | 'address' | 'sessionTtlSeconds' | 'software'>;
+/** What a host's own configuration says. Without `protocol` it speaks whatever the build does. */
+export type HostOptions = Pick<ClusterOptions, 'self' | 'clustered' | 'clusterName' | 'address' | 'sessionTtlSeconds' | 'software'> &
+  Partial<Pick<ClusterOptions, 'protocol'>>;
 
 /** With what the cluster's configuration says of the failover core. */
 export function optionsOf(host: HostOptions, config: ClusterConfig): ClusterOptions {
-  const { address, clustered, clusterName, self, sessionTtlSeconds, software } = host;
+  const { address, clustered, clusterName, protocol = PROTOCOL, self, sessionTtlSeconds, software } = host;
   const { ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs, nodes } = config;
   return {
-    address, clustered, clusterName, self, sessionTtlSeconds, software, ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs,
+    address, clustered, clusterName, protocol, self, sessionTtlSeconds, software, ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs,
     // Without a cluster the node is alone, whatever nodes its file names.
     nodes: clustered ? nodes : [{ id: self, weight: 1 }],
   };
 }
-
-/** The replication protocol versions that this build speaks. */
-export const PROTOCOL = { min: 1, max: 1 } as const;
 
 /** The bindings, as far as the core needs them. */
 export interface BindingTable {

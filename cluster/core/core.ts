@@ -15,17 +15,18 @@ import { Links } from '../replication/links.ts';
 import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
+import { Versions } from '../upgrade/versions.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
-import { assignSlots, homeTable } from '../view/slots.ts';
+import { homeTable } from '../view/slots.ts';
 import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { newIncarnation, optionsOf, PROTOCOL } from './context.ts';
+import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -33,13 +34,11 @@ import type { RequestBody } from './dispatch.ts';
 import { meetPeers } from './peer.ts';
 import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
+import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
+import { isCommitted, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
-
-/** host:port as `nodes/<id>` carries it; an IPv6 address in brackets. */
-const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/;
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
@@ -61,7 +60,8 @@ export class ClusterCore {
   readonly adoption: Adoption;
   readonly learner: Learner;
   readonly configuration: Configuration;
-  readonly #peers = new Map<string, Peer>();
+  readonly versions: Versions;
+  readonly #roster: Roster;
   readonly #links: Links;
   readonly #beats: Beats;
   readonly #restart: Restart;
@@ -73,26 +73,27 @@ export class ClusterCore {
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
   takeovers = 0;
-  /** Where the other nodes' links are, as they said last; outlives their sessions. */
-  readonly addresses = new Map<string, string>();
 
   /** `configRevision`: what was loaded before the node started; without a cluster 1. */
   constructor(context: Context, configRevision: number, hooks: CoreHooks) {
     this.#hooks = hooks;
     const { nodes, self } = context.options;
     this.home = homeTable(nodes);
-    meetPeers(this.#peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
+    const peers = new Map<string, Peer>();
+    meetPeers(peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
     this.state = {
-      context, peers: this.#peers, cursors: new Cursors(context.store),
+      context, peers, cursors: new Cursors(context.store),
       phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
       continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
       flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
       etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
     };
     const { state } = this;
+    this.#roster = new Roster(state, peers);
     this.watches = new Watches(state);
     this.coordination = new Coordination(context, (read) => this.#onRead(read));
-    this.replication = new Replication(state, () => this.coordination.read());
+    this.versions = new Versions(state, () => this.coordination.latest);
+    this.replication = new Replication(state, { readView: () => this.coordination.read(), onDiverged: (peer) => this.#onRolledBack(peer) });
     this.inbox = new Inbox(state, this.replication, {
       onMessage: (from, incarnation, message) => this.#dispatcher.onInboxMessage(from, incarnation, message),
       onViewChanged: () => this.coordination.read(),
@@ -109,19 +110,20 @@ export class ClusterCore {
       onApply: (config) => this.#onConfig(config),
       onChange: () => this.session.hurry(),
     });
-    this.leader = new Leader(state, this.coordination, this.session, this.configuration, {
+    this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
+      isDrained: (node) => this.#drain.isOrdered(node), overdue: (member) => this.#drain.overdue(member),
     });
     this.#vouching = new Vouching(state);
     this.#drain = new Drain(state, this.leader, this.session);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
-      hasConfig: (revision) => this.configuration.has(revision),
+      hasConfig: (revision) => this.configuration.has(revision), mayJoin: (view) => this.versions.mayJoin(view),
       onNewIncarnation: () => this.#beginIncarnation(),
       onFetched: (view, revision, cursors) => this.#onFetched(view, revision, cursors),
     });
-    this.#links = new Links(state, this.replication, this.#beats, {
+    this.#links = new Links(state, this.replication, this.#beats, this.versions, {
       onRolledBack: (peer) => this.#onRolledBack(peer),
       onLinkChange: (peer) => this.adoption.repeat(peer),
       onNewEpoch: () => this.coordination.read(),
@@ -172,19 +174,22 @@ export class ClusterCore {
     return memberNamed(this.state.view, node) !== undefined;
   }
 
+  get addresses(): ReadonlyMap<string, string> {
+    return this.#roster.addresses;
+  }
+
   isReachable(node: string): boolean {
     const member = memberNamed(this.state.view, node);
     return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
   }
 
-  /** A change that is committed: durable on every member, and none can lose it. */
   isCommitted(incarnation: number, seq: number): boolean {
-    const { context, committedSeq, committedOf, view, finished, duties } = this.state;
-    if (incarnation === context.incarnation) return seq <= committedSeq;
-    const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-    if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-    // Of a node that has left: what its heirs agreed on when they finished the view.
-    return finished && !duties.some((duty) => duty.incarnation === incarnation);
+    return isCommitted(this.state, incarnation, seq);
+  }
+
+  /** What keeps a node that is to leave, in words; empty: nothing does. */
+  get drainWaitsFor(): string {
+    return this.#drain.waitsFor();
   }
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
@@ -240,8 +245,9 @@ export class ClusterCore {
     this.session.hurry();
   }
 
+  /** The process is asked to stop. */
   drain(): void {
-    if (this.state.draining) return;
+    if (this.#drain.stopping) return;
     this.#drain.begin();
     this.#links.statusAll();
     this.#standing.update();
@@ -256,7 +262,7 @@ export class ClusterCore {
       this.#links.tick();
       this.watches.watchEtcd();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing()));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.#drain.asking));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -282,47 +288,42 @@ export class ClusterCore {
   #announce(): void {
     this.state.phase = 'outside';
     if (!this.state.context.options.clustered) {
-      this.#goAlone();
+      this.adoption.adopt(this.#restart.loneView(), 0);
       return;
     }
     this.#links.helloAll();
     this.coordination.read();
   }
 
-  /** Without a cluster: a view of one, by the same rules. */
-  #goAlone(): void {
-    const { context, view: known } = this.state;
-    const members = [selfMember(this.state)];
-    const view: View = {
-      epoch: (known?.epoch ?? 0) + 1, generation: known?.generation ?? 1, members,
-      slots: assignSlots(context.options.nodes, members, () => true), protocol: PROTOCOL.max, configRevision: 0,
-    };
-    this.adoption.adopt(view, 0);
-  }
-
   #choosePath(): void {
     const { phase } = this.state;
     const read = this.coordination.latest;
-    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.state.draining) return;
+    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.#drain.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
-    if (phase === 'outside' && !this.#restart.step(read)) {
-      this.#standing.recovering = false;
-      return;
-    }
-    this.#standing.recovering = true;
-    this.learner.step(read);
+    this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
+    this.#drain.decide(this.#standing.recovering);
+    if (!this.#standing.recovering) return;
+    if (!this.state.draining) this.learner.step(read);
+    // It neither follows nor keeps anybody waiting.
+    else if (phase === 'learner') this.#beginIncarnation();
   }
 
   #onRead(read: ClusterRead): void {
     const { state } = this;
     if (state.phase === 'stopped') this.#standing.update();
     if (state.phase === 'starting' || state.phase === 'stopped') return;
-    for (const [node, address] of read.addresses) {
-      if (state.peers.has(node) && ADDRESS.test(address)) this.addresses.set(node, address);
-    }
+    this.#roster.onRead(read);
     this.leader.onRead(read);
+    this.#drain.onRead(read);
     if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
+    if (isMember(state)) this.#decideDrain();
+  }
+
+  /** Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that. */
+  #decideDrain(): void {
+    this.#drain.decide(true);
+    this.#standing.update();
   }
 
   /** A view read from etcd, or written there by us. */
@@ -330,7 +331,7 @@ export class ClusterCore {
     const { state } = this;
     const known = state.view;
     const newer = known === undefined || view.epoch > known.epoch || (view.epoch === known.epoch && state.phase !== 'member');
-    if (isNamed(state, view)) {
+    if (isNamed(state, view) && this.versions.speaks(view)) {
       if (newer) {
         this.adoption.adopt(view, revision);
         this.#dispatcher.runDeferred();
@@ -344,7 +345,7 @@ export class ClusterCore {
   #leave(view: View): void {
     const { context } = this.state;
     context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
-    if (this.state.draining) {
+    if (this.#drain.stopping) {
       this.#drain.stop('left the view');
       return;
     }
@@ -407,8 +408,9 @@ export class ClusterCore {
       this.#links.helloAll();
     }
     this.#standing.recovering = false;
+    this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
-    this.#meetPeers();
+    this.#roster.meet();
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
@@ -430,16 +432,8 @@ export class ClusterCore {
     const { context } = this.state;
     context.options = optionsOf(context.options, config);
     this.home = homeTable(context.options.nodes);
-    this.#meetPeers();
+    this.#roster.meet();
     this.#hooks.onConfig(config);
-  }
-
-  /** The configured nodes, and members of the view that the configuration names no more until they are out. */
-  #meetPeers(): void {
-    const { context, view } = this.state;
-    const wanted = new Set([...context.options.nodes.map(({ id }) => id), ...(view?.members ?? []).map(({ node }) => node)]);
-    wanted.delete(context.options.self);
-    for (const id of meetPeers(this.#peers, wanted)) this.addresses.delete(id);
   }
 
   #onFinished(): void {

@@ -3,7 +3,6 @@
  */
 import assert from 'node:assert/strict';
 import type { ConfigStanding } from '../view/configuration.ts';
-import { PROTOCOL } from './context.ts';
 import { nodeTransitionAllowed } from './node-state.ts';
 import type { NodeState } from './node-state.ts';
 import { isMember, linkUp, otherMembers } from './state.ts';
@@ -59,13 +58,13 @@ export class Standing {
     this.#hooks.onChange();
   }
 
-  /** What `nodes/<id>` shows. */
-  describe(config: ConfigStanding): string {
+  /** What `nodes/<id>` shows. `leaves`: the leader is asked to write a view without this node, and why. */
+  describe(config: ConfigStanding, leaves: string | undefined): string {
     const { context, serverIds } = this.#state;
+    const { address, protocol, software } = context.options;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
-      incarnation: context.incarnation, address: context.options.address, software: context.options.software,
-      protocol: [PROTOCOL.min, PROTOCOL.max], state: this.#nodeState, serverIds, linksDown: down, config,
+      incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config, leaves,
     });
   }
 }

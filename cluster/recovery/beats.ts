@@ -73,9 +73,13 @@ export class Beats {
     return this.#held.includes(incarnation);
   }
 
-  /** Another past than the others know: this disk vouches for nothing that came before. */
+  /**
+   * Another past than the others know: this disk vouches for nothing that came before. Everything is fetched
+   * anew, since a record of that past may carry the same number as the one that the others have.
+   */
   disown(): void {
     this.#held = [];
+    this.#putJson(META_FETCHING, true);
   }
 
   /** A learner's first record replaces one: the disk holds no earlier incarnation whole any more. */

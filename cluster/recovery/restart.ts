@@ -3,10 +3,12 @@
  * where etcd has no view and no store has data it makes the first one; only where no member is left
  * do fit restarted nodes go on by themselves.
  */
+import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Peer } from '../core/peer.ts';
 import type { ClusterState } from '../core/state.ts';
 import { isKnownGone, selfMember } from '../core/state.ts';
-import { ETCD_DEADLINE_MS, PROTOCOL } from '../core/context.ts';
+import { ETCD_DEADLINE_MS } from '../core/context.ts';
+import { highestCommon } from '../upgrade/versions.ts';
 import type { Configuration } from '../view/configuration.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
@@ -68,7 +70,7 @@ export class Restart {
   }
 
   #liveMembers(view: View): Peer[] {
-    return [...this.#state.peers.values()].filter((peer) => peer.connected && peer.hello!.member && names(view, peer.id, peer.incarnation));
+    return [...this.#state.peers.values()].filter((peer) => peer.introduced?.member === true && names(view, peer.id, peer.introduced.incarnation));
   }
 
   #report(id: 'cluster.view-unreadable' | 'etcd.went-back' | 'cluster.no-view-but-data' | 'cluster.unfit', fields: Record<string, string | number>): void {
@@ -81,27 +83,34 @@ export class Restart {
 
   #firstView(read: ClusterRead): void {
     const { context, peers } = this.#state;
-    const withData = [...peers.values()].find((peer) => peer.connected && peer.hello!.hasData);
+    const withData = [...peers.values()].find((peer) => peer.introduced?.hasData === true);
     if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined) {
       // A peer may have made the first view since this read began: the next one shows it.
       this.#dataSeenAt ??= context.now.mono;
       if (read.readAt - this.#dataSeenAt > ETCD_DEADLINE_MS) this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
       return;
     }
-    const asked = [...peers.values()].every((peer) => peer.connected || peer.refused);
+    const asked = [...peers.values()].every((peer) => peer.introduced !== undefined || peer.refused);
     if (!asked && context.now.mono - this.#since! < this.#session.ttlMs + ASK_FIRST_MS) return;
     if (this.#creating || this.#session.lease === undefined) return;
     this.#creating = true;
-    const view = this.#viewOf([selfMember(this.#state)], { epoch: 0, generation: 1, configRevision: this.#configuration.loaded });
+    const view = this.#viewOf([selfMember(this.#state)], [], { epoch: 0, generation: 1, configRevision: this.#configuration.loaded });
     this.#leader.create(view, () => {
       this.#creating = false;
     });
   }
 
-  #viewOf(members: readonly Member[], before: Pick<View, 'epoch' | 'generation' | 'configRevision'>): View {
+  /** Without a cluster: a view of one, by the same rules. */
+  loneView(): View {
+    const { view } = this.#state;
+    return this.#viewOf([selfMember(this.#state)], [], { epoch: view?.epoch ?? 0, generation: view?.generation ?? 1, configRevision: 0 });
+  }
+
+  /** `others`: what they speak; a version is left for all. */
+  #viewOf(members: readonly Member[], others: readonly ProtocolRange[], before: Pick<View, 'epoch' | 'generation' | 'configRevision'>): View {
     const { context } = this.#state;
     const slots = assignSlots(context.options.nodes, members, () => true);
-    return { ...before, epoch: before.epoch + 1, members, slots, protocol: PROTOCOL.max };
+    return { ...before, epoch: before.epoch + 1, members, slots, protocol: highestCommon([context.options.protocol, ...others])! };
   }
 
   // ── after a power cut ────────────────────────────────────────────────────────────────────────
@@ -112,7 +121,7 @@ export class Restart {
     const own = read?.view === undefined ? undefined : memberOf(read.view, context.options.self);
     if (own === undefined || !this.#beats.holds(own.incarnation) || this.#beats.fetchIncomplete()) return false;
     if ((read!.beats.get(context.options.self)?.beat ?? 0) > this.#beats.diskBeat) return false;
-    return [...peers.values()].every((peer) => (peer.hello?.acksSeen ?? []).every(
+    return [...peers.values()].every((peer) => (peer.introduced?.acksSeen ?? []).every(
       (ack) => !this.#beats.holds(ack.by) || ack.seq <= cursors.seq(ack.origin)));
   }
 
@@ -131,8 +140,8 @@ export class Restart {
     if (!this.hasConfig(read)) return;
     const others = view.members.filter((member) => member.node !== context.options.self);
     const answered = others.every((member) => {
-      const peer = peers.get(member.node);
-      return peer?.connected === true && peer.incarnation !== member.incarnation;
+      const introduced = peers.get(member.node)?.introduced;
+      return introduced !== undefined && introduced.incarnation !== member.incarnation;
     });
     const sessionStands = others.some((member) => read.sessions.get(member.node) === member.incarnation);
     const waited = context.now.mono - this.#since! >= this.#session.ttlMs + context.options.coldStartWaitMs;
@@ -145,12 +154,17 @@ export class Restart {
 
   #writeFirst(read: ClusterRead, view: View): void {
     const { peers, context } = this.#state;
+    const ranges: ProtocolRange[] = [];
     const fit = view.members.filter((member) => {
       const peer = peers.get(member.node);
-      return peer?.connected === true && peer.status?.fit === true && peer.hello!.heldIncarnations.includes(member.incarnation);
+      if (peer?.connected !== true || peer.status?.fit !== true || !peer.hello!.heldIncarnations.includes(member.incarnation)) return false;
+      // One that could not follow this view waits outside, as it would beside nodes in service.
+      if (highestCommon([context.options.protocol, ...ranges, peer.said!.protocol]) === undefined) return false;
+      ranges.push(peer.said!.protocol);
+      return true;
     }).map((member) => ({ node: member.node, incarnation: peers.get(member.node)!.incarnation }));
     const members = [selfMember(this.#state), ...fit].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     context.out.event('cluster.cold-start', { members: members.map((member) => member.node).join(' '), epoch: view.epoch + 1 });
-    this.#leader.writeFirst(this.#viewOf(members, view), read.viewRevision);
+    this.#leader.writeFirst(this.#viewOf(members, ranges, view), read.viewRevision);
   }
 }

@@ -6,8 +6,8 @@
  * that the writer has adopted; it counts only when that success is known; the reader deletes it only
  * after it has flushed what it took from it. Writing an item twice is harmless: same key, same bytes.
  */
-import { InboxItem } from '../../proto/gen/replication.ts';
-import type { PeerMessage } from '../../proto/gen/replication.ts';
+import { InboxItem, PeerMessage } from '../../proto/gen/replication.ts';
+import { INBOX_ITEM_BYTES_MAX } from '../../node/limits.ts';
 import { memberNamed, isMember, commitPeers, linkUp } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
@@ -19,8 +19,7 @@ import type { Replication } from './replication.ts';
 const READ_ITEMS_MAX = 64;
 /** Requests waiting for an item; beyond it they are lost, as they would be on a dying link. */
 const REQUESTS_MAX = 1024;
-/** Requests of one item; tails are the largest, and etcd takes 1.5 MiB. */
-const ITEM_REQUESTS_MAX = 8;
+const ITEM_REQUESTS_MAX = 64;
 const RETRY_MS = 100;
 /** Without a hint from etcd's watch the own inbox is still looked into this often. */
 const POLL_MS = 250;
@@ -122,7 +121,12 @@ export class Inbox {
     const batch = this.#replication.batchForInbox(has);
     if (batch === undefined && writer.requests.length === 0) return undefined;
     const messages: PeerMessage[] = batch === undefined ? [] : [{ body: { $case: 'batch', value: batch } }];
-    messages.push(...writer.requests.splice(0, ITEM_REQUESTS_MAX));
+    let bytes = batch === undefined ? 0 : PeerMessage.encode(messages[0]!).finish().length;
+    while (writer.requests.length > 0) {
+      bytes += PeerMessage.encode(writer.requests[0]!).finish().length;
+      if (messages.length > 0 && (bytes > INBOX_ITEM_BYTES_MAX || messages.length > ITEM_REQUESTS_MAX)) break;
+      messages.push(writer.requests.shift()!);
+    }
     const number = String(writer.nextNumber++).padStart(10, '0');
     return {
       key: `inbox/${node}/${context.options.self}/${context.incarnation}/${number}`,

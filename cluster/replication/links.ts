@@ -6,14 +6,14 @@
  * a change because of a newer view, or when the stream ends (the transport gives up a dead one by itself). Down costs only
  * speed: changes then take the inbox.
  */
-import type { Cursor, Hello, Status } from '../../proto/gen/replication.ts';
+import type { Hello, Status } from '../../proto/gen/replication.ts';
 import type { Beats } from '../recovery/beats.ts';
-import { PROTOCOL } from '../core/context.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
 import { etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
+import type { Versions } from '../upgrade/versions.ts';
 import { names } from '../view/view.ts';
 import type { Replication } from './replication.ts';
 
@@ -35,13 +35,15 @@ export class Links {
   readonly #state: ClusterState;
   readonly #replication: Replication;
   readonly #beats: Beats;
+  readonly #versions: Versions;
   readonly #hooks: LinkHooks;
   #lastStep = -Infinity;
 
-  constructor(state: ClusterState, replication: Replication, beats: Beats, hooks: LinkHooks) {
+  constructor(state: ClusterState, replication: Replication, beats: Beats, versions: Versions, hooks: LinkHooks) {
     this.#state = state;
     this.#replication = replication;
     this.#beats = beats;
+    this.#versions = versions;
     this.#hooks = hooks;
   }
 
@@ -76,8 +78,8 @@ export class Links {
       cluster: context.options.clusterName,
       node: context.options.self,
       incarnation: context.incarnation,
-      protocolMin: PROTOCOL.min,
-      protocolMax: PROTOCOL.max,
+      protocolMin: context.options.protocol.min,
+      protocolMax: context.options.protocol.max,
       software: context.options.software,
       generation: view?.generation ?? 0,
       epoch: view?.epoch ?? 0,
@@ -101,12 +103,15 @@ export class Links {
   onHello(peer: Peer, hello: Hello): void {
     const { context, acknowledged, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
-        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation)) ||
-        hello.protocolMax < PROTOCOL.min || hello.protocolMin > PROTOCOL.max) {
-      context.out.event('link.refused-hello', {
-        peer: peer.id, cluster: hello.cluster, node: hello.node, protocols: `${hello.protocolMin}-${hello.protocolMax}`,
-      });
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation))) {
+      context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
       context.out.resets.push(peer.id);
+      return;
+    }
+    const { min, max } = context.options.protocol;
+    peer.said = { incarnation: hello.incarnation, software: hello.software, protocol: { min: hello.protocolMin, max: hello.protocolMax } };
+    if (hello.protocolMax < min || hello.protocolMin > max) {
+      this.#onForeignHello(peer, hello);
       return;
     }
     if (peer.lastIncarnation !== hello.incarnation) {
@@ -122,7 +127,8 @@ export class Links {
     peer.follows = hello.follows;
     this.#compareWall(peer, hello.wallMs);
     const own = hello.cursors.find((cursor) => cursor.incarnation === context.incarnation);
-    if (!this.#sameLog(own)) {
+    // ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another.
+    if (own !== undefined && !log.agrees(own.seq, own.checksum)) {
       this.#hooks.onRolledBack(peer);
       return;
     }
@@ -137,13 +143,11 @@ export class Links {
     else this.#hooks.onLinkChange(peer);
   }
 
-  /** ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another. */
-  #sameLog(cursor: Cursor | undefined): boolean {
-    const { log } = this.#state;
-    if (cursor === undefined || cursor.seq === 0) return true;
-    if (cursor.seq > log.last) return false;
-    const entry = log.at(cursor.seq);
-    return entry === undefined || entry.checksum === cursor.checksum;
+  /** The stream stays: making it anew would change nothing, and the next start of that node may speak another version. */
+  #onForeignHello(peer: Peer, hello: Hello): void {
+    peer.foreign = hello;
+    this.#versions.onForeign(peer);
+    if (this.#state.view === undefined || hello.epoch > this.#state.view.epoch) this.#hooks.onNewEpoch();
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,9 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
+import type { DrainOrders } from '../upgrade/drains.ts';
+import type { NodeVersions } from '../upgrade/versions.ts';
 import type { ConfigStanding } from './configuration.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
@@ -32,6 +35,12 @@ export interface ClusterRead {
   readonly newestConfig: number;
   /** How far each node is with it, as its session says; a node of an earlier version says nothing. */
   readonly configs: ReadonlyMap<string, ConfigStanding>;
+  /** What each node says that it is, as its session says. */
+  readonly versions: ReadonlyMap<string, NodeVersions>;
+  /** Incarnations that ask to be evicted, and why, by node. */
+  readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
+  /** Nodes that an operator wants out of service. */
+  readonly drains: DrainOrders;
   readonly clusterId: string;
   readonly readAt: number;
 }
@@ -70,11 +79,13 @@ export class Coordination {
         { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
         { op: 'get', key: 'config/revision' },
+        { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats, configs] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs, drains] = result.reads as
+          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
@@ -83,7 +94,10 @@ export class Coordination {
           addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
           beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
           newestConfig: revisionOf(configs[0]),
-          configs: new Map([...byNode(nodes, 'nodes/', (json) => standingOf(json.config))].filter((entry): entry is [string, ConfigStanding] => entry[1] !== undefined)),
+          configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
+          versions: byNode(nodes, 'nodes/', versionsOf),
+          leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+          drains: readDrains(drains),
           clusterId: result.clusterId,
           readAt: this.#context.now.mono,
         };
@@ -100,7 +114,10 @@ interface NodeJson {
   incarnation: number;
   beat: number;
   address?: unknown;
+  software?: unknown;
+  protocol?: unknown;
   config?: unknown;
+  leaves?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
@@ -138,11 +155,19 @@ function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }
 
-function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T): Map<string, T> {
+function versionsOf({ incarnation, protocol, software }: NodeJson): NodeVersions | undefined {
+  const [min, max] = Array.isArray(protocol) ? (protocol as unknown[]) : [];
+  if (typeof min !== 'number' || typeof max !== 'number') return undefined;
+  return { incarnation, software: typeof software === 'string' ? software : '', protocol: { min, max } };
+}
+
+/** Of the nodes that say it. */
+function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T | undefined): Map<string, T> {
   const found = new Map<string, T>();
   for (const pair of pairs) {
     const json = parse(pair.value);
-    if (json !== undefined) found.set(pair.key.slice(prefix.length), pick(json));
+    const picked = json === undefined ? undefined : pick(json);
+    if (picked !== undefined) found.set(pair.key.slice(prefix.length), picked);
   }
   return found;
 }

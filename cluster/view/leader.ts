@@ -11,8 +11,8 @@ import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
 import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
-import { PROTOCOL } from '../core/context.ts';
 import type { EtcdOp } from '../core/ports.ts';
+import type { Versions } from '../upgrade/versions.ts';
 import type { Configuration } from './configuration.ts';
 import type { ClusterRead, Coordination } from './coordination.ts';
 import { assignSlots } from './slots.ts';
@@ -38,6 +38,10 @@ export interface LeaderHooks {
   readonly onWritten: (view: View, revision: number) => void;
   /** Ask every member, this one too, to require the learner's acknowledgement. */
   readonly onRequire: (learner: Member, epoch: number) => void;
+  /** An operator wants the node out of service. */
+  readonly isDrained: (node: string) => boolean;
+  /** Why the member is to leave although it does not ask for it; undefined: it is not. */
+  readonly overdue: (member: Member) => string | undefined;
 }
 
 export class Leader {
@@ -45,6 +49,7 @@ export class Leader {
   readonly #coordination: Coordination;
   readonly #session: Session;
   readonly #configuration: Configuration;
+  readonly #versions: Versions;
   readonly #hooks: LeaderHooks;
   /** Create revision of our election key; undefined: we do not lead, as far as we know. */
   #key: number | undefined;
@@ -60,11 +65,14 @@ export class Leader {
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
-  constructor(state: ClusterState, coordination: Coordination, session: Session, configuration: Configuration, hooks: LeaderHooks) {
+  constructor(
+    state: ClusterState, coordination: Coordination, session: Session, configuration: Configuration, versions: Versions, hooks: LeaderHooks,
+  ) {
     this.#state = state;
     this.#coordination = coordination;
     this.#session = session;
     this.#configuration = configuration;
+    this.#versions = versions;
     this.#hooks = hooks;
   }
 
@@ -100,6 +108,11 @@ export class Leader {
   /** After each read of etcd: an election key that is not ours any more is lost. */
   onRead(read: ClusterRead): void {
     if (this.#key !== undefined && !this.#busy && read.leader?.createRevision !== this.#key) this.#key = undefined;
+  }
+
+  /** It wants to stay after all. */
+  withdraw(incarnation: number): void {
+    this.#evictions.delete(incarnation);
   }
 
   // ── election ─────────────────────────────────────────────────────────────────────────────────
@@ -188,28 +201,28 @@ export class Leader {
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
-    const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
+    const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
     const same = leaving.size === 0 && !leavesItself && joining === undefined &&
       slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
-    // By itself, so that a view changes either who serves or what is served. A join under way would be void.
-    const configRevision = same && !this.#bump && this.#join === undefined ? this.#configuration.nextFor(view, read) : view.configRevision;
+    // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
+    const alone = same && !this.#bump && this.#join === undefined;
+    const protocol = this.#versions.next(view, members) ?? view.protocol;
+    const newProtocol = protocol !== view.protocol;
+    const configRevision = alone && !newProtocol ? this.#configuration.nextFor(view, read) : view.configRevision;
     const newConfig = configRevision !== view.configRevision;
-    if (same && !this.#bump && !newConfig) return;
+    if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
       ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
-      ...(newConfig ? [`configuration revision ${configRevision}`] : []),
+      ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
-    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol: this.#protocol(members), configRevision },
+    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
-  #canServe(node: string): boolean {
+  /** Has an interface on which clients are served, as far as it is known. */
+  canServe(node: string): boolean {
     if (node === this.#state.context.options.self) return this.#state.dhcpReady;
     return this.#state.peers.get(node)?.status?.dhcpReady ?? true;
-  }
-
-  #protocol(members: readonly Member[]): number {
-    return Math.min(PROTOCOL.max, ...members.map(({ node }) => this.#state.peers.get(node)?.hello?.protocolMax ?? PROTOCOL.max));
   }
 
   /** ARCHITECTURE.md, A member leaves. When to evict is a matter of taste, not of safety. */
@@ -219,8 +232,12 @@ export class Leader {
     if (peer === undefined || !context.options.nodes.some(({ id }) => id === member.node)) return `${member.node} is not configured`;
     const asked = this.#evictions.get(member.incarnation);
     if (asked !== undefined) return asked;
+    const leaving = read.leaving.get(member.node);
+    if (leaving?.incarnation === member.incarnation) return leaving.reason;
+    const overdue = this.#hooks.overdue(member);
+    if (overdue !== undefined) return overdue;
     if (peer.refused) return `${member.node} is dead`;
-    if (peer.connected && peer.incarnation !== member.incarnation) return `${member.node} has restarted`;
+    if (peer.introduced !== undefined && peer.introduced.incarnation !== member.incarnation) return `${member.node} has restarted`;
     const now = context.now.mono;
     const sessionStands = read.sessions.get(member.node) === member.incarnation;
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
@@ -248,12 +265,13 @@ export class Leader {
     const { context, view, finished } = this.#state;
     if (!this.leads || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
-    if (!context.options.nodes.some((node) => node.id === ready.node)) return;
+    if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(peer.wallDifferenceMs) });
       return;
     }
     const learner = { node: ready.node, incarnation: ready.incarnation };
+    if (!this.#versions.mayLetIn(view, peer, learner)) return;
     this.#join = { learner, epoch: view.epoch, since: context.now.mono, vouched: new Set() };
     this.#hooks.onRequire(learner, view.epoch);
   }
@@ -268,7 +286,7 @@ export class Leader {
     const { context, view, peers } = this.#state;
     if (join === undefined) return undefined;
     const peer = peers.get(join.learner.node);
-    const gone = peer?.refused === true || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
+    const gone = peer?.refused === true || this.#hooks.isDrained(join.learner.node) || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
     if (otherChange || gone || join.epoch !== view?.epoch || context.now.mono - join.since > JOIN_MS) {
       this.#join = undefined;
       this.#bump = true;

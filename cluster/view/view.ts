@@ -3,7 +3,9 @@
  * fencing token: a node that was evicted while it was paused finds its epoch refused everywhere.
  *
  * In etcd it is JSON, so that an operator can read it; slots are one character each, the index of
- * the member in base 36.
+ * the member in base 36. Fields are only added. What a newer version added is kept, and written into the
+ * next view as it was: a leader that does not know a field cannot know that it no longer counts. So a field
+ * either stays right when it is passed on, or counts from a protocol version on, whose leaders know it.
  */
 import * as z from 'zod';
 
@@ -27,10 +29,10 @@ export interface View {
   readonly configRevision: number;
 }
 
-const schema = z.object({
+const schema = z.looseObject({
   epoch: z.int().min(1),
   generation: z.int().min(1),
-  members: z.array(z.object({ node: z.string().min(1), incarnation: z.int().min(1).max(2 ** 48 - 1) })).min(1).max(36),
+  members: z.array(z.looseObject({ node: z.string().min(1), incarnation: z.int().min(1).max(2 ** 48 - 1) })).min(1).max(36),
   slots: z.string().length(SLOTS),
   protocol: z.int().min(1),
   configRevision: z.int().min(0),

@@ -2,6 +2,7 @@
  * What one node knows about itself and the cluster, as a plain snapshot: the answer of `/v1/status`,
  * the source of the metrics, and what `lessor status` and the live view show. Fields are only added.
  */
+import type { ProtocolRange } from '../protocol.ts';
 import type { WallMs } from '../time.ts';
 
 /** Every node state; the metric `lessor_node_state` has a series for each. */
@@ -11,6 +12,10 @@ export const NODE_STATES = [
 
 export interface PeerStatus {
   readonly node: string;
+  /** As it says of itself, over its link or in etcd; "" when nothing is known. */
+  readonly software: string;
+  /** The protocol versions that it speaks; null when nothing is known. */
+  readonly protocol: ProtocolRange | null;
   readonly link: 'up' | 'down';
   readonly inView: boolean;
   /** As the peer last announced it; "" when nothing is known. */
@@ -48,6 +53,12 @@ export interface NodeStatus {
   /** One of NODE_STATES. */
   readonly state: string;
   readonly role: 'leader' | 'member' | 'learner' | 'outside';
+  /** The protocol versions that the node speaks. `inForce`: named by the view that it has adopted; 0 without one. */
+  readonly protocol: ProtocolRange & {
+    readonly inForce: number;
+    /** Why the node is not let in beside the members; "" where nothing of the kind speaks against it. */
+    readonly refused: string;
+  };
   /** 12 hex digits. */
   readonly incarnation: string;
   readonly startedAt: WallMs;

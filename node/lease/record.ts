@@ -21,7 +21,9 @@
  *    44  16   chaddr
  *    60       sections: u8 kind, u16 length, bytes; a reader skips kinds that it does not know
  *
- * Layout versions and section kinds are append-only.
+ * Layout versions and section kinds are append-only. A section of a kind that is not known travels on with
+ * its record until the binding's client comes again; a layout that is not known is refused, and is written
+ * only under a protocol version that all members speak (ARCHITECTURE.md, Versions).
  */
 import assert from 'node:assert/strict';
 
@@ -175,6 +177,14 @@ export function isRecord(r: Buffer): boolean {
     at += 3 + r.readUInt16BE(at + 1);
   }
   return at === r.length;
+}
+
+/** Layouts are counted one by one: a number far beyond is none, but damage. */
+const RECORD_VERSION_PLAUSIBLE_MAX = 15;
+
+/** A newer version of this program seems to have written it. */
+export function isNewerRecord(r: Buffer): boolean {
+  return r[0] !== undefined && r[0] > RECORD_VERSION && r[0] <= RECORD_VERSION_PLAUSIBLE_MAX;
 }
 
 /** (epoch, seq) order: whether `record` replaces `existing` (links have no common order). */

@@ -53,7 +53,26 @@ export const EVENTS = {
   'leader.elected': { level: 'info', message: 'this node leads', action: 'None.' },
   'link.up': { level: 'info', message: 'link up', action: 'None.' },
   'link.down': { level: 'warn', message: 'link down', action: 'Look at the network between the nodes if it lasts; changes travel through etcd meanwhile.' },
-  'link.refused-hello': { level: 'error', message: 'peer refused: another cluster, another name or no common protocol version', action: 'Compare cluster name, node ids and versions in the configurations.' },
+  'link.refused-hello': { level: 'error', message: 'peer refused: another cluster or another name', action: 'Compare cluster name and node ids in the configurations.' },
+  'drain.begun': { level: 'info', message: 'this node leaves service and stays out: an operator wants it so', action: 'None; lessor undrain brings it back.' },
+  'drain.not-obeyed': {
+    level: 'warn', message: 'this node is to be drained, but no other one would be left in service: it serves on',
+    action: 'Bring another node into service, and this one leaves by itself; or take the order back with lessor undrain.',
+  },
+  'drain.ended': { level: 'info', message: 'this node is wanted in service again', action: 'None.' },
+  'drain.given-up': {
+    level: 'warn', message: 'the process ends although the node is still in the view',
+    action: 'The others take over within a session TTL and a second, if they reach etcd. Before a restart look at lessor status: etcd must be reachable and the links up; lessor drain NODE waits until the node is out.',
+  },
+  'protocol.changed': { level: 'info', message: 'another protocol version is in force', action: 'None: it follows the nodes in the view, the highest that all of them speak.' },
+  'protocol.refused': {
+    level: 'error', message: 'this node is not let in: it shares no protocol version with all members of the view',
+    action: 'Start a version of Lessor here that speaks one that all members speak (lessor status shows which), or take back cluster.protocolMax or cluster.protocolMin in the node.yaml that rules it out. Until then this node serves nobody; the others are not concerned.',
+  },
+  'protocol.peer-refused': {
+    level: 'error', message: 'a node is not let in: no protocol version is shared by it and all members of the view',
+    action: 'As for protocol.refused, on the node that is named. This node serves on.',
+  },
   'inbox.gap': { level: 'error', message: 'changes are missing before those that lie in the inbox', action: 'The node catches up over the link; if the event repeats, restart it so that it recovers.' },
   'cluster.clock-difference': { level: 'error', message: 'the clock of a peer differs by more than maxClockSkew', action: 'Repair time synchronisation on the node that is wrong; it is not let into the view until then.' },
   'cluster.clock-refused': { level: 'error', message: 'a peer refuses changes because the clocks differ by more than maxClockSkew', action: 'Repair time synchronisation on the node that is wrong.' },

@@ -186,6 +186,8 @@ export interface Ack {
   epoch: number;
   incarnation: number;
   seq: number;
+  /** Of the log up to seq, as it is stored here. From protocol version 2 on. */
+  checksum?: number | undefined;
 }
 
 export interface Refuse {
@@ -218,6 +220,11 @@ export interface Tail {
   /** The sender has the log up to here; in the last message, done. */
   through: Cursor | undefined;
   done: boolean;
+  /**
+   * Where these changes begin: the number that was asked with, or the last one of the message before. Messages
+   * of one tail may take different ways; one that does not follow on what has come is asked for again.
+   */
+  after?: number | undefined;
 }
 
 export interface ConfirmRequest {
@@ -1638,7 +1645,7 @@ export const Batch: MessageFns<Batch> = {
 };
 
 function createBaseAck(): Ack {
-  return { epoch: 0, incarnation: 0, seq: 0 };
+  return { epoch: 0, incarnation: 0, seq: 0, checksum: undefined };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -1651,6 +1658,9 @@ export const Ack: MessageFns<Ack> = {
     }
     if (message.seq !== 0) {
       writer.uint32(24).uint64(message.seq);
+    }
+    if (message.checksum !== undefined) {
+      writer.uint32(37).fixed32(message.checksum);
     }
     return writer;
   },
@@ -1692,6 +1702,14 @@ export const Ack: MessageFns<Ack> = {
             message.seq = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.checksum = reader.fixed32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1709,6 +1727,7 @@ export const Ack: MessageFns<Ack> = {
       epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
       incarnation: isSet(object.incarnation) ? globalThis.Number(object.incarnation) : 0,
       seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
+      checksum: isSet(object.checksum) ? globalThis.Number(object.checksum) : undefined,
     };
   },
 
@@ -1723,6 +1742,9 @@ export const Ack: MessageFns<Ack> = {
     if (message.seq !== 0) {
       obj.seq = Math.round(message.seq);
     }
+    if (message.checksum !== undefined) {
+      obj.checksum = Math.round(message.checksum);
+    }
     return obj;
   },
 
@@ -1734,6 +1756,7 @@ export const Ack: MessageFns<Ack> = {
     message.epoch = object.epoch ?? 0;
     message.incarnation = object.incarnation ?? 0;
     message.seq = object.seq ?? 0;
+    message.checksum = object.checksum ?? undefined;
     return message;
   },
 };
@@ -2046,7 +2069,7 @@ export const TailRequest: MessageFns<TailRequest> = {
 };
 
 function createBaseTail(): Tail {
-  return { epoch: 0, incarnation: 0, changes: [], through: undefined, done: false };
+  return { epoch: 0, incarnation: 0, changes: [], through: undefined, done: false, after: undefined };
 }
 
 export const Tail: MessageFns<Tail> = {
@@ -2065,6 +2088,9 @@ export const Tail: MessageFns<Tail> = {
     }
     if (message.done !== false) {
       writer.uint32(40).bool(message.done);
+    }
+    if (message.after !== undefined) {
+      writer.uint32(48).uint64(message.after);
     }
     return writer;
   },
@@ -2122,6 +2148,14 @@ export const Tail: MessageFns<Tail> = {
             message.done = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2141,6 +2175,7 @@ export const Tail: MessageFns<Tail> = {
       changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => Change.fromJSON(e)) : [],
       through: isSet(object.through) ? Cursor.fromJSON(object.through) : undefined,
       done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      after: isSet(object.after) ? globalThis.Number(object.after) : undefined,
     };
   },
 
@@ -2161,6 +2196,9 @@ export const Tail: MessageFns<Tail> = {
     if (message.done !== false) {
       obj.done = message.done;
     }
+    if (message.after !== undefined) {
+      obj.after = Math.round(message.after);
+    }
     return obj;
   },
 
@@ -2176,6 +2214,7 @@ export const Tail: MessageFns<Tail> = {
       ? Cursor.fromPartial(object.through)
       : undefined;
     message.done = object.done ?? false;
+    message.after = object.after ?? undefined;
     return message;
   },
 };

@@ -14,6 +14,8 @@ import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import { PROTOCOL } from '../../node/protocol.ts';
+import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
@@ -58,6 +60,8 @@ export class SimNode {
   /** A step of that clock, which lasts until the time service mends it; a host that boots has been mended. */
   clockStepMs = 0;
   diskSlowUntil = 0;
+  /** What the build that is started next speaks. */
+  protocol: ProtocolRange = PROTOCOL;
   #pausedUntil: number | undefined;
   #held: Input[] = [];
   #committing = false;
@@ -97,7 +101,7 @@ export class SimNode {
     this.counters = new Counters();
     this.engine = new Engine({
       options: optionsOf({
-        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim',
+        self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim', protocol: this.protocol,
       }, config),
       config, configRevision, store, table, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
     });

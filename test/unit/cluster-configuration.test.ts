@@ -51,7 +51,7 @@ class NodeA {
   read(view: View | undefined = this.state.view): ClusterRead {
     return {
       view, viewRevision: 1, leader: undefined, sessions: new Map([['a', 1], ['b', this.bIncarnation]]), beats: new Map(), addresses: new Map(),
-      newestConfig: this.newest, configs: new Map(this.b === undefined ? [] : [['b', this.b]]), clusterId: '1', readAt: 0,
+      newestConfig: this.newest, configs: new Map(this.b === undefined ? [] : [['b', this.b]]), versions: new Map(), leaving: new Map(), drains: new Map(), clusterId: '1', readAt: 0,
     };
   }
 
