@@ -80,8 +80,8 @@ export async function measure(stage: Stage, fault: Fault): Promise<Measured> {
   const broken = await fault.check?.() ?? [];
   const mended = await watch(stage, fault, true, [], async () => {
     await fault.mend();
-    stage.askers.do({ do: 'dead', serverIds: [] });
     await stage.healthy();
+    stage.askers.do({ do: 'dead', serverIds: [] });
     await sleep(LEAD_MS);
   });
   return {
@@ -105,7 +105,7 @@ async function watch(
   const waits = [...askers.waits(from, wallNow()), ...unserved.map(neverServed)];
   const timersMs = await askers.timersWorstMs();
   const acknowledged = new Map([...askers.acknowledged, ...alsoAcknowledged?.() ?? []]);
-  const lost = [...await missing(world.nodes.filter((node) => !gone.includes(node)), acknowledged), ...askers.newLosses()];
+  const lost = stage.notTold([...await missing(world.nodes.filter((node) => !gone.includes(node)), acknowledged), ...askers.newLosses()]);
   return { from, waits, timersMs, lost };
 }
 

@@ -23,6 +23,7 @@ const entry = join(import.meta.dirname, '../../node/cli/lessor.ts');
 export class Stage {
   readonly world: ClusterWorld;
   #askers!: Askers;
+  readonly #told = new Set<string>();
   #weights: Readonly<Record<string, number>>;
 
   constructor(nodes: number) {
@@ -80,6 +81,13 @@ export class Stage {
       bytes.writeUInt16BE(i, 4);
       if (homes[rfc3074Hash(bytes)] === node.name) return bytes.toString('hex');
     }
+  }
+
+  /** What is lost stays so: it is told by the case that lost it. */
+  notTold(losses: readonly string[]): string[] {
+    const fresh = losses.filter((loss) => !this.#told.has(loss));
+    for (const loss of fresh) this.#told.add(loss);
+    return fresh;
   }
 
   // ── the cluster ──────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,8 @@ interface Asked {
 /** What a node has not stored yet, while its link is down, it takes from etcd in the next moment. */
 const SETTLE_MS = 5000;
 const PAUSE_MS = 200;
+/** The clients' clock is not read in whole seconds, as the nodes' is. */
+const ROUNDING_MS = 1000;
 const ETHERNET = '01';
 
 /** Leases that a node does not have as ACTIVE for their client and at least as long, in words. */
@@ -21,7 +23,7 @@ function missingOn(node: string, leases: ReadonlyMap<string, LeaseView>, acknowl
     const lease = leases.get(address);
     if (lease === undefined) return [`${node} does not know ${address} of ${client}`];
     if (lease.state !== 'ACTIVE' || lease.client !== ETHERNET + client) return [`${node} has ${address} of ${client} as ${lease.state} of ${lease.client}`];
-    return Date.parse(lease.expires) < until ? [`${node} has ${address} of ${client} until ${lease.expires}, the client until ${new Date(until).toISOString()}`] : [];
+    return Date.parse(lease.expires) + ROUNDING_MS < until ? [`${node} has ${address} of ${client} until ${lease.expires}, the client until ${new Date(until).toISOString()}`] : [];
   });
 }
 
