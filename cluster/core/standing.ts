@@ -60,11 +60,12 @@ export class Standing {
 
   /** What `nodes/<id>` shows. */
   describe(config: ConfigStanding): string {
-    const { context, serverIds } = this.#state;
+    const { context, serverIds, view, wentBack } = this.#state;
     const { address, protocol, software } = context.options;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
       incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config,
+      ...(wentBack === '' ? {} : { wentBack: view?.generation ?? 0 }),
     });
   }
 }

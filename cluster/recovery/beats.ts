@@ -132,7 +132,7 @@ export class Beats {
     this.#pending = undefined;
     const { incarnation } = this.#context;
     const value = Buffer.from(JSON.stringify({ incarnation, beat: pending.beat } satisfies BeatValue));
-    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }] }, (result) => {
+    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }], anyEtcd: true }, (result) => {
       if (result !== undefined && incarnation === this.#context.incarnation) this.#published = pending.beat;
     });
   }

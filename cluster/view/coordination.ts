@@ -35,20 +35,37 @@ export interface ClusterRead {
   readonly configs: ReadonlyMap<string, ConfigStanding>;
   /** What each node says that it is, as its session says. */
   readonly versions: ReadonlyMap<string, NodeVersions>;
+  /** The state that each node shows, as its session says. */
+  readonly states: ReadonlyMap<string, string>;
+  /** The generation in which a node has found that this etcd went back. */
+  readonly wentBack: ReadonlyMap<string, number>;
   readonly clusterId: string;
+  readonly revision: number;
+  readonly askedAt: number;
   readonly readAt: number;
+  readonly expected: Expected;
+}
+
+/** What was known when a read was asked for, so that it must show no less. */
+export interface Expected {
+  /** The adopted view; undefined where there is none, or one that etcd does not hold. */
+  readonly view: View | undefined;
+  /** Which views the others have been in. */
+  readonly peers: readonly { readonly node: string; readonly generation: number; readonly epoch: number }[];
 }
 
 export class Coordination {
   readonly #context: Context;
+  readonly #expected: () => Expected;
   readonly #onRead: (read: ClusterRead) => void;
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
   latest: ClusterRead | undefined;
 
-  constructor(context: Context, onRead: (read: ClusterRead) => void) {
+  constructor(context: Context, expected: () => Expected, onRead: (read: ClusterRead) => void) {
     this.#context = context;
+    this.#expected = expected;
     this.#onRead = onRead;
   }
 
@@ -66,7 +83,10 @@ export class Coordination {
     this.#reading = true;
     this.#readAgain = false;
     this.#lastReadAt = this.#context.now.mono;
+    const expected = this.#expected();
+    const askedAt = this.#lastReadAt;
     this.#context.etcd.txn({
+      anyEtcd: true,
       then: [
         { op: 'get', key: 'view' },
         { op: 'get', key: 'leader' },
@@ -88,8 +108,13 @@ export class Coordination {
           newestConfig: revisionOf(configs[0]),
           configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
           versions: byNode(nodes, 'nodes/', versionsOf),
+          states: byNode(nodes, 'nodes/', ({ state }) => (typeof state === 'string' ? state : undefined)),
+          wentBack: byNode(nodes, 'nodes/', ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
           clusterId: result.clusterId,
+          revision: result.revision,
+          askedAt,
           readAt: this.#context.now.mono,
+          expected,
         };
         this.#onRead(this.latest);
       }
@@ -107,6 +132,8 @@ interface NodeJson {
   software?: unknown;
   protocol?: unknown;
   config?: unknown;
+  state?: unknown;
+  wentBack?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
