@@ -53,6 +53,8 @@ export class Scenario implements NodeWorld {
   readonly etcdCut = new Set<string>();
   /** The next transaction of a node that this accepts is applied, and its answer lost. */
   loseAnswerTo: ((request: EtcdRequest) => boolean) | undefined;
+  /** Told of each message that a node sends to another. */
+  onSent: ((from: string, peer: string, message: PeerMessage) => void) | undefined;
   /** Addresses that somebody answers for. */
   readonly inUse = new Set<number>();
   #probed: number[] = [];
@@ -184,6 +186,10 @@ export class Scenario implements NodeWorld {
     return address === 0 ? '' : formatIpv4(address);
   }
 
+  numberOf(address: string): number {
+    return ip(address);
+  }
+
   /** Addresses that were probed since the last call. */
   takeProbed(): number[] {
     return this.#probed.splice(0);
@@ -241,6 +247,7 @@ export class Scenario implements NodeWorld {
   }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
+    this.onSent?.(from.id, peer, message);
     this.links.send(from, peer, message);
   }
 
