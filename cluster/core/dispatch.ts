@@ -3,6 +3,7 @@
  * that follows it on that link, until the view has been read.
  */
 import type { Beats } from '../recovery/beats.ts';
+import type { LastResort } from '../recovery/last-resort.ts';
 import type { Learner } from '../recovery/learner.ts';
 import type { Vouching } from '../recovery/vouching.ts';
 import type { Confirmations } from '../replication/confirm.ts';
@@ -29,6 +30,7 @@ export interface DispatchParts {
   readonly beats: Beats;
   readonly confirmations: Confirmations;
   readonly coordination: Coordination;
+  readonly lastResort: LastResort;
   readonly leader: Leader;
   readonly learner: Learner;
   readonly links: Links;
@@ -69,7 +71,7 @@ export class Dispatcher {
   }
 
   #dispatch(peer: Peer, body: Body): void {
-    const { adoption, beats, confirmations, leader, learner, links, replication, state, vouching } = this.#parts;
+    const { adoption, beats, confirmations, lastResort, leader, learner, links, replication, state, vouching } = this.#parts;
     switch (body.$case) {
       case 'hello': return undefined;
       case 'batch': return replication.onBatch(peer, body.value);
@@ -94,6 +96,8 @@ export class Dispatcher {
       case 'vouch': return leader.onVouch(peer.id, body.value);
       case 'evict': return leader.onEvict(body.value);
       case 'status': return links.onStatus(peer, body.value);
+      case 'forceRequest': return lastResort.forced.onRequest(peer, body.value);
+      case 'forceAnswer': return lastResort.forced.onAnswer(peer, body.value);
       default: return body satisfies never;
     }
   }
