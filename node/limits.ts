@@ -22,6 +22,9 @@ export const LINK_CLOSE_MS = 500;
 /** How long a member that is to be drained may take to leave by itself; past it the leader evicts it. */
 export const DRAIN_ORDER_MS_MAX = 10_000;
 
+/** Why a node is drained; a longer text is cut off. */
+export const DRAIN_REASON_CHARACTERS_MAX = 500;
+
 // ── etcd ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */

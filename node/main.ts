@@ -412,7 +412,7 @@ class NodeProcess {
     this.#scheduleTurn();
     setTimeout(() => {
       if (this.#stopped) return;
-      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.drainWaitsFor } }], readClock());
+      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.leaving.waitsFor() } }], readClock());
       this.#finish();
     }, DRAIN_MS_MAX).unref();
   }

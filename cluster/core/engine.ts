@@ -7,6 +7,7 @@
  * on is confirmed; no answer leaves more than 5 s after its packet was read; a node that is evicted
  * forgets every answer that still waits.
  */
+import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -193,6 +194,15 @@ export class Engine {
   applyConfig(config: ClusterConfig, now: Now): void {
     this.#enter(now);
     this.core.configuration.replace(config);
+  }
+
+  /**
+   * An operator's last resort; what cannot be done at once shows in the status. `partner-down` is a promise:
+   * the node stays off until etcd's view is of the new generation, or it is linked with one of its members.
+   */
+  operate(command: OperatorCommand, now: Now): OperatorAnswer {
+    this.#enter(now);
+    return this.core.lastResort.operate(command);
   }
 
   drain(now: Now): void {

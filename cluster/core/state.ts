@@ -15,6 +15,12 @@ import type { Member, View } from '../view/view.ts';
  */
 export type Phase = 'starting' | 'outside' | 'learner' | 'member' | 'stopped';
 
+/** An evicted member. */
+export interface Duty extends Member {
+  /** Of the view that named it. */
+  readonly generation: number;
+}
+
 export interface ClusterState {
   readonly context: Context;
   readonly peers: ReadonlyMap<string, Peer>;
@@ -31,7 +37,13 @@ export interface ClusterState {
   finished: boolean;
   lastFinished: View | undefined;
   /** Evicted (node, incarnation)s whose inbox and log tail are still to be seen to. */
-  duties: Member[];
+  duties: Duty[];
+  /** Duties of a view that etcd does not hold: their inboxes could not be read, and are once it does. */
+  waived: Duty[];
+  /** An operator's word made the adopted view, and etcd does not hold it (yet). */
+  unwritten: boolean;
+  /** Why etcd's answers do not count: it was restored, emptied or replaced. Empty: they do. */
+  wentBack: string;
   /** Slots owned in every view since the last finished one: 1 where so. */
   readonly continuous: Uint8Array;
 
@@ -140,9 +152,20 @@ export function memberNamed(view: View | undefined, node: string): Member | unde
   return view === undefined ? undefined : memberOf(view, node);
 }
 
+/** What etcd shows and takes counts: it is the one that it was, and holds the adopted view. */
+export function etcdCounts({ unwritten, wentBack }: ClusterState): boolean {
+  return !unwritten && wentBack === '';
+}
+
 /** etcd answered lately enough to be counted on. */
 export function etcdReachable(state: ClusterState): boolean {
   return state.context.now.mono - state.etcdAnsweredAt <= ETCD_REACHABLE_MS;
 }
 
 export const ETCD_REACHABLE_MS = 2500;
+
+/** How far that incarnation's log is stored here still matters: it is in the view, or has left work behind. */
+export function countsOn({ context, duties, view, waived }: ClusterState, incarnation: number): boolean {
+  if (incarnation === context.incarnation) return true;
+  return [...view?.members ?? [], ...duties, ...waived].some((member) => member.incarnation === incarnation);
+}

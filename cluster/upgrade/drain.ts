@@ -3,6 +3,7 @@
  * the leader writes a view without this node. Then the process ends, if it was asked to stop; or it stays outside,
  * if an operator wants the node out of service, until the order is taken back.
  */
+import type { DrainStatus } from '../../node/admin/status.ts';
 import { DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
@@ -126,6 +127,14 @@ export class Drain {
     if (!draining || !isMember(this.#state)) return '';
     if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
     return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
+  }
+
+  describe(): DrainStatus[] {
+    const { view } = this.#state;
+    return [...this.#orders].map(([node, { at, by, force, reason }]) => {
+      const member = view?.members.some((each) => each.node === node) === true;
+      return { node, by, at, reason, force, standing: !member ? 'out' : this.#mustLeave(node) ? 'leaving' : 'kept' };
+    });
   }
 
   // ── the leader's question ────────────────────────────────────────────────────────────────────

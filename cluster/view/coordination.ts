@@ -42,12 +42,28 @@ export interface ClusterRead {
   readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
   /** Nodes that an operator wants out of service. */
   readonly drains: DrainOrders;
+  /** The state that each node shows, as its session says. */
+  readonly states: ReadonlyMap<string, string>;
+  /** The generation in which a node has found that this etcd went back. */
+  readonly wentBack: ReadonlyMap<string, number>;
   readonly clusterId: string;
+  readonly revision: number;
+  readonly askedAt: number;
   readonly readAt: number;
+  readonly expected: Expected;
+}
+
+/** What was known when a read was asked for, so that it must show no less. */
+export interface Expected {
+  /** The adopted view; undefined where there is none, or one that etcd does not hold. */
+  readonly view: View | undefined;
+  /** Which views the others have been in. */
+  readonly peers: readonly { readonly node: string; readonly generation: number; readonly epoch: number }[];
 }
 
 export class Coordination {
   readonly #context: Context;
+  readonly #expected: () => Expected;
   readonly #onRead: (read: ClusterRead) => void;
   #reading = false;
   #readAgain = false;
@@ -58,14 +74,17 @@ export class Coordination {
     addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
     configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
     versions: byNode(nodes, 'nodes/', versionsOf),
+    states: byNode(nodes, 'nodes/', ({ state }) => (typeof state === 'string' ? state : undefined)),
+    wentBack: byNode(nodes, 'nodes/', ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
     leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
   }));
   readonly #drains = new Derived(readDrains);
   readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
-  constructor(context: Context, onRead: (read: ClusterRead) => void) {
+  constructor(context: Context, expected: () => Expected, onRead: (read: ClusterRead) => void) {
     this.#context = context;
+    this.#expected = expected;
     this.#onRead = onRead;
   }
 
@@ -83,7 +102,10 @@ export class Coordination {
     this.#reading = true;
     this.#readAgain = false;
     this.#lastReadAt = this.#context.now.mono;
+    const expected = this.#expected();
+    const askedAt = this.#lastReadAt;
     this.#context.etcd.txn({
+      anyEtcd: true,
       then: [
         { op: 'get', key: 'view' },
         { op: 'get', key: 'leader' },
@@ -106,7 +128,10 @@ export class Coordination {
           newestConfig: revisionOf(configs[0]),
           drains: this.#drains.of(drains),
           clusterId: result.clusterId,
+          revision: result.revision,
+          askedAt,
           readAt: this.#context.now.mono,
+          expected,
         };
         this.#onRead(this.latest);
       }
@@ -125,6 +150,8 @@ interface NodeJson {
   protocol?: unknown;
   config?: unknown;
   leaves?: unknown;
+  state?: unknown;
+  wentBack?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {

@@ -9,7 +9,7 @@
  */
 import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
+import { etcdCounts, isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdOp } from '../core/ports.ts';
 import type { Versions } from '../upgrade/versions.ts';
@@ -121,7 +121,7 @@ export class Leader {
   tick(): void {
     const { context } = this.#state;
     const read = this.#coordination.latest;
-    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
+    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state) || !etcdCounts(this.#state)) return;
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
@@ -178,7 +178,7 @@ export class Leader {
   /** After a lost answer the read may show that we do lead: the key names this incarnation. */
   adoptKey(read: ClusterRead): void {
     const { context } = this.#state;
-    if (this.#key !== undefined || this.#busy || read.leader?.node !== context.options.self) return;
+    if (this.#key !== undefined || this.#busy || !etcdCounts(this.#state) || read.leader?.node !== context.options.self) return;
     if (read.leader.incarnation !== context.incarnation) return;
     this.#key = read.leader.createRevision;
     this.#bump = true;
@@ -271,7 +271,7 @@ export class Leader {
 
   onJoinReady(peer: Peer, ready: JoinReady): void {
     const { context, view, finished } = this.#state;
-    if (!this.leads || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
+    if (!this.leads || !etcdCounts(this.#state) || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
     if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
@@ -354,6 +354,12 @@ export class Leader {
     this.#write(view, false, 'restarted nodes go on', viewRevision);
   }
 
+  /** Something was written that another answer must show. */
+  lookAgain(): void {
+    this.#retryAt = this.#state.context.now.mono + RETRY_MS;
+    this.#coordination.read();
+  }
+
   /** A request is under way, or one failed and the read that follows it should come first. */
   get busy(): boolean {
     return this.#busy || this.#state.context.now.mono < this.#retryAt;
@@ -362,7 +368,7 @@ export class Leader {
   /** Items for nodes outside the view help nobody. Done before any learner is required. */
   clearInboxes(view: View): void {
     const { context } = this.#state;
-    if (!this.leads) return;
+    if (!this.leads || !etcdCounts(this.#state)) return;
     const inView = new Set(view.members.map((member) => member.node));
     const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id)).map(({ id }) => `inbox/${id}/`);
     if (prefixes.length === 0) return;

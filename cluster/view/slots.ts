@@ -3,7 +3,7 @@
  * however small, is split evenly and the split depends on nothing but the address.
  */
 import { SLOTS } from './view.ts';
-import type { Member } from './view.ts';
+import type { Member, View } from './view.ts';
 import type { NodeWeight } from '../../node/config/types.ts';
 
 /**
@@ -68,4 +68,9 @@ function assign(nodes: readonly NodeWeight[], members: readonly Member[], able: 
   const adopted = interleave(weights, orphans);
   let next = 0;
   return home.map((node) => index.get(taking.has(node) ? node : adopted[next++]!)!);
+}
+
+/** A view of nodes of which nothing speaks against serving; the epoch and the rest are given. */
+export function viewOfMembers(nodes: readonly NodeWeight[], members: readonly Member[], rest: Omit<View, 'members' | 'slots'>): View {
+  return { ...rest, members, slots: assignSlots(nodes, members, () => true) };
 }

@@ -20,6 +20,7 @@ import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
@@ -128,6 +129,10 @@ export class SimNode {
 
   get paused(): boolean {
     return this.#paused;
+  }
+
+  get trueTime(): number {
+    return this.#world.agenda.now;
   }
 
   // ── clocks ───────────────────────────────────────────────────────────────────────────────────
@@ -299,6 +304,17 @@ export class SimNode {
 
   configPrepared(revision: number, result: PreparedConfig): void {
     this.#input('timers', (engine, now) => engine.onConfigPrepared(revision, result, now));
+  }
+
+  /** An operator's command; undefined while the process does not run, or stands still. */
+  operate(command: OperatorCommand): OperatorAnswer | undefined {
+    let answer: OperatorAnswer | undefined;
+    if (!this.#paused) {
+      this.#input('timers', (engine, now) => {
+        answer = engine.operate(command, now);
+      });
+    }
+    return answer;
   }
 
   drain(): void {

@@ -46,7 +46,7 @@ export function drawPlan(random: Random): Plan {
     clients: large ? random.int(200, 500) : busy ? random.int(20, 45) : random.int(5, 20),
     declines: random.pick([0.01, 0.01, 0.01, 0.1]),
     places: placesOf(random, remoteSubnets),
-    tickMs: random.pick([25, 50, 100]),
+    tickMs: random.pick([25, 50, 100, 100, 150]),
   };
 }
 

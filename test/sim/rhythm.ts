@@ -3,8 +3,9 @@
  * world is looked at less closely: that shows as much and costs far less.
  */
 
-/** After a fault the world is watched closely for so long. */
-const LIVELY_MS = 25_000;
+/** After a fault the world is watched closely for so long, and a node that is not in service for longer. */
+const LIVELY_MS = 12_000;
+const MENDING_MS = 60_000;
 
 export class Rhythm {
   #struckAt = -Infinity;
@@ -15,5 +16,10 @@ export class Rhythm {
 
   isLively(now: number): boolean {
     return now - this.#struckAt < LIVELY_MS;
+  }
+
+  /** Long enough ago that what is out of service now waits for something that takes its time. */
+  isMending(now: number): boolean {
+    return now - this.#struckAt < MENDING_MS;
   }
 }

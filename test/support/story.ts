@@ -259,7 +259,9 @@ export class Story implements HostWorld {
   }
 
   get view(): View | undefined {
-    const found = this.etcd.entries().find(({ key }) => key === 'view');
+    const read: EtcdRequest = { kind: 'txn', id: 0, compares: [], then: [{ op: 'get', key: 'view' }], otherwise: [], deadlineMs: 0 };
+    const result = this.etcd.apply(read, this.agenda.now);
+    const found = result.outcome === 'txn' ? result.reads[0]![0] : undefined;
     return found === undefined ? undefined : decodeView(found.value);
   }
 
