@@ -52,6 +52,8 @@ export interface CoreHooks {
   readonly onOut: () => void;
   /** Another configuration is in force from now on. */
   readonly onConfig: (config: ClusterConfig) => void;
+  /** An operator has begun a generation in which leases may be held that are not known here. */
+  readonly onGeneration: () => void;
 }
 
 export class ClusterCore {
@@ -121,7 +123,8 @@ export class ClusterCore {
     this.#drain = new Drain(state, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
-      memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(), onForced: () => this.#dispatcher.runDeferred(),
+      memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
+      onForced: () => this.#dispatcher.runDeferred(), onGeneration: hooks.onGeneration,
     });
     this.#restart = new Restart({
       state, beats: this.#beats, leader: this.leader, session: this.session, configuration: this.configuration,

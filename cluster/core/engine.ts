@@ -85,6 +85,7 @@ export class Engine {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
+      onGeneration: () => this.server.forgetWhatIsFree(),
     });
     const { core } = this;
     this.server = new DhcpServer({
@@ -98,6 +99,7 @@ export class Engine {
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
         nodeOfServerId: (address) => this.#serverIds.get(address),
+        probingSince: () => core.probingSince(),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
