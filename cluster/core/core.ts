@@ -270,7 +270,7 @@ export class ClusterCore {
       this.watches.watchEtcd();
       this.memory.tick();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing()));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.memory.wentBackIn));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();

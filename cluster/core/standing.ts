@@ -58,14 +58,14 @@ export class Standing {
     this.#hooks.onChange();
   }
 
-  /** What `nodes/<id>` shows. */
-  describe(config: ConfigStanding): string {
-    const { context, serverIds, view, wentBack } = this.#state;
+  /** What `nodes/<id>` shows. `wentBack`: the generation in which etcd has been found to have gone back. */
+  describe(config: ConfigStanding, wentBack: number | undefined): string {
+    const { context, serverIds } = this.#state;
     const { address, protocol, software } = context.options;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
       incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config,
-      ...(wentBack === '' ? {} : { wentBack: view?.generation ?? 0 }),
+      ...(wentBack === undefined ? {} : { wentBack }),
     });
   }
 }

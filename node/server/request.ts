@@ -119,9 +119,8 @@ function mayHaveBeenOffered(context: ServerContext, x: Exchange, address: number
 function mayHaveBeenLost({ cluster, table }: ServerContext, x: Exchange, address: number): boolean {
   const since = cluster.probingSince();
   if (since === 0 || table.poolOf(address) < 0) return false;
-  const known = table.findByClient(x.clientKey, x.network.index);
-  const record = known === 0 ? undefined : table.read(known);
-  return record === undefined || recordEpoch(record) < since;
+  return table.findAllByClient(x.clientKey)
+    .every((known) => table.networkOf(known) !== x.network.index || recordEpoch(table.read(known)!) < since);
 }
 
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */
