@@ -22,14 +22,12 @@ import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { EtcdMemory, expectedOf } from '../view/etcd-memory.ts';
-import { firstEpochOf } from '../view/generation.ts';
 import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
-import { homeTable, viewOfMembers } from '../view/slots.ts';
+import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { wallSeconds } from '../../node/time.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -41,7 +39,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, isMember, isNamed, linkUp, memberNamed, owns, selfMember } from './state.ts';
+import { countsOn, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -78,7 +76,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
-  readonly #drain: Drain;
+  readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
   takeovers = 0;
@@ -118,9 +116,10 @@ export class ClusterCore {
     this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
+      isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
-    this.#vouching = new Vouching(state);
-    this.#drain = new Drain(state, this.leader, this.session);
+    this.#vouching = new Vouching(state, this.inbox);
+    this.leaving = new Drain(state, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
@@ -195,12 +194,6 @@ export class ClusterCore {
     return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
   }
 
-  /** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
-  probingSince(): number {
-    const { context, view } = this.state;
-    return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
 
   append(address: number, record: Buffer): number {
@@ -253,9 +246,10 @@ export class ClusterCore {
     this.session.hurry();
   }
 
+  /** The process is asked to stop. */
   drain(): void {
-    if (this.state.draining) return;
-    this.#drain.begin();
+    if (this.leaving.stopping) return;
+    this.leaving.begin();
     this.#links.statusAll();
     this.#standing.update();
   }
@@ -270,7 +264,7 @@ export class ClusterCore {
       this.watches.watchEtcd();
       this.memory.tick();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.memory.wentBackIn));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), { leaves: this.leaving.asking, wentBack: this.memory.wentBackIn }));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -281,7 +275,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
-      this.#drain.step();
+      this.leaving.step();
     }
     this.#standing.update();
     this.confirmations.step();
@@ -297,31 +291,26 @@ export class ClusterCore {
   #announce(): void {
     this.state.phase = 'outside';
     if (!this.state.context.options.clustered) {
-      this.#goAlone();
+      this.adoption.adopt(this.#restart.loneView(), 0);
       return;
     }
     this.#links.helloAll();
     this.coordination.read();
   }
 
-  /** Without a cluster: a view of one, by the same rules. */
-  #goAlone(): void {
-    const { context, view: known } = this.state;
-    this.adoption.adopt(viewOfMembers(context.options.nodes, [selfMember(this.state)], {
-      epoch: (known?.epoch ?? 0) + 1, generation: known?.generation ?? 1, protocol: context.options.protocol.max, configRevision: 0, probeUntil: 0,
-    }), 0);
-  }
-
   #choosePath(): void {
     const { state, state: { phase } } = this;
     const read = this.coordination.latest;
-    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.state.draining) return;
+    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.leaving.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
-    if (phase === 'outside' && !this.#restart.step(read)) {
-      this.#standing.recovering = false;
+    this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
+    this.leaving.decide(this.#standing.recovering);
+    if (!this.#standing.recovering) return;
+    // It neither follows nor keeps anybody waiting.
+    if (state.draining) {
+      if (phase === 'learner') this.#beginIncarnation();
       return;
     }
-    this.#standing.recovering = true;
     // Whoever serves is not the one that etcd shows: what follows a member goes on following it.
     if (state.wentBack === '' && (read.view?.generation ?? 0) >= this.memory.newestGeneration) this.learner.step(read);
   }
@@ -333,9 +322,17 @@ export class ClusterCore {
     this.#roster.onRead(read);
     this.memory.onRead(read);
     this.leader.onRead(read);
+    this.leaving.onRead(read);
     if (read.view !== undefined && state.wentBack === '') this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
     this.lastResort.onRead(read);
+    if (isMember(state)) this.#decideDrain();
+  }
+
+  /** Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that. */
+  #decideDrain(): void {
+    this.leaving.decide(true);
+    this.#standing.update();
   }
 
   /** A view read from etcd, or written there by us. */
@@ -364,8 +361,8 @@ export class ClusterCore {
   #leave(view: View | undefined): void {
     const { context } = this.state;
     if (view !== undefined) context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
-    if (this.state.draining) {
-      this.#drain.stop('left the view');
+    if (this.leaving.stopping) {
+      this.leaving.stop('left the view');
       return;
     }
     this.#standing.recovering = true;
@@ -425,6 +422,7 @@ export class ClusterCore {
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
+    if (!wasMember) this.#standing.update(true);
     this.#links.onAdopted(view!);
     this.#links.statusAll();
     this.session.hurry();

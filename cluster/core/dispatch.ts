@@ -104,7 +104,7 @@ export class Dispatcher {
 
   /** What travels through the inbox while a link is down. */
   onInboxMessage(from: string, incarnation: number, { body }: PeerMessage): void {
-    const { adoption, state } = this.#parts;
+    const { adoption, leader, state, vouching } = this.#parts;
     const peer = state.peers.get(from);
     if (peer === undefined || body === undefined) return undefined;
     switch (body.$case) {
@@ -112,6 +112,8 @@ export class Dispatcher {
         return body.value.incarnation === incarnation ? adoption.onAdopted(peer, body.value) : undefined;
       case 'tailRequest': return adoption.onTailRequest(peer, body.value);
       case 'tail': return adoption.onTail(peer, body.value);
+      case 'require': return vouching.onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);
+      case 'vouch': return leader.onVouch(from, body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
         return this.#parts.onRequest(from, body);
       default: return undefined;

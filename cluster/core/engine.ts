@@ -23,6 +23,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
+import { nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
 
 /** A turn of the event loop that starts this long after the last: what waited is from before. */
@@ -70,7 +71,6 @@ export class Engine {
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
-  #serverIds = new Map<number, string>();
 
   constructor(parts: EngineParts) {
     const { options, config, configRevision, store, table, counters, random, now } = parts;
@@ -98,8 +98,8 @@ export class Engine {
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => this.#serverIds.get(address),
-        probingSince: () => core.probingSince(),
+        nodeOfServerId: (address) => nodeOfServerId(core.state, address),
+        probingSince: () => probingSince(core.state),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
@@ -216,9 +216,6 @@ export class Engine {
   /** Time passes; several times a second. */
   tick(now: Now): void {
     this.#enter(now);
-    const { peers, serverIds } = this.core.state;
-    this.#serverIds = new Map(serverIds.map((id) => [id, this.#context.options.self]));
-    for (const peer of peers.values()) for (const id of peer.status?.serverIds ?? []) this.#serverIds.set(id, peer.id);
     this.#carryOut(this.server.tick(now));
   }
 

@@ -2,10 +2,12 @@
  * The state that the parts of the failover core share, and the questions that all of them ask.
  * Each part changes only what its own file says; `view/adoption.ts` alone changes the view.
  */
+import { wallSeconds } from '../../node/time.ts';
 import type { Context } from './context.ts';
 import type { Peer } from './peer.ts';
 import type { Cursors } from '../replication/cursors.ts';
 import type { RecentLog } from '../replication/log.ts';
+import { firstEpochOf } from '../view/generation.ts';
 import { memberOf, names, ownerOf, SLOTS } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 
@@ -30,6 +32,8 @@ export interface ClusterState {
 
   /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
   view: View | undefined;
+  /** The answer of `otherMembers`, asked for several times in every turn, and the view that it is about. */
+  readonly others: { of: View | undefined; members: readonly Member[] };
   /** etcd's revision of `view`'s last change: what transactions compare. */
   viewRevision: number;
   finished: boolean;
@@ -73,13 +77,20 @@ export function isMember(state: ClusterState): boolean {
 }
 
 /** The other members of the adopted view. */
-export function otherMembers(state: ClusterState): Member[] {
-  if (state.view === undefined) return [];
-  return state.view.members.filter((member) => member.node !== state.context.options.self);
+export function otherMembers(state: ClusterState): readonly Member[] {
+  const { view, others } = state;
+  if (view === undefined) return NOBODY;
+  if (others.of !== view) {
+    others.of = view;
+    others.members = view.members.filter((member) => member.node !== state.context.options.self);
+  }
+  return others.members;
 }
 
+const NOBODY: readonly Member[] = [];
+
 /** Whose acknowledgement a commit needs besides the own flush. */
-export function commitPeers(state: ClusterState): Member[] {
+export function commitPeers(state: ClusterState): readonly Member[] {
   const others = otherMembers(state);
   return state.required === undefined ? others : [...others, state.required];
 }
@@ -122,6 +133,15 @@ export function protocolWith({ context, view }: ClusterState, peer: Peer): numbe
   return Math.min(view?.protocol ?? min, max, peer.hello?.protocolMax ?? min);
 }
 
+/** A change that is committed: durable on every member, and none can lose it. */
+export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
+  if (incarnation === context.incarnation) return seq <= committedSeq;
+  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
+  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
+  // Of a node that has left: what its heirs agreed on when they finished the view.
+  return finished && !duties.some((duty) => duty.incarnation === incarnation);
+}
+
 export function selfMember(state: ClusterState): Member {
   return { node: state.context.options.self, incarnation: state.context.incarnation };
 }
@@ -146,18 +166,19 @@ export function etcdReachable(state: ClusterState): boolean {
 
 export const ETCD_REACHABLE_MS = 2500;
 
-/** A change that is committed: durable on every member, and none can lose it. */
-export function isCommitted(state: ClusterState, incarnation: number, seq: number): boolean {
-  const { context, committedSeq, committedOf, view, finished, duties } = state;
-  if (incarnation === context.incarnation) return seq <= committedSeq;
-  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-  // Of a node that has left: what its heirs agreed on when they finished the view.
-  return finished && !duties.some((duty) => duty.incarnation === incarnation);
-}
-
 /** How far that incarnation's log is stored here still matters: it is in the view, or has left work behind. */
 export function countsOn({ context, duties, view, waived }: ClusterState, incarnation: number): boolean {
   if (incarnation === context.incarnation) return true;
   return [...view?.members ?? [], ...duties, ...waived].some((member) => member.incarnation === incarnation);
+}
+
+/** Whose address a client names as its server's, as far as the nodes have said. */
+export function nodeOfServerId({ context, peers, serverIds }: ClusterState, address: number): string | undefined {
+  for (const peer of peers.values()) if (peer.status?.serverIds.includes(address) === true) return peer.id;
+  return serverIds.includes(address) ? context.options.self : undefined;
+}
+
+/** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
+export function probingSince({ context, view }: ClusterState): number {
+  return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;
 }

@@ -127,6 +127,12 @@ export class Restart {
     });
   }
 
+  /** Without a cluster: a view of one, by the same rules. */
+  loneView(): View {
+    const { view } = this.#state;
+    return this.#viewOf([selfMember(this.#state)], [], { epoch: view?.epoch ?? 0, generation: view?.generation ?? 1, configRevision: 0, probeUntil: 0 });
+  }
+
   /** `others`: what they speak; a version is left for all. */
   #viewOf(members: readonly Member[], others: readonly ProtocolRange[], before: Omit<View, 'members' | 'slots' | 'protocol'>): View {
     const { nodes, protocol } = this.#state.context.options;

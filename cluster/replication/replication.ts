@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { isRecord, recordEpoch, recordIncarnation, recordSeq, recordState, supersedes, writeStamp } from '../../node/lease/record.ts';
 import { bindingTransition } from '../../node/lease/states.ts';
+import { CHANGES_BYTES_MAX } from '../../node/limits.ts';
 import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
@@ -17,7 +18,7 @@ import { commitPeers, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
-import { RecentLog } from './log.ts';
+import { RecentLog, withinBytes } from './log.ts';
 
 /** Changes in one message, and changes sent that are not yet acknowledged. */
 const BATCH_CHANGES_MAX = 256;
@@ -138,7 +139,7 @@ export class Replication {
   batchForInbox(after: number): Batch | undefined {
     const { log } = this.#state;
     if (after >= log.last || after + 1 < log.base) return undefined;
-    const entries = log.after(after, BATCH_CHANGES_MAX);
+    const entries = withinBytes(log.after(after, BATCH_CHANGES_MAX), CHANGES_BYTES_MAX);
     return this.#batch(entries, entries.at(-1)!.seq);
   }
 
@@ -277,7 +278,7 @@ export class Replication {
     this.#pendingAcks.push({ incarnation, seq, checksum, position: context.store.position + 1 });
   }
 
-  /** Part of the tail of an evicted node's log; false when a record is none. */
+  /** The tail of an evicted node's log; false when a record is none. */
   applyTail(changes: readonly Change[]): boolean {
     for (const change of changes) {
       if (!isRecord(change.record)) return false;

@@ -7,13 +7,13 @@
  * log; and wait for the same, and for the log up to the number named, from every other member. Only
  * then does the node own what it gained.
  */
-import type { Adopted, Change, PeerMessage, Tail, TailRequest } from '../../proto/gen/replication.ts';
+import type { Adopted, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isMember, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
+import { isMember, otherMembers, updateContinuous } from '../core/state.ts';
 import type { ClusterState, Duty } from '../core/state.ts';
-import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
 import type { Inbox } from '../replication/inbox.ts';
 import type { Replication } from '../replication/replication.ts';
+import { Tails } from './tails.ts';
 import { decodeView, encodeView, slotsOf } from './view.ts';
 import type { Member, View } from './view.ts';
 
@@ -23,11 +23,10 @@ const META_DUTIES = 'view-duties';
 const META_WAIVED = 'view-waived';
 /** The epoch of a view that etcd does not hold. */
 const META_UNWRITTEN = 'view-unwritten';
-const TAIL_CHANGES_MAX = 256;
 /** What is not answered by then is asked again: answers can be lost with a link. */
 const ASK_AGAIN_MS = 500;
-/** Records looked at in one page of a scan for a tail that is no longer in memory. */
-const SCAN_PAGE = 4096;
+/** Questions about tails that cannot be answered yet; what is left out is asked again. */
+const WAITING_TAILS_MAX = 256;
 
 interface Finishing {
   readonly epoch: number;
@@ -54,7 +53,7 @@ export interface AdoptionHooks {
 
 export class Adoption {
   readonly #state: ClusterState;
-  readonly #replication: Replication;
+  readonly #tails: Tails;
   readonly #inbox: Inbox;
   readonly #hooks: AdoptionHooks;
   #finishing: Finishing | undefined;
@@ -63,7 +62,7 @@ export class Adoption {
 
   constructor(state: ClusterState, replication: Replication, inbox: Inbox, hooks: AdoptionHooks) {
     this.#state = state;
-    this.#replication = replication;
+    this.#tails = new Tails(state, replication);
     this.#inbox = inbox;
     this.#hooks = hooks;
   }
@@ -134,6 +133,7 @@ export class Adoption {
       inboxRead: false, inboxAsked: false, inboxWaived: false, tails: new Set(), tailsAskedAt: -Infinity,
       dutiesPosition: undefined, adoptedSent: false, adoptedSentAt: -Infinity,
     };
+    this.#tails.forget();
     context.out.event('view.adopted', {
       epoch: view.epoch, members: view.members.map((member) => member.node).join(' '), slots: slotsOf(view, context.options.self), position,
     });
@@ -158,6 +158,7 @@ export class Adoption {
   abandon(): void {
     this.#finishing = undefined;
     this.#waitingTails = [];
+    this.#tails.forget();
   }
 
   // ── finishing ────────────────────────────────────────────────────────────────────────────────
@@ -203,22 +204,16 @@ export class Adoption {
     if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
     finishing.tailsAskedAt = context.now.mono;
     for (const { member, duty } of missing) {
-      this.#post(member, { $case: 'tailRequest', value: {
+      this.#inbox.tell(member, { $case: 'tailRequest', value: {
         epoch: finishing.epoch, incarnation: duty.incarnation, after: cursors.seq(duty.incarnation),
       } });
     }
   }
 
-  /** Over the link, or through the inbox where that is down. */
-  #post(member: Member, body: NonNullable<PeerMessage['body']>): void {
-    if (linkUp(this.#state, member) || this.#state.peers.get(member.node)?.connected === true) {
-      this.#state.context.out.send(member.node, body);
-    }
-    if (!linkUp(this.#state, member)) this.#inbox.post(member.node, { body });
-  }
-
   onTailRequest(peer: Peer, request: TailRequest): void {
-    if (this.#waitingTails.length < 256) this.#waitingTails.push({ peer: peer.id, request });
+    // What is asked again takes the place of the earlier question.
+    this.#waitingTails = this.#waitingTails.filter((one) => one.peer !== peer.id || one.request.incarnation !== request.incarnation);
+    if (this.#waitingTails.length < WAITING_TAILS_MAX) this.#waitingTails.push({ peer: peer.id, request });
     this.step();
     if (this.#finishing === undefined) this.#answerTails(undefined);
   }
@@ -232,56 +227,19 @@ export class Adoption {
     this.#waitingTails = waiting.filter(({ request }) => request.epoch > view.epoch);
     for (const { peer, request } of waiting) {
       const member = otherMembers(this.#state).find((other) => other.node === peer);
-      if (request.epoch === view.epoch && member !== undefined) this.#giveTail(member, request);
+      if (request.epoch !== view.epoch || member === undefined) continue;
+      for (const tail of this.#tails.answers(request)) this.#inbox.tell(member, { $case: 'tail', value: tail });
     }
-  }
-
-  #giveTail(member: Member, request: TailRequest): void {
-    const { cursors } = this.#state;
-    const through = {
-      incarnation: request.incarnation, seq: cursors.seq(request.incarnation), checksum: cursors.checksum(request.incarnation),
-    };
-    const changes = through.seq > request.after ? this.#tailOf(request.incarnation, request.after) : [];
-    for (let at = 0; at < changes.length || at === 0; at += TAIL_CHANGES_MAX) {
-      const page = changes.slice(at, at + TAIL_CHANGES_MAX);
-      const done = at + TAIL_CHANGES_MAX >= changes.length;
-      this.#post(member, { $case: 'tail', value: {
-        epoch: request.epoch, incarnation: request.incarnation, changes: page, through, done,
-      } });
-    }
-  }
-
-  /** From memory where it reaches back far enough, else every record that the log wrote last. */
-  #tailOf(incarnation: number, after: number): Change[] {
-    const log = this.#state.received.get(incarnation);
-    const { cursors, context } = this.#state;
-    if (log !== undefined && log.base <= after + 1 && log.last === cursors.seq(incarnation)) {
-      return log.after(after, Number.MAX_SAFE_INTEGER).map(({ address, record }) => ({ address, record }));
-    }
-    const changes: Change[] = [];
-    for (let from = -1; ;) {
-      const page = context.table.records(from, SCAN_PAGE);
-      for (const { address, record } of page) {
-        if (recordIncarnation(record) === incarnation && recordSeq(record) > after) changes.push({ address, record });
-      }
-      if (page.length < SCAN_PAGE) break;
-      from = page.at(-1)!.address;
-    }
-    return changes.toSorted((a, b) => recordSeq(a.record) - recordSeq(b.record));
   }
 
   onTail(peer: Peer, tail: Tail): void {
     const finishing = this.#finishing;
-    if (finishing === undefined || tail.epoch !== finishing.epoch || tail.through === undefined) return;
-    if (!this.#replication.applyTail(tail.changes)) {
-      this.#state.context.out.resets.push(peer.id);
-      return;
-    }
-    if (tail.done) {
-      this.#replication.tailDone(tail.incarnation, tail.through.seq, tail.through.checksum);
-      finishing.tails.add(`${tail.incarnation} ${peer.id}`);
-      this.step();
-    }
+    if (finishing === undefined || tail.epoch !== finishing.epoch || !this.#state.duties.some(({ incarnation }) => incarnation === tail.incarnation)) return;
+    const taken = this.#tails.take(peer.id, tail);
+    if (taken === 'bad') this.#state.context.out.resets.push(peer.id);
+    if (taken !== 'whole') return;
+    finishing.tails.add(`${tail.incarnation} ${peer.id}`);
+    this.step();
   }
 
   #sendAdopted(finishing: Finishing): void {
@@ -294,7 +252,7 @@ export class Adoption {
   }
 
   #postAdopted(member: Member, finishing: Finishing): void {
-    this.#post(member, { $case: 'adopted', value: {
+    this.#inbox.tell(member, { $case: 'adopted', value: {
       epoch: finishing.epoch, incarnation: this.#state.context.incarnation, last: finishing.lastOldSeq,
     } });
   }

@@ -114,7 +114,8 @@ export class EtcdMemory implements EtcdGuard {
 
   /** Either the first etcd that this node sees, or the one that an operator has begun a generation in. */
   #trust({ clusterId, revision }: ClusterRead, generation: number): void {
-    this.#era++;
+    // Of the first one every answer counts, also those that are under way.
+    if (this.#generation > 0) this.#era++;
     this.#clusterId = clusterId;
     this.#revision = revision;
     this.#generation = generation;

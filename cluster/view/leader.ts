@@ -38,6 +38,10 @@ export interface LeaderHooks {
   readonly onWritten: (view: View, revision: number) => void;
   /** Ask every member, this one too, to require the learner's acknowledgement. */
   readonly onRequire: (learner: Member, epoch: number) => void;
+  /** An operator wants the node out of service. */
+  readonly isDrained: (node: string) => boolean;
+  /** Why the member is to leave although it does not ask for it; undefined: it is not. */
+  readonly overdue: (member: Member) => string | undefined;
 }
 
 export class Leader {
@@ -58,6 +62,7 @@ export class Leader {
   #join: Join | undefined;
   /** Incarnations that asked to be evicted, and why. */
   readonly #evictions = new Map<number, string>();
+  #compared: { readonly view?: View; readonly slots?: readonly number[]; readonly same: boolean } = { same: false };
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
@@ -104,6 +109,11 @@ export class Leader {
   /** After each read of etcd: an election key that is not ours any more is lost. */
   onRead(read: ClusterRead): void {
     if (this.#key !== undefined && !this.#busy && read.leader?.createRevision !== this.#key) this.#key = undefined;
+  }
+
+  /** It wants to stay after all. */
+  withdraw(incarnation: number): void {
+    this.#evictions.delete(incarnation);
   }
 
   // ── election ─────────────────────────────────────────────────────────────────────────────────
@@ -187,14 +197,13 @@ export class Leader {
     }
     const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
     if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
-    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
-    const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
-    const same = leaving.size === 0 && !leavesItself && joining === undefined &&
-      slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
+    const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
+    const same = leaving.size === 0 && !leavesItself && joining === undefined && this.#areSlotsOf(view, slots);
     // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
     const alone = same && !this.#bump && this.#join === undefined;
     const protocol = this.#versions.next(view, members) ?? view.protocol;
@@ -210,7 +219,16 @@ export class Leader {
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
-  #canServe(node: string): boolean {
+  /** Whether the view's members, all of whom stay, would own what they own. Asked in every turn, about what hardly ever changes. */
+  #areSlotsOf(view: View, slots: readonly number[]): boolean {
+    if (this.#compared.view !== view || this.#compared.slots !== slots) {
+      this.#compared = { view, slots, same: slots.every((index, slot) => index === view.slots[slot]) };
+    }
+    return this.#compared.same;
+  }
+
+  /** Has an interface on which clients are served, as far as it is known. */
+  canServe(node: string): boolean {
     if (node === this.#state.context.options.self) return this.#state.dhcpReady;
     return this.#state.peers.get(node)?.status?.dhcpReady ?? true;
   }
@@ -222,8 +240,12 @@ export class Leader {
     if (peer === undefined || !context.options.nodes.some(({ id }) => id === member.node)) return `${member.node} is not configured`;
     const asked = this.#evictions.get(member.incarnation);
     if (asked !== undefined) return asked;
+    const leaving = read.leaving.get(member.node);
+    if (leaving?.incarnation === member.incarnation) return leaving.reason;
+    const overdue = this.#hooks.overdue(member);
+    if (overdue !== undefined) return overdue;
     if (peer.refused) return `${member.node} is dead`;
-    if (peer.connected && peer.incarnation !== member.incarnation) return `${member.node} has restarted`;
+    if (peer.introduced !== undefined && peer.introduced.incarnation !== member.incarnation) return `${member.node} has restarted`;
     const now = context.now.mono;
     const sessionStands = read.sessions.get(member.node) === member.incarnation;
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
@@ -251,7 +273,7 @@ export class Leader {
     const { context, view, finished } = this.#state;
     if (!this.leads || !etcdCounts(this.#state) || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
-    if (!context.options.nodes.some((node) => node.id === ready.node)) return;
+    if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(peer.wallDifferenceMs) });
       return;
@@ -272,7 +294,7 @@ export class Leader {
     const { context, view, peers } = this.#state;
     if (join === undefined) return undefined;
     const peer = peers.get(join.learner.node);
-    const gone = peer?.refused === true || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
+    const gone = peer?.refused === true || this.#hooks.isDrained(join.learner.node) || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
     if (otherChange || gone || join.epoch !== view?.epoch || context.now.mono - join.since > JOIN_MS) {
       this.#join = undefined;
       this.#bump = true;

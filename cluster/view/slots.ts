@@ -35,7 +35,7 @@ export function homeTable(nodes: readonly NodeWeight[]): string[] {
 }
 
 /** The last answer: the leader asks in every turn, and what it asks with hardly ever changes. */
-let last: { readonly nodes: readonly NodeWeight[]; readonly question: string; readonly slots: readonly number[] } | undefined;
+let last: { readonly nodes: readonly NodeWeight[]; readonly members: readonly Member[]; readonly able: number; readonly slots: readonly number[] } | undefined;
 
 /**
  * Every slot to its home where that is in the view and can serve clients; the others to those that
@@ -46,9 +46,12 @@ export function assignSlots(
   members: readonly Member[],
   canServe: (node: string) => boolean,
 ): readonly number[] {
-  const able = members.filter((member) => canServe(member.node));
-  const question = `${members.map(({ node }) => node).join(' ')}/${able.map(({ node }) => node).join(' ')}`;
-  if (last?.nodes !== nodes || last.question !== question) last = { nodes, question, slots: assign(nodes, members, able) };
+  // A bit for each member, of which there are at most 36.
+  let able = 0;
+  for (const [i, member] of members.entries()) if (canServe(member.node)) able += 2 ** i;
+  if (last?.nodes !== nodes || last.members !== members || last.able !== able) {
+    last = { nodes, members, able, slots: assign(nodes, members, members.filter((member) => canServe(member.node))) };
+  }
   return last.slots;
 }
 

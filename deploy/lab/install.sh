@@ -19,6 +19,7 @@ search=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # program, Debian package, groups
 table='
 ip          iproute2          lab test bench
+tc          iproute2          test
 etcd        etcd-server       lab test bench
 etcdctl     etcd-client       lab test bench
 perfdhcp    kea-admin         lab test bench
@@ -28,6 +29,7 @@ dhcpcd      dhcpcd-base       test
 dhcrelay    isc-dhcp-relay    test
 tshark      tshark            test
 nft         nftables          test
+faketime    faketime          test
 kea-dhcp4   kea-dhcp4-server  test bench
 '
 

@@ -3,12 +3,12 @@
  * runs on them. All files lie in one temporary folder, all hosts are network namespaces; `remove` leaves
  * nothing of either, and a guardian process does the same when this one is killed.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NodeStatus } from '../../node/admin/status.ts';
+import { Guardian } from './guardian.ts';
 import { Network, type Host, type Segment } from './netns.ts';
 import { waitUntil, type LabProcess } from './processes.ts';
 import { requireProgram } from './programs.ts';
@@ -157,7 +157,7 @@ export class LabCluster {
   readonly network: Network;
   readonly lan: Segment;
   readonly nodes: Readonly<Record<NodeName, LabNode>>;
-  readonly #guardian: ChildProcess;
+  readonly #guardian: Guardian;
   #removed: Promise<void> | undefined;
 
   /** Makes the hosts; nothing runs yet. Throws where `whyNoNetwork` has a reason. */
@@ -165,7 +165,7 @@ export class LabCluster {
     this.folder = mkdtempSync(join(tmpdir(), 'lessor-lab-'));
     try {
       this.network = new Network({ handleSignals: false });
-      this.#guardian = startGuardian(this.network.prefix, this.folder);
+      this.#guardian = new Guardian(this.network.prefix, this.folder);
       const at = (name: keyof typeof ADDRESSES): { name: string; addresses: string[] } =>
         ({ name, addresses: [`${ADDRESSES[name]}/${PREFIX_LENGTH}`] });
       this.lan = this.network.createSegment('lan', { hosts: [
@@ -244,34 +244,11 @@ export class LabCluster {
     this.network.removeAtOnce();
     await Promise.all(this.network.hosts.map((host) => host.stopProcesses()));
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
-    this.#guardian.stdin?.end();
-    if (this.#guardian.exitCode === null) await new Promise((resolve) => this.#guardian.once('exit', resolve));
+    await this.#guardian.dismiss();
   }
 }
 
 function describe(name: NodeName, status: NodeStatus | undefined): string {
   if (status === undefined) return `${name} does not answer`;
   return `${name} ${status.state} in view ${status.view?.epoch ?? '-'} with ${status.slotsOwned} of ${status.homeSlots} slots`;
-}
-
-/**
- * Waits for the end of this process, seen as the end of its input, and removes what is left then. In a
- * session of its own, so that a Ctrl-C in the terminal does not reach it.
- */
-function startGuardian(prefix: string, folder: string): ChildProcess {
-  const script = `
-    cat >/dev/null
-    for path in /run/netns/"$1"-*; do
-      [ -e "$path" ] || continue
-      kill -9 $(ip netns pids "\${path##*/}") 2>/dev/null
-      ip netns delete "\${path##*/}" 2>/dev/null
-    done
-    rm -rf -- "$2"`;
-  const guardian = spawn('sh', ['-c', script, 'lessor-lab-guardian', prefix, folder], {
-    stdio: ['pipe', 'ignore', 'ignore'], detached: true,
-    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
-  });
-  guardian.on('error', () => undefined);
-  guardian.stdin?.on('error', () => undefined);
-  return guardian;
 }

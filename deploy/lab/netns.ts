@@ -240,6 +240,11 @@ export class Segment {
     ip(['-n', this.namespace, ...args]);
   }
 
+  /** `command` as it runs on the switch itself. */
+  commandHere(command: readonly string[]): string[] {
+    return [findProgram('ip')?.command ?? 'ip', 'netns', 'exec', this.namespace, ...command];
+  }
+
   async #nft(commands: readonly string[]): Promise<void> {
     const nft = findProgram('nft');
     if (nft === undefined) throw new Error('the program nft is missing: deploy/lab/install.sh test');

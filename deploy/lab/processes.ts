@@ -92,8 +92,11 @@ export class LabProcess {
 
   /** The first line, of those kept or to come, that matches. Throws with the output if none comes or it ends. */
   async waitForLine(pattern: RegExp, timeoutMs: number): Promise<string> {
-    const known = this.#lines.find((line) => pattern.test(line));
-    if (known !== undefined) return known;
+    return this.#lines.find((line) => pattern.test(line)) ?? this.nextLine(pattern, timeoutMs);
+  }
+
+  /** The same, of those to come. */
+  async nextLine(pattern: RegExp, timeoutMs: number): Promise<string> {
     let found: string | undefined;
     const watch = (line: string): void => {
       if (pattern.test(line)) found ??= line;

@@ -54,6 +54,16 @@ export const EVENTS = {
   'link.up': { level: 'info', message: 'link up', action: 'None.' },
   'link.down': { level: 'warn', message: 'link down', action: 'Look at the network between the nodes if it lasts; changes travel through etcd meanwhile.' },
   'link.refused-hello': { level: 'error', message: 'peer refused: another cluster or another name', action: 'Compare cluster name and node ids in the configurations.' },
+  'drain.begun': { level: 'info', message: 'this node leaves service and stays out: an operator wants it so', action: 'None; lessor undrain brings it back.' },
+  'drain.not-obeyed': {
+    level: 'warn', message: 'this node is to be drained, but no other one would be left in service: it serves on',
+    action: 'Bring another node into service, and this one leaves by itself; or take the order back with lessor undrain.',
+  },
+  'drain.ended': { level: 'info', message: 'this node is wanted in service again', action: 'None.' },
+  'drain.given-up': {
+    level: 'warn', message: 'the process ends although the node is still in the view',
+    action: 'The others take over within a session TTL and a second, if they reach etcd. Before a restart look at lessor status: etcd must be reachable and the links up; lessor drain NODE waits until the node is out.',
+  },
   'protocol.changed': { level: 'info', message: 'another protocol version is in force', action: 'None: it follows the nodes in the view, the highest that all of them speak.' },
   'protocol.refused': {
     level: 'error', message: 'this node is not let in: it shares no protocol version with all members of the view',

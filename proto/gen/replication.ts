@@ -227,6 +227,11 @@ export interface Tail {
   /** The sender has the log up to here; in the last message, done. */
   through: Cursor | undefined;
   done: boolean;
+  /**
+   * Where these changes begin: the number that was asked with, or the last one of the message before. Messages
+   * of one tail may take different ways; one that does not follow on what has come is asked for again.
+   */
+  after?: number | undefined;
 }
 
 export interface ConfirmRequest {
@@ -2156,7 +2161,7 @@ export const TailRequest: MessageFns<TailRequest> = {
 };
 
 function createBaseTail(): Tail {
-  return { epoch: 0, incarnation: 0, changes: [], through: undefined, done: false };
+  return { epoch: 0, incarnation: 0, changes: [], through: undefined, done: false, after: undefined };
 }
 
 export const Tail: MessageFns<Tail> = {
@@ -2175,6 +2180,9 @@ export const Tail: MessageFns<Tail> = {
     }
     if (message.done !== false) {
       writer.uint32(40).bool(message.done);
+    }
+    if (message.after !== undefined) {
+      writer.uint32(48).uint64(message.after);
     }
     return writer;
   },
@@ -2232,6 +2240,14 @@ export const Tail: MessageFns<Tail> = {
             message.done = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2251,6 +2267,7 @@ export const Tail: MessageFns<Tail> = {
       changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => Change.fromJSON(e)) : [],
       through: isSet(object.through) ? Cursor.fromJSON(object.through) : undefined,
       done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      after: isSet(object.after) ? globalThis.Number(object.after) : undefined,
     };
   },
 
@@ -2271,6 +2288,9 @@ export const Tail: MessageFns<Tail> = {
     if (message.done !== false) {
       obj.done = message.done;
     }
+    if (message.after !== undefined) {
+      obj.after = Math.round(message.after);
+    }
     return obj;
   },
 
@@ -2286,6 +2306,7 @@ export const Tail: MessageFns<Tail> = {
       ? Cursor.fromPartial(object.through)
       : undefined;
     message.done = object.done ?? false;
+    message.after = object.after ?? undefined;
     return message;
   },
 };

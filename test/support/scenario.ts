@@ -20,6 +20,7 @@ import { chaddrOf, discover, ip, parseReply, request } from './client-packets.ts
 import type { ClientFields } from './client-packets.ts';
 import { buildConfig, subnetConfig } from './configs.ts';
 
+const TICK_MS = 50;
 const OFFER = 2;
 const ACK = 5;
 const NAK = 6;
@@ -117,24 +118,20 @@ export class Scenario implements NodeWorld {
 
   crash(id: string): void {
     this.node(id).crash();
-    this.links.breakAllOf(this.node(id));
+    this.links.stopped(this.node(id));
   }
 
   /** Neither way; each side notices as it would. */
   cutLink(a: string, b: string): void {
-    this.links.cut([`${a}>${b}`, `${b}>${a}`], this.node(a), this.node(b));
+    this.links.cut(this.node(a), this.node(b), true);
   }
 
   mendLink(a: string, b: string): void {
-    for (const way of [`${a}>${b}`, `${b}>${a}`]) this.links.cuts.delete(way);
+    this.links.join(this.node(a), this.node(b));
   }
 
   operate(id: string, command: OperatorCommand): OperatorAnswer {
-    let answer: OperatorAnswer | undefined;
-    this.node(id).input({ packet: false, run: (engine, now) => {
-      answer = engine.operate(command, now);
-    } });
-    return answer!;
+    return this.node(id).operate(command)!;
   }
 
   // ── what a test sees ─────────────────────────────────────────────────────────────────────────
@@ -237,6 +234,10 @@ export class Scenario implements NodeWorld {
   }
 
   // ── the world of the nodes ───────────────────────────────────────────────────────────────────
+
+  tickMs(): number {
+    return TICK_MS;
+  }
 
   isInUse(address: number): boolean {
     this.#probed.push(address);

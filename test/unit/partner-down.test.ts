@@ -35,8 +35,8 @@ test('of two nodes the one that is left serves at once, without etcd', () => {
 
   etcdReturns(world);
   world.until('etcd has the new generation', () => world.viewInEtcd()!.generation === 2, 5000);
+  world.until('a knows', () => world.told('a', 'cluster.generation-written').length === 1, 1000);
   world.until('a leads again', () => world.node('a').engine!.core.leader.leads, 10_000);
-  assert.equal(world.told('a', 'cluster.generation-written').length, 1);
   assert.notEqual(world.lease(4), '');
   world.boot('b');
   world.until('b has recovered', () => world.stateOf('b') === 'NORMAL' && world.stateOf('a') === 'NORMAL');
@@ -128,8 +128,8 @@ test('what the dead node committed through an inbox is known once etcd is back',
   assert.equal(quiet, '10.0.0.181');
   world.etcdDown = true;
   world.crash('b');
-  world.mendLink('a', 'b');
   world.run(6000);
+  world.mendLink('a', 'b');
   assert.equal(world.stateOf('a'), 'ISOLATED');
   assert.ok(world.operate('a', { kind: 'partner-down', node: 'b' }).ok);
   world.until('a serves', () => world.serves('a'), 1000);
@@ -175,14 +175,14 @@ test('of two that restart the one that has not heard of the new generation recov
   world.operate('a', { kind: 'partner-down', node: 'c' });
   // b agrees, and its link goes before it hears that a has gone ahead.
   world.onSent = (from, _peer, { body }) => {
-    if (from === 'b' && body?.$case === 'forceAnswer') world.links.cuts.set('a>b', world.agenda.now);
+    if (from === 'b' && body?.$case === 'forceAnswer') world.links.cut(world.node('a'), world.node('b'), false);
   };
   world.until('a has gone ahead', () => world.viewOf('a')!.generation === 2, 2000);
   world.run(1000);
   assert.equal(world.viewOf('b')!.generation, 1);
   world.crash('a');
   world.crash('b');
-  world.links.cuts.clear();
+  world.links.mend();
   world.boot('a', 'b');
   etcdReturns(world);
   world.until('both serve', () => world.serves('a') && world.serves('b'), 90_000);
@@ -194,13 +194,13 @@ test('one that missed the new view hears of it with the next hello', () => {
   world.operate('a', { kind: 'partner-down', node: 'c' });
   // Nothing more reaches b from the moment in which it has agreed.
   world.onSent = (from, _peer, { body }) => {
-    if (from === 'b' && body?.$case === 'forceAnswer') world.links.cuts.set('a>b', world.agenda.now);
+    if (from === 'b' && body?.$case === 'forceAnswer') world.links.cut(world.node('a'), world.node('b'), false);
   };
   world.until('a has gone ahead', () => world.viewOf('a')!.generation === 2, 2000);
   world.run(1000);
   assert.equal(world.viewOf('b')!.generation, 1);
   world.links.break(world.node('a'), world.node('b'));
-  world.links.cuts.clear();
+  world.links.mend();
   world.until('both serve', () => world.serves('a') && world.serves('b'), 5000);
   assert.equal(world.viewOf('b')!.epoch, world.viewOf('a')!.epoch);
   assert.equal(world.told('b', 'cluster.older-generation').length, 0);
