@@ -59,14 +59,17 @@ export class Standing {
     this.#hooks.onChange();
   }
 
-  /** What `nodes/<id>` shows. `leaves`: the leader is asked to write a view without this node, and why. */
-  describe(config: ConfigStanding, leaves: string | undefined): string {
-    const { context, serverIds, view, wentBack } = this.#state;
+  /**
+   * What `nodes/<id>` shows. `leaves`: the leader is asked to write a view without this node, and why;
+   * `wentBack`: the generation in which etcd has been found to have gone back.
+   */
+  describe(config: ConfigStanding, said: { readonly leaves: string | undefined; readonly wentBack: number | undefined }): string {
+    const { context, serverIds } = this.#state;
     const { address, protocol, software } = context.options;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
-      incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config, leaves,
-      ...(wentBack === '' ? {} : { wentBack: view?.generation ?? 0 }),
+      incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config,
+      ...said,
     });
   }
 }

@@ -51,6 +51,7 @@ export interface LastResortParts {
   readonly isolated: () => boolean;
   /** A view was adopted that did not come from etcd. */
   readonly onForced: () => void;
+  readonly onGeneration: () => void;
 }
 
 export class LastResort {
@@ -219,7 +220,7 @@ export class LastResort {
   }
 
   onAdopted(view: View, previous: View | undefined): void {
-    const { beats, memory, state: { context, unwritten } } = this.#parts;
+    const { beats, memory, onGeneration, state: { context, unwritten } } = this.#parts;
     memory.onAdopted();
     // What this store has is what counts from now on, also where it is not of one piece.
     if (beats.fetchIncomplete()) beats.fetchComplete();
@@ -228,6 +229,7 @@ export class LastResort {
         generation: view.generation, epoch: view.epoch, members: view.members.map(({ node }) => node).join(' '),
         probeUntil: view.probeUntil, inEtcd: !unwritten,
       });
+      onGeneration();
     }
     if (this.#sent !== undefined && view.generation >= this.#sent.view.generation) this.#settle('done', `generation ${view.generation} has begun`);
   }
