@@ -83,7 +83,7 @@ export class ClusterCore {
     meetPeers(peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
     this.state = {
       context, peers, cursors: new Cursors(context.store),
-      phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
+      phase: 'starting', leaving: false, draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
       continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
       flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
       etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
@@ -180,7 +180,9 @@ export class ClusterCore {
 
   isReachable(node: string): boolean {
     const member = memberNamed(this.state.view, node);
-    return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
+    if (node === this.state.context.options.self) return true;
+    // One that is on its way out leaves new clients to the others.
+    return member !== undefined && linkUp(this.state, member) && this.state.peers.get(node)?.status?.draining !== true;
   }
 
   isCommitted(incarnation: number, seq: number): boolean {
@@ -298,7 +300,7 @@ export class ClusterCore {
     this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
     this.leaving.decide(this.#standing.recovering);
     if (!this.#standing.recovering) return;
-    if (!this.state.draining) this.learner.step(read);
+    if (!this.state.leaving) this.learner.step(read);
     // It neither follows nor keeps anybody waiting.
     else if (phase === 'learner') this.#beginIncarnation();
   }
