@@ -191,7 +191,9 @@ export class ClusterCore {
 
   isReachable(node: string): boolean {
     const member = memberNamed(this.state.view, node);
-    return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
+    if (node === this.state.context.options.self) return true;
+    // One that is on its way out leaves new clients to the others.
+    return member !== undefined && linkUp(this.state, member) && this.state.peers.get(node)?.status?.draining !== true;
   }
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
@@ -307,7 +309,7 @@ export class ClusterCore {
     this.leaving.decide(this.#standing.recovering);
     if (!this.#standing.recovering) return;
     // It neither follows nor keeps anybody waiting.
-    if (state.draining) {
+    if (state.leaving) {
       if (phase === 'learner') this.#beginIncarnation();
       return;
     }

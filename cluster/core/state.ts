@@ -28,6 +28,9 @@ export interface ClusterState {
   readonly peers: ReadonlyMap<string, Peer>;
   readonly cursors: Cursors;
   phase: Phase;
+  /** On its way out, or kept out: new clients are the others' business. */
+  leaving: boolean;
+  /** And proposes nothing more. */
   draining: boolean;
 
   /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
