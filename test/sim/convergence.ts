@@ -51,10 +51,10 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
  * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
  * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
  */
-export function isKnown({ engine, table }: SimNode, { address, client, until }: Hold): boolean {
+export function isKnown({ engine, table }: SimNode, { address, client, until }: Hold, toleranceMs = CLOCK_STEPS_MS): boolean {
   const record = table!.read(address);
   return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) &&
-    reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until - CLOCK_STEPS_MS;
+    reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until - toleranceMs;
 }
 
 /**
