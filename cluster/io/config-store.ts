@@ -14,8 +14,8 @@ import type { DrainOrders } from '../upgrade/drains.ts';
 import { decodeView } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import {
-  ConfigDamaged, decodeRevision, encodeRevision, NEWEST_KEY, packConfig, pieceKey, PIECES_PREFIX, piecesOf, REVISIONS_PREFIX, revisionKey,
-  unpackConfig,
+  ConfigDamaged, decodeRevision, encodeRevision, NEWEST_KEY, nextRevision, packConfig, pieceKey, PIECES_PREFIX, piecesOf, REVISIONS_PREFIX,
+  revisionKey, unpackConfig,
 } from './config-revisions.ts';
 import type { ConfigRevision } from './config-revisions.ts';
 import { EtcdRequests, EtcdUnknown } from './etcd-requests.ts';
@@ -153,8 +153,9 @@ export class ConfigStore {
   ): Promise<Publication> {
     const { expected, at, by, comment } = options;
     const { hash, bytes, stored } = content;
+    const { nodes, view } = await this.clusterKeys();
     const record: ConfigRevision = {
-      revision: expected + 1, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
+      revision: nextRevision({ newest: expected, view, nodes: [...nodes.values()] }), hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
     };
     for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
       const compares = await this.#storePieces(record, pieces);

@@ -85,6 +85,26 @@ test('all pieces of a revision are there before it is', async () => {
   assert.equal(etcd.requests.filter(isRevisionWrite).length, 1);
 });
 
+test('a number that a node knows stands for no other configuration, also after etcd was restored from a backup', async () => {
+  const etcd = new Etcd();
+  const store = etcd.store();
+  await store.publish('a: 1', options(0));
+  const backup = etcd.sim.snapshot();
+  for (const revision of [1, 2, 3]) await store.publish(`a: ${revision + 1}`, options(revision));
+  etcd.do({ op: 'put', key: 'nodes/a', value: Buffer.from(JSON.stringify({ incarnation: 1, config: { loaded: 3, prepared: 4 } })) });
+  const session = etcd.sim.entries().find(({ key }) => key === 'nodes/a')!.value;
+  etcd.sim.restore(backup, 0);
+  const view = { epoch: 9, generation: 2, members: [{ node: 'a', incarnation: 1 }], slots: Array<number>(256).fill(0), protocol: 1, configRevision: 3, probeUntil: 0 };
+  etcd.do({ op: 'put', key: 'view', value: encodeView(view) });
+  const byView = await store.publish('a: 5', options(1));
+  assert.ok(byView.outcome === 'written' && byView.record.revision === 4 && byView.record.previous === 1);
+  etcd.sim.restore(backup, 0);
+  etcd.do({ op: 'put', key: 'nodes/a', value: session });
+  const bySession = await store.publish('a: 5', options(1));
+  assert.ok(bySession.outcome === 'written' && bySession.record.revision === 5);
+  assert.equal(await store.text((await store.newest())!), 'a: 5');
+});
+
 test('of two operators at once one is told, whichever writes first', async () => {
   for (const order of [[0, 1], [1, 0]] as const) {
     const etcd = new Etcd();
@@ -243,10 +263,10 @@ function putView(etcd: Etcd, configRevision: number): void {
 test('the history is bounded; the newest two, and the one that the view names, are always kept', async () => {
   const etcd = new Etcd();
   const store = etcd.store();
-  putView(etcd, 3);
   const count = CONFIG_HISTORY_REVISIONS + 8;
   for (let revision = 0; revision < count; revision++) {
     await store.publish(`a: ${revision}`, options(revision));
+    if (revision === 2) putView(etcd, 3);
     await store.tidy();
   }
   const kept = (await store.history()).map(({ revision }) => revision);
