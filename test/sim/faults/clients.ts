@@ -33,8 +33,8 @@ function ownerOf({ nodes }: World, address: number): SimNode | undefined {
 
 /** Its release is held up in the network, and it begins anew at once. */
 function releaseAndReturn(strike: Strike, client: SimClient, late: boolean, backMs: number): void {
-  const { clientPath, log, agenda } = strike.world;
-  log.call(strike.world, `client ${client.id} releases ${formatIpv4(client.address)} and comes back`);
+  const { agenda, clientPath } = strike.world;
+  strike.world.log(`client ${client.id} releases ${formatIpv4(client.address)} and comes back`);
   const before = clientPath.late;
   if (late) clientPath.late = 1;
   client.release();
