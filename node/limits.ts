@@ -19,6 +19,9 @@ export const LINK_CONNECTION_IDLE_MS = 5000;
 /** How long a closing node waits until its peers have what was sent to them. */
 export const LINK_CLOSE_MS = 500;
 
+/** How long a node that leaves goes on answering clients to whom it has made an offer. */
+export const DRAIN_LAST_REQUESTS_MS = 500;
+
 /** How long a member that is to be drained may take to leave by itself; past it the leader evicts it. */
 export const DRAIN_ORDER_MS_MAX = 10_000;
 

@@ -22,14 +22,12 @@ import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { EtcdMemory, expectedOf } from '../view/etcd-memory.ts';
-import { firstEpochOf } from '../view/generation.ts';
 import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
 import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import { wallSeconds } from '../../node/time.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -41,7 +39,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, isCommitted, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
+import { countsOn, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -52,6 +50,8 @@ export interface CoreHooks {
   readonly onOut: () => void;
   /** Another configuration is in force from now on. */
   readonly onConfig: (config: ClusterConfig) => void;
+  /** An operator has begun a generation in which leases may be held that are not known here. */
+  readonly onGeneration: () => void;
 }
 
 export class ClusterCore {
@@ -122,7 +122,8 @@ export class ClusterCore {
     this.leaving = new Drain(state, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
-      memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(), onForced: () => this.#dispatcher.runDeferred(),
+      memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
+      onForced: () => this.#dispatcher.runDeferred(), onGeneration: hooks.onGeneration,
     });
     this.#restart = new Restart({
       state, beats: this.#beats, leader: this.leader, session: this.session, configuration: this.configuration,
@@ -180,13 +181,6 @@ export class ClusterCore {
     return this.state.view === undefined ? undefined : ownerOf(this.state.view, slot);
   }
 
-  /** Whose address a client names as its server's, as far as the nodes have said. */
-  nodeOfServerId(address: number): string | undefined {
-    const { context, peers, serverIds } = this.state;
-    for (const peer of peers.values()) if (peer.status?.serverIds.includes(address) === true) return peer.id;
-    return serverIds.includes(address) ? context.options.self : undefined;
-  }
-
   isMember(node: string): boolean {
     return memberNamed(this.state.view, node) !== undefined;
   }
@@ -197,17 +191,9 @@ export class ClusterCore {
 
   isReachable(node: string): boolean {
     const member = memberNamed(this.state.view, node);
-    return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
-  }
-
-  isCommitted(incarnation: number, seq: number): boolean {
-    return isCommitted(this.state, incarnation, seq);
-  }
-
-  /** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
-  probingSince(): number {
-    const { context, view } = this.state;
-    return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;
+    if (node === this.state.context.options.self) return true;
+    // One that is on its way out leaves new clients to the others.
+    return member !== undefined && linkUp(this.state, member) && this.state.peers.get(node)?.status?.draining !== true;
   }
 
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
@@ -280,7 +266,7 @@ export class ClusterCore {
       this.watches.watchEtcd();
       this.memory.tick();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing(), this.leaving.asking));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), { leaves: this.leaving.asking, wentBack: this.memory.wentBackIn }));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
@@ -323,7 +309,7 @@ export class ClusterCore {
     this.leaving.decide(this.#standing.recovering);
     if (!this.#standing.recovering) return;
     // It neither follows nor keeps anybody waiting.
-    if (state.draining) {
+    if (state.leaving) {
       if (phase === 'learner') this.#beginIncarnation();
       return;
     }

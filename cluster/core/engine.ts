@@ -23,6 +23,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
+import { nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
 
 /** A turn of the event loop that starts this long after the last: what waited is from before. */
@@ -84,6 +85,7 @@ export class Engine {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
+      onGeneration: () => this.server.forgetWhatIsFree(),
     });
     const { core } = this;
     this.server = new DhcpServer({
@@ -91,12 +93,14 @@ export class Engine {
       cluster: {
         self: options.self,
         serving: () => core.serving(),
+        leaving: () => core.state.leaving,
         owns: (slot) => core.owns(slot),
         ownerOf: (slot) => core.ownerOf(slot),
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => core.nodeOfServerId(address),
+        nodeOfServerId: (address) => nodeOfServerId(core.state, address),
+        probingSince: () => probingSince(core.state),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);

@@ -2,10 +2,12 @@
  * The state that the parts of the failover core share, and the questions that all of them ask.
  * Each part changes only what its own file says; `view/adoption.ts` alone changes the view.
  */
+import { wallSeconds } from '../../node/time.ts';
 import type { Context } from './context.ts';
 import type { Peer } from './peer.ts';
 import type { Cursors } from '../replication/cursors.ts';
 import type { RecentLog } from '../replication/log.ts';
+import { firstEpochOf } from '../view/generation.ts';
 import { memberOf, names, ownerOf, SLOTS } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 
@@ -26,6 +28,9 @@ export interface ClusterState {
   readonly peers: ReadonlyMap<string, Peer>;
   readonly cursors: Cursors;
   phase: Phase;
+  /** On its way out, or kept out: new clients are the others' business. */
+  leaving: boolean;
+  /** And proposes nothing more. */
   draining: boolean;
 
   /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
@@ -168,4 +173,15 @@ export const ETCD_REACHABLE_MS = 2500;
 export function countsOn({ context, duties, view, waived }: ClusterState, incarnation: number): boolean {
   if (incarnation === context.incarnation) return true;
   return [...view?.members ?? [], ...duties, ...waived].some((member) => member.incarnation === incarnation);
+}
+
+/** Whose address a client names as its server's, as far as the nodes have said. */
+export function nodeOfServerId({ context, peers, serverIds }: ClusterState, address: number): string | undefined {
+  for (const peer of peers.values()) if (peer.status?.serverIds.includes(address) === true) return peer.id;
+  return serverIds.includes(address) ? context.options.self : undefined;
+}
+
+/** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
+export function probingSince({ context, view }: ClusterState): number {
+  return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;
 }

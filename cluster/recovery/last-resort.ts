@@ -51,6 +51,7 @@ export interface LastResortParts {
   readonly isolated: () => boolean;
   /** A view was adopted that did not come from etcd. */
   readonly onForced: () => void;
+  readonly onGeneration: () => void;
 }
 
 export class LastResort {
@@ -109,8 +110,8 @@ export class LastResort {
 
   #whyNotRecover(): string {
     const { coordination, state } = this.#parts;
-    const { context, peers, phase, draining } = state;
-    if (draining || phase === 'stopped') return 'this node is stopping';
+    const { context, leaving, peers, phase } = state;
+    if (leaving || phase === 'stopped') return 'this node is stopping';
     if (phase === 'starting') return 'this node is only just starting: ask again in a moment';
     if (this.#sent !== undefined) return 'a view is being written already: whether it was shows when etcd answers';
     const live = [...peers.values()].find(({ introduced }) => introduced?.member === true);
@@ -219,7 +220,7 @@ export class LastResort {
   }
 
   onAdopted(view: View, previous: View | undefined): void {
-    const { beats, memory, state: { context, unwritten } } = this.#parts;
+    const { beats, memory, onGeneration, state: { context, unwritten } } = this.#parts;
     memory.onAdopted();
     // What this store has is what counts from now on, also where it is not of one piece.
     if (beats.fetchIncomplete()) beats.fetchComplete();
@@ -228,6 +229,7 @@ export class LastResort {
         generation: view.generation, epoch: view.epoch, members: view.members.map(({ node }) => node).join(' '),
         probeUntil: view.probeUntil, inEtcd: !unwritten,
       });
+      onGeneration();
     }
     if (this.#sent !== undefined && view.generation >= this.#sent.view.generation) this.#settle('done', `generation ${view.generation} has begun`);
   }

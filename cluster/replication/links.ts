@@ -179,7 +179,7 @@ export class Links {
       serverIds: [...this.#state.serverIds],
       last: log.last,
       committed: committedSeq,
-      draining: this.#state.draining,
+      draining: this.#state.leaving,
       wallMs: Math.round(context.now.wall),
       fit: this.#hooks.isFit(),
     };

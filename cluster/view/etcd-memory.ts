@@ -77,6 +77,11 @@ export class EtcdMemory implements EtcdGuard {
     return this.#memberAt;
   }
 
+  /** The generation in which etcd has been found to have gone back: for the others, who read the same etcd. */
+  get wentBackIn(): number | undefined {
+    return this.#state.wentBack === '' ? undefined : this.#generation;
+  }
+
   // ── every answer ─────────────────────────────────────────────────────────────────────────────
 
   mark(): Mark {

@@ -86,17 +86,17 @@ export class Nemesis {
       const inOrder = this.strikes.length === 0 && this.#world.isInOrder();
       if (!inOrder && agenda.now - since < PATIENCE_MS) return soon(1000, () => oneByOne(since));
       this.#strike();
-      return soon(random.between(5000, 60_000), () => oneByOne(agenda.now));
+      return soon(random.between(10_000, 150_000), () => oneByOne(agenda.now));
     };
     const burst = (left: number, everyMs: number): void => {
       this.#strike();
       if (left > 1) soon(random.between(0.2, 1.8) * everyMs, () => burst(left - 1, everyMs));
-      else soon(random.between(40_000, 400_000), next);
+      else soon(random.between(100_000, this.#pace === 'bursts' ? 600_000 : 900_000), next);
     };
     const next = (): void => {
       if (this.#pace === 'one-by-one') oneByOne(agenda.now);
       else if (this.#pace === 'bursts') burst(random.int(2, 6), random.pick([1000, 4000, 8000, 15_000]));
-      else burst(random.int(10, 40), random.pick([4000, 8000, 15_000]));
+      else burst(random.int(6, 24), random.pick([4000, 8000, 15_000]));
     };
     soon(random.between(4000, 30_000), next);
   }

@@ -43,6 +43,7 @@ export class ClusterNode {
   readonly host: Host;
   readonly dataFolder: string;
   readonly #options: ClusterNodeOptions;
+  #config: string;
   readonly #lines: string[] = [];
   #keeper: LabProcess | undefined;
   #process: LabProcess | undefined;
@@ -54,11 +55,18 @@ export class ClusterNode {
     this.name = options.name;
     this.host = options.host;
     this.dataFolder = join(options.folder, `data-${options.name}`);
-    writeFileSync(this.#configFile, options.config);
+    this.#config = options.config;
+    writeFileSync(this.configFile, this.#config);
     if (options.ownClock === true) this.setClock(0);
   }
 
-  get #configFile(): string {
+  /** Another node.yaml, for its next start. */
+  configure(change: (config: string) => string): void {
+    this.#config = change(this.#config);
+    writeFileSync(this.configFile, this.#config);
+  }
+
+  get configFile(): string {
     return join(this.#options.folder, `node-${this.name}.yaml`);
   }
 
@@ -101,7 +109,7 @@ export class ClusterNode {
     this.#starts++;
     this.#process = this.host.spawn([
       'nsenter', `--mount=/proc/${this.#keeper.pid}/ns/mnt`, `--wd=${this.#options.folder}`, '--',
-      ...this.#clockWords(), process.execPath, join(project, 'node/cli/lessor.ts'), 'node', '--config', this.#configFile,
+      ...this.#clockWords(), process.execPath, join(project, 'node/cli/lessor.ts'), 'node', '--config', this.configFile,
     ], {
       name: `node ${this.name}`, cwd: this.#options.folder,
       env: { NODE_COMPILE_CACHE: join(this.#options.folder, 'compiled'), ...this.#options.env },

@@ -195,8 +195,9 @@ export class Scenario implements NodeWorld {
   // ── clients ──────────────────────────────────────────────────────────────────────────────────
 
   /** Four messages; the address, or "" where nobody answered in time. */
-  lease(client: number, via: readonly string[] = this.nodes.map(({ id }) => id)): string {
-    const offer = this.ask(discover, { chaddr: chaddrOf(client) }, via, OFFER);
+  lease(client: number, via: readonly string[] = this.nodes.map(({ id }) => id), wanted = ''): string {
+    const wish = wanted === '' ? {} : { requestedAddress: ip(wanted) };
+    const offer = this.ask(discover, { chaddr: chaddrOf(client), ...wish }, via, OFFER);
     if (offer === undefined) return '';
     const ack = this.ask(request, {
       chaddr: chaddrOf(client), requestedAddress: offer.yiaddr, serverIdentifier: offer.optionU32(SERVER_IDENTIFIER)!,

@@ -33,7 +33,7 @@ function ownerOf({ nodes }: World, address: number): SimNode | undefined {
 
 /** Its release is held up in the network, and it begins anew at once. */
 function releaseAndReturn(strike: Strike, client: SimClient, late: boolean, backMs: number): void {
-  const { agenda, clientPath } = strike.world;
+  const { clientPath, agenda } = strike.world;
   strike.world.log(`client ${client.id} releases ${formatIpv4(client.address)} and comes back`);
   const before = clientPath.late;
   if (late) clientPath.late = 1;
