@@ -8,6 +8,7 @@ import { answerFetch } from '../recovery/fetch.ts';
 import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
+import { StuckDisk } from '../recovery/stuck-disk.ts';
 import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
 import type { Cursors } from '../replication/cursors.ts';
@@ -28,6 +29,7 @@ import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -76,6 +78,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
+  readonly #stuckDisk: StuckDisk;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
@@ -120,6 +123,7 @@ export class ClusterCore {
     });
     this.#vouching = new Vouching(state, this.inbox);
     this.leaving = new Drain(state, this.leader, this.session);
+    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
@@ -169,8 +173,9 @@ export class ClusterCore {
 
   /** May answer clients: in the view, able to commit, its wall clock trusted, not on its way out. */
   serving(): boolean {
-    const { draining, clockSteppedAt, view } = this.state;
-    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' && this.configuration.inForce(view!);
+    const { clockSteppedAt, committedSeq, draining, log, view } = this.state;
+    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' &&
+      this.configuration.inForce(view!) && log.last - committedSeq < UNCOMMITTED_CHANGES_MAX;
   }
 
   owns(slot: number): boolean {
@@ -277,6 +282,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
+      this.#stuckDisk.step();
       this.leaving.step();
     }
     this.#standing.update();

@@ -114,6 +114,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'require': return vouching.onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);
       case 'vouch': return leader.onVouch(from, body.value);
+      case 'evict': return leader.onEvict(body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
         return this.#parts.onRequest(from, body);
       default: return undefined;

@@ -17,7 +17,7 @@ import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPac
 import type { Counters } from '../../node/telemetry/counters.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { MonotonicMs, Now } from '../../node/time.ts';
-import { EtcdCalls, newIncarnation, Outbox } from './context.ts';
+import { EtcdCalls, newIncarnation, Outbox, STALL_MS } from './context.ts';
 import type { ClusterOptions, Context } from './context.ts';
 import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
@@ -25,9 +25,6 @@ import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts
 import type { PreparedConfig } from '../view/configuration.ts';
 import { nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
-
-/** A turn of the event loop that starts this long after the last: what waited is from before. */
-export const STALL_MS = 1000;
 
 export interface Outputs {
   readonly packets: readonly OutgoingPacket[];

@@ -123,6 +123,15 @@ export function updateContinuous(state: ClusterState, view: View, gained: boolea
   return gainedSlots;
 }
 
+/** A change that is committed: durable on every member, and none can lose it. */
+export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
+  if (incarnation === context.incarnation) return seq <= committedSeq;
+  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
+  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
+  // Of a node that has left: what its heirs agreed on when they finished the view.
+  return finished && !duties.some((duty) => duty.incarnation === incarnation);
+}
+
 /** The process of that incarnation has ended: its port refuses, or another incarnation answers. */
 export function isKnownGone({ context, peers }: ClusterState, { node, incarnation }: Member): boolean {
   if (node === context.options.self) return incarnation !== context.incarnation;
@@ -134,15 +143,6 @@ export function isKnownGone({ context, peers }: ClusterState, { node, incarnatio
 export function protocolWith({ context, view }: ClusterState, peer: Peer): number {
   const { min, max } = context.options.protocol;
   return Math.min(view?.protocol ?? min, max, peer.hello?.protocolMax ?? min);
-}
-
-/** A change that is committed: durable on every member, and none can lose it. */
-export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
-  if (incarnation === context.incarnation) return seq <= committedSeq;
-  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-  // Of a node that has left: what its heirs agreed on when they finished the view.
-  return finished && !duties.some((duty) => duty.incarnation === incarnation);
 }
 
 export function selfMember(state: ClusterState): Member {

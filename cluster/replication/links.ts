@@ -16,6 +16,7 @@ import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
+import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 
 export const STATUS_EVERY_MS = 250;
@@ -107,7 +108,7 @@ export class Links {
   onHello(peer: Peer, hello: Hello): void {
     const { context, acknowledged, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
-        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation))) {
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(isCursor)) {
       context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
       context.out.resets.push(peer.id);
       return;
@@ -265,8 +266,4 @@ export class Links {
     if (etcdReachable(this.#state) && etcdCounts(this.#state)) return false;
     return commitPeers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
-}
-
-function isIncarnation(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && value < 2 ** 48;
 }

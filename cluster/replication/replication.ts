@@ -230,7 +230,7 @@ export class Replication {
     const log = this.#receivedLog(incarnation);
     for (const change of changes) {
       const { record } = change;
-      if (!isRecord(record)) {
+      if (!isRecord(record) || recordIncarnation(record) !== incarnation) {
         complete = false;
         break;
       }

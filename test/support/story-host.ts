@@ -169,7 +169,9 @@ export class StoryHost {
     if (this.#diskStuck) return;
     this.#world.agenda.after(FLUSH_MS, () => {
       if (start !== this.start || this.#diskStuck) return;
-      const { batch } = this.disk.complete()!;
+      const completion = this.disk.complete();
+      if (completion === undefined) return;
+      const { batch } = completion;
       this.input((engine, now) => {
         this.#flushing = false;
         engine.onFlushed(batch.position, now);

@@ -199,9 +199,9 @@ export class Story implements HostWorld {
   }
 
   #send(from: StoryHost, to: StoryHost, message: PeerMessage): void {
+    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     const stream = this.#streams.get(pair(from.id, to.id));
     if (stream === undefined) return;
-    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     this.agenda.after(LINK_MS, () => {
       if (!stream.open) return;
       const held = this.#held.get(`${from.id}>${to.id}`);
