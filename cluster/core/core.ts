@@ -15,6 +15,8 @@ import { Links } from '../replication/links.ts';
 import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
+import { Handover } from '../upgrade/handover.ts';
+import type { OffersIn } from '../upgrade/handover.ts';
 import { Versions } from '../upgrade/versions.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Configuration } from '../view/configuration.ts';
@@ -43,6 +45,7 @@ import { Watches } from './watches.ts';
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
   readonly onRequest: (from: string, body: RequestBody) => void;
+  readonly offersIn: OffersIn;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
   /** Another configuration is in force from now on. */
@@ -69,6 +72,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
+  readonly #handover: Handover;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
@@ -116,7 +120,8 @@ export class ClusterCore {
       isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
     this.#vouching = new Vouching(state);
-    this.leaving = new Drain(state, this.leader, this.session);
+    this.#handover = new Handover(state, hooks.offersIn);
+    this.leaving = new Drain(state, this.leader, this.session, this.#handover);
     this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
     this.learner = new Learner(state, this.#beats, {
       hasConfig: (revision) => this.configuration.has(revision), mayJoin: (view) => this.versions.mayJoin(view),
@@ -404,6 +409,7 @@ export class ClusterCore {
       this.#restart.reset();
       this.#links.helloAll();
     }
+    if (wasMember && previous !== undefined) this.#handover.onAdopted(previous, view!);
     this.#standing.recovering = false;
     this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);

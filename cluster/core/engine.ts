@@ -82,6 +82,8 @@ export class Engine {
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, configRevision, {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
+      offersIn: (slots, limit) => table.offers.newest((address) => slots(address & 0xff), limit)
+        .map(({ address, clientKey, xid }) => ({ address, client: Buffer.from(clientKey), xid })),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
     });
