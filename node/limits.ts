@@ -19,10 +19,22 @@ export const LINK_CONNECTION_IDLE_MS = 5000;
 /** How long a closing node waits until its peers have what was sent to them. */
 export const LINK_CLOSE_MS = 500;
 
+/** How long a member that is to be drained may take to leave by itself; past it the leader evicts it. */
+export const DRAIN_ORDER_MS_MAX = 10_000;
+
+/** Why a node is drained; a longer text is cut off. */
+export const DRAIN_REASON_CHARACTERS_MAX = 500;
+
 // ── etcd ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */
 export const ETCD_REQUESTS_MAX = 1024;
+
+/** One item of an inbox; the rest goes into the next one. etcd takes requests up to 1.5 MiB. */
+export const INBOX_ITEM_BYTES_MAX = 1024 * 1024;
+
+/** Records of changes in one message that may have to go through an inbox; the rest goes into the next one. */
+export const CHANGES_BYTES_MAX = 512 * 1024;
 
 /** One answer of etcd; a larger one makes the outcome `unknown`: read in pages. */
 export const ETCD_ANSWER_BYTES_MAX = 64 * 1024 * 1024;

@@ -164,7 +164,7 @@ class NodeProcess {
   #openEtcd(cluster: NonNullable<NodeConfig['cluster']>): ConfigStore {
     const etcd = openEtcd({
       endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`,
-      watchPrefixes: ['view', 'leader', 'nodes/', 'config/revision', `inbox/${this.#config.node}/`],
+      watchPrefixes: ['view', 'leader', 'nodes/', 'drains/', 'config/revision', `inbox/${this.#config.node}/`],
       handler: {
         onResult: (result) => {
           if (configs.settle(result)) return;
@@ -194,6 +194,7 @@ class NodeProcess {
       self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
       address: cluster === undefined ? '' : hostAndPort(cluster.listen),
       sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, software: VERSION,
+      ...(cluster === undefined ? {} : { protocol: cluster.protocol }),
     };
     return optionsOf(host, config);
   }
@@ -409,7 +410,11 @@ class NodeProcess {
     if (this.#engine === undefined) process.exit(0);
     this.#engine.drain(readClock());
     this.#scheduleTurn();
-    setTimeout(() => this.#finish(), DRAIN_MS_MAX).unref();
+    setTimeout(() => {
+      if (this.#stopped) return;
+      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.leaving.waitsFor() } }], readClock());
+      this.#finish();
+    }, DRAIN_MS_MAX).unref();
   }
 
   async #close(): Promise<void> {

@@ -7,6 +7,7 @@
  * on is confirmed; no answer leaves more than 5 s after its packet was read; a node that is evicted
  * forgets every answer that still waits.
  */
+import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -69,7 +70,6 @@ export class Engine {
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
-  #serverIds = new Map<number, string>();
 
   constructor(parts: EngineParts) {
     const { options, config, configRevision, store, table, counters, random, now } = parts;
@@ -96,7 +96,7 @@ export class Engine {
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
         isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => this.#serverIds.get(address),
+        nodeOfServerId: (address) => core.nodeOfServerId(address),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
@@ -196,6 +196,15 @@ export class Engine {
     this.core.configuration.replace(config);
   }
 
+  /**
+   * An operator's last resort; what cannot be done at once shows in the status. `partner-down` is a promise:
+   * the node stays off until etcd's view is of the new generation, or it is linked with one of its members.
+   */
+  operate(command: OperatorCommand, now: Now): OperatorAnswer {
+    this.#enter(now);
+    return this.core.lastResort.operate(command);
+  }
+
   drain(now: Now): void {
     this.#enter(now);
     this.core.drain();
@@ -204,9 +213,6 @@ export class Engine {
   /** Time passes; several times a second. */
   tick(now: Now): void {
     this.#enter(now);
-    const { peers, serverIds } = this.core.state;
-    this.#serverIds = new Map(serverIds.map((id) => [id, this.#context.options.self]));
-    for (const peer of peers.values()) for (const id of peer.status?.serverIds ?? []) this.#serverIds.set(id, peer.id);
     this.#carryOut(this.server.tick(now));
   }
 

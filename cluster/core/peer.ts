@@ -3,15 +3,22 @@
  * how far it has this node's log. A peer is forgotten with its incarnation, not with its stream.
  */
 import type { Adopted, Hello, PeerMessage, Status } from '../../proto/gen/replication.ts';
+import type { NodeVersions } from '../upgrade/versions.ts';
 
 export class Peer {
   readonly id: string;
   /** A gRPC stream exists; says nothing of who is at its end until `hello` has come. */
   streamOpen = false;
   hello: Hello | undefined;
+  /** The hello of a node that speaks no protocol version that we do: nothing else of it is listened to. */
+  foreign: Hello | undefined;
   status: Status | undefined;
   /** Of its last hello; outlives the stream. */
   lastIncarnation = 0;
+  /** Of its last hello, a foreign one too; outlives the stream. */
+  said: NodeVersions | undefined;
+  /** The incarnation of which it was told last that it cannot be let in. */
+  reportedForeign = 0;
   /** Nothing listens at its address: the process is dead. */
   refused = false;
   lastHeardAt = -Infinity;
@@ -58,6 +65,11 @@ export class Peer {
     return this.streamOpen && this.hello !== undefined;
   }
 
+  /** Who is at the other end, whether or not we can speak with it: a hello can be read in every version. */
+  get introduced(): Hello | undefined {
+    return this.streamOpen ? this.hello ?? this.foreign : undefined;
+  }
+
   /** This node has become another incarnation: its log begins anew. */
   forgetOurLog(): void {
     this.up = false;
@@ -69,6 +81,7 @@ export class Peer {
   streamClosed(): void {
     this.streamOpen = false;
     this.hello = undefined;
+    this.foreign = undefined;
     this.standingAsideSince = Infinity;
     this.up = false;
     this.follows = false;

@@ -48,6 +48,8 @@ interface FetchRun {
 export interface LearnerHooks {
   /** That revision of the configuration is in force here, or ready to be. */
   readonly hasConfig: (revision: number) => boolean;
+  /** Nothing speaks against this node in a view with these members: it would fetch for nothing. */
+  readonly mayJoin: (view: View) => boolean;
   /** Another incarnation begins: everything said under the old one is void. */
   readonly onNewIncarnation: () => void;
   /** The records are those of this view: stand on it and follow everyone's log. */
@@ -98,6 +100,7 @@ export class Learner {
     if (old !== undefined) return this.#askEviction(view, old.incarnation);
     const epoch = this.#run?.epoch ?? this.#following;
     if (epoch !== undefined && epoch !== view.epoch) this.#restart();
+    if (!this.#hooks.mayJoin(view)) return;
     if (this.#run !== undefined) return this.#continue(this.#run, view, read.viewRevision);
     if (this.#following === undefined) return this.#begin(view);
     this.#askToJoin(view);

@@ -6,15 +6,16 @@
  * a change because of a newer view, or when the stream ends (the transport gives up a dead one by itself). Down costs only
  * speed: changes then take the inbox.
  */
-import type { Cursor, Hello, Status } from '../../proto/gen/replication.ts';
+import type { Hello, Status } from '../../proto/gen/replication.ts';
 import type { Beats } from '../recovery/beats.ts';
-import { PROTOCOL } from '../core/context.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
-import { etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
+import { commitPeers, etcdCounts, etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
-import { names } from '../view/view.ts';
+import type { Versions } from '../upgrade/versions.ts';
+import { encodeView, names } from '../view/view.ts';
+import type { View } from '../view/view.ts';
 import type { Replication } from './replication.ts';
 
 export const STATUS_EVERY_MS = 250;
@@ -27,6 +28,8 @@ export interface LinkHooks {
   /** A link came up or went down: what must reach everyone is said again. */
   readonly onLinkChange: (peer: Peer) => void;
   readonly onNewEpoch: () => void;
+  /** The peer may be in a newer generation; false: this node has left its own, and is another incarnation now. */
+  readonly onGeneration: (peer: Peer, hello: Hello) => boolean;
   readonly nodeState: () => NodeState;
   readonly isFit: () => boolean;
 }
@@ -35,13 +38,15 @@ export class Links {
   readonly #state: ClusterState;
   readonly #replication: Replication;
   readonly #beats: Beats;
+  readonly #versions: Versions;
   readonly #hooks: LinkHooks;
   #lastStep = -Infinity;
 
-  constructor(state: ClusterState, replication: Replication, beats: Beats, hooks: LinkHooks) {
+  constructor(state: ClusterState, replication: Replication, beats: Beats, versions: Versions, hooks: LinkHooks) {
     this.#state = state;
     this.#replication = replication;
     this.#beats = beats;
+    this.#versions = versions;
     this.#hooks = hooks;
   }
 
@@ -76,8 +81,8 @@ export class Links {
       cluster: context.options.clusterName,
       node: context.options.self,
       incarnation: context.incarnation,
-      protocolMin: PROTOCOL.min,
-      protocolMax: PROTOCOL.max,
+      protocolMin: context.options.protocol.min,
+      protocolMax: context.options.protocol.max,
       software: context.options.software,
       generation: view?.generation ?? 0,
       epoch: view?.epoch ?? 0,
@@ -89,6 +94,7 @@ export class Links {
       cursors: cursors.list(),
       acksSeen: this.#beats.acksSeen(),
       hasData: this.#beats.hadData() || view !== undefined,
+      forcedView: this.#state.unwritten && isMember(this.#state) ? encodeView(view!) : Buffer.alloc(0),
     };
     context.out.send(peer.id, { $case: 'hello', value: hello });
     peer.lastStatusSentAt = -Infinity;
@@ -101,12 +107,15 @@ export class Links {
   onHello(peer: Peer, hello: Hello): void {
     const { context, acknowledged, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
-        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation)) ||
-        hello.protocolMax < PROTOCOL.min || hello.protocolMin > PROTOCOL.max) {
-      context.out.event('link.refused-hello', {
-        peer: peer.id, cluster: hello.cluster, node: hello.node, protocols: `${hello.protocolMin}-${hello.protocolMax}`,
-      });
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation))) {
+      context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
       context.out.resets.push(peer.id);
+      return;
+    }
+    const { min, max } = context.options.protocol;
+    peer.said = { incarnation: hello.incarnation, software: hello.software, protocol: { min: hello.protocolMin, max: hello.protocolMax } };
+    if (hello.protocolMax < min || hello.protocolMin > max) {
+      this.#onForeignHello(peer, hello);
       return;
     }
     if (peer.lastIncarnation !== hello.incarnation) {
@@ -122,7 +131,8 @@ export class Links {
     peer.follows = hello.follows;
     this.#compareWall(peer, hello.wallMs);
     const own = hello.cursors.find((cursor) => cursor.incarnation === context.incarnation);
-    if (!this.#sameLog(own)) {
+    // ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another.
+    if (own !== undefined && !log.agrees(own.seq, own.checksum)) {
       this.#hooks.onRolledBack(peer);
       return;
     }
@@ -131,19 +141,28 @@ export class Links {
     peer.progressAt = context.now.mono;
     if (!acknowledged.has(hello.incarnation)) acknowledged.set(hello.incarnation, 0);
     if (view === undefined || hello.epoch > view.epoch) this.#hooks.onNewEpoch();
+    if (!this.#hooks.onGeneration(peer, hello)) return;
     this.#replication.sendAck(peer);
     this.sendStatus(peer);
     if (wasUp && !peer.up) this.#changed(peer, 'another incarnation');
     else this.#hooks.onLinkChange(peer);
   }
 
-  /** ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another. */
-  #sameLog(cursor: Cursor | undefined): boolean {
-    const { log } = this.#state;
-    if (cursor === undefined || cursor.seq === 0) return true;
-    if (cursor.seq > log.last) return false;
-    const entry = log.at(cursor.seq);
-    return entry === undefined || entry.checksum === cursor.checksum;
+  /** The stream stays: making it anew would change nothing, and the next start of that node may speak another version. */
+  #onForeignHello(peer: Peer, hello: Hello): void {
+    peer.foreign = hello;
+    this.#versions.onForeign(peer);
+    if (!this.#hooks.onGeneration(peer, hello)) return;
+    if (this.#state.view === undefined || hello.epoch > this.#state.view.epoch) this.#hooks.onNewEpoch();
+  }
+
+  /** What the view names no more neither counts nor gets our log; it says hello again as a learner. */
+  onAdopted(view: View): void {
+    for (const peer of this.#state.peers.values()) {
+      if (names(view, peer.id, peer.incarnation)) continue;
+      peer.up = false;
+      if (peer.hello?.member === true) peer.follows = false;
+    }
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────
@@ -241,10 +260,10 @@ export class Links {
     }
   }
 
-  /** Members that are reachable neither over their link nor through etcd: nothing can be committed. */
+  /** Members, or a learner that counts as one, that are reachable neither over their link nor through etcd: nothing can be committed. */
   isolated(): boolean {
-    if (etcdReachable(this.#state)) return false;
-    return otherMembers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
+    if (etcdReachable(this.#state) && etcdCounts(this.#state)) return false;
+    return commitPeers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
 }
 

@@ -17,6 +17,13 @@ export interface LogEntry extends Change {
 /** Committed entries kept for a peer that reconnects, learns or asks for a tail; beyond it a learner fetches again. */
 export const LOG_KEPT_ENTRIES = 16_384;
 
+/** The first of them that fit; one at least, so that there is an end. */
+export function withinBytes<T extends Change>(changes: T[], bytesMax: number): T[] {
+  let bytes = 0;
+  const count = changes.findIndex(({ record }) => (bytes += record.length) > bytesMax);
+  return count < 0 ? changes : changes.slice(0, Math.max(1, count));
+}
+
 export class RecentLog {
   readonly incarnation: number;
   #entries: LogEntry[] = [];
@@ -50,6 +57,14 @@ export class RecentLog {
 
   at(seq: number): LogEntry | undefined {
     return seq < this.base ? undefined : this.#entries[this.#head + seq - this.base];
+  }
+
+  /** Whether another's word of this log agrees with it; of what is no longer held nothing can be said. */
+  agrees(seq: number, checksum: number): boolean {
+    if (seq === 0) return true;
+    if (seq > this.#last) return false;
+    const entry = this.at(seq);
+    return entry === undefined || entry.checksum === checksum;
   }
 
   /** Entries above `after`, at most `limit`; only what is still held. */

@@ -9,39 +9,72 @@
 import assert from 'node:assert/strict';
 import { isRecord, recordEpoch, recordIncarnation, recordSeq, recordState, supersedes, writeStamp } from '../../node/lease/record.ts';
 import { bindingTransition } from '../../node/lease/states.ts';
+import { CHANGES_BYTES_MAX } from '../../node/limits.ts';
+import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, owns } from '../core/state.ts';
+import { commitPeers, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
-import { RecentLog } from './log.ts';
+import { RecentLog, withinBytes } from './log.ts';
 
 /** Changes in one message, and changes sent that are not yet acknowledged. */
 const BATCH_CHANGES_MAX = 256;
 const WINDOW_CHANGES = 8192;
 
-interface PendingAck {
-  readonly incarnation: number;
+/** How far a log goes. */
+interface Reached {
   readonly seq: number;
+  readonly checksum: number;
+}
+
+const NOTHING: Reached = { seq: 0, checksum: 0 };
+
+interface PendingAck extends Reached {
+  readonly incarnation: number;
   readonly position: number;
+}
+
+export interface ReplicationHooks {
+  readonly readView: () => void;
+  /** The peer has stored something else than what was sent to it. */
+  readonly onDiverged: (peer: Peer) => void;
 }
 
 export class Replication {
   readonly #state: ClusterState;
-  readonly #readView: () => void;
+  readonly #hooks: ReplicationHooks;
   #pendingAcks: PendingAck[] = [];
   /** Per incarnation: how far its log is flushed here. */
-  readonly #flushedOf = new Map<number, number>();
+  readonly #flushedOf = new Map<number, Reached>();
   /** Counts binding transitions, for the simulator's coverage and the metrics. */
   readonly transitions = new Map<string, number>();
   /** Two logs that changed one address in one epoch: two owners at once, which must never be. */
   conflicts = 0;
 
-  constructor(state: ClusterState, readView: () => void) {
+  constructor(state: ClusterState, hooks: ReplicationHooks) {
     this.#state = state;
-    this.#readView = readView;
+    this.#hooks = hooks;
+  }
+
+  #readView(): void {
+    this.#hooks.readView();
+  }
+
+  /** This node is another incarnation: its log is empty, it owns nothing, and nobody has acknowledged anything. */
+  begin(): void {
+    const { acknowledged, context, continuous, inboxed, peers } = this.#state;
+    this.#state.finished = false;
+    this.#state.required = undefined;
+    continuous.fill(0);
+    this.#state.log = new RecentLog(context.incarnation);
+    this.#state.flushedSeq = 0;
+    this.#state.committedSeq = 0;
+    acknowledged.clear();
+    inboxed.clear();
+    for (const peer of peers.values()) peer.forgetOurLog();
   }
 
   /** Makes a change: stamps the record, stores it and queues it for everyone. Returns its number. */
@@ -106,7 +139,7 @@ export class Replication {
   batchForInbox(after: number): Batch | undefined {
     const { log } = this.#state;
     if (after >= log.last || after + 1 < log.base) return undefined;
-    const entries = log.after(after, BATCH_CHANGES_MAX);
+    const entries = withinBytes(log.after(after, BATCH_CHANGES_MAX), CHANGES_BYTES_MAX);
     return this.#batch(entries, entries.at(-1)!.seq);
   }
 
@@ -117,6 +150,10 @@ export class Replication {
     const before = acknowledged.get(peer.incarnation) ?? 0;
     if (ack.seq > log.last) {
       context.out.resets.push(peer.id);
+      return;
+    }
+    if (ack.checksum !== undefined && !log.agrees(ack.seq, ack.checksum)) {
+      this.#hooks.onDiverged(peer);
       return;
     }
     if (ack.seq > before) {
@@ -238,10 +275,10 @@ export class Replication {
     received.get(incarnation)?.trim(seq);
     // One position more: the cursor itself, queued just before the next flush begins. A change that
     // replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
-    this.#pendingAcks.push({ incarnation, seq, position: context.store.position + 1 });
+    this.#pendingAcks.push({ incarnation, seq, checksum, position: context.store.position + 1 });
   }
 
-  /** Part of the tail of an evicted node's log; false when a record is none. */
+  /** The tail of an evicted node's log; false when a record is none. */
   applyTail(changes: readonly Change[]): boolean {
     for (const change of changes) {
       if (!isRecord(change.record)) return false;
@@ -264,7 +301,7 @@ export class Replication {
     const moved = new Set<number>();
     for (const pending of this.#pendingAcks) {
       if (pending.position > flushed) break;
-      this.#flushedOf.set(pending.incarnation, pending.seq);
+      this.#flushedOf.set(pending.incarnation, pending);
       moved.add(pending.incarnation);
       taken++;
     }
@@ -280,8 +317,11 @@ export class Replication {
   sendAck(peer: Peer): void {
     const { context, view, phase } = this.#state;
     if (!peer.connected || view === undefined || (phase !== 'member' && phase !== 'learner')) return;
-    const seq = this.#flushedOf.get(peer.incarnation) ?? 0;
-    context.out.send(peer.id, { $case: 'ack', value: { epoch: view.epoch, incarnation: peer.incarnation, seq } });
+    const { seq, checksum } = this.#flushedOf.get(peer.incarnation) ?? NOTHING;
+    context.out.send(peer.id, { $case: 'ack', value: {
+      epoch: view.epoch, incarnation: peer.incarnation, seq,
+      ...(protocolWith(this.#state, peer) >= PROTOCOL_ACK_CHECKSUM ? { checksum } : {}),
+    } });
   }
 
   /** ARCHITECTURE.md, The commit rule: own flush, and for every other member its acknowledgement or its inbox. */
@@ -303,7 +343,7 @@ export class Replication {
   flushedFromCursors(): void {
     this.#flushedOf.clear();
     this.#pendingAcks = [];
-    for (const cursor of this.#state.cursors.list()) this.#flushedOf.set(cursor.incarnation, cursor.seq);
+    for (const cursor of this.#state.cursors.list()) this.#flushedOf.set(cursor.incarnation, cursor);
   }
 
   /**
@@ -313,6 +353,6 @@ export class Replication {
   flushAllCursors(): void {
     const { context, cursors } = this.#state;
     this.#flushedOf.clear();
-    this.#pendingAcks = cursors.list().map(({ incarnation, seq }) => ({ incarnation, seq, position: context.store.position }));
+    this.#pendingAcks = cursors.list().map((cursor) => ({ ...cursor, position: context.store.position }));
   }
 }

@@ -1,20 +1,35 @@
 /**
- * Leaving in good order (ARCHITECTURE.md, Drain): nothing new is proposed, what was proposed is committed, the leader
- * writes a view without this node, and the process ends.
+ * Leaving in good order (ARCHITECTURE.md, Drain): nothing new is proposed, what was proposed is committed, and
+ * the leader writes a view without this node. Then the process ends, if it was asked to stop; or it stays outside,
+ * if an operator wants the node out of service, until the order is taken back.
  */
+import type { DrainStatus } from '../../node/admin/status.ts';
+import { DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
+import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
+import type { Member } from '../view/view.ts';
+import { mayLeave } from './drains.ts';
+import type { DrainOrder, DrainOrders } from './drains.ts';
 
 /** The request can be lost with a link or a leader. */
 const ASK_EVERY_MS = 200;
+const NONE: DrainOrders = new Map();
 
 export class Drain {
   readonly #state: ClusterState;
   readonly #leader: Leader;
   readonly #session: Session;
   #askedAt = -Infinity;
+  /** The process is to end. */
+  stopping = false;
+  #orders = NONE;
+  /** Since when each order is known here, by the revision that it was written in. */
+  readonly #seenAt = new Map<number, number>();
+  /** The order that was told of last, and whether it was obeyed then. */
+  #told = '';
 
   constructor(state: ClusterState, leader: Leader, session: Session) {
     this.#state = state;
@@ -22,9 +37,64 @@ export class Drain {
     this.#session = session;
   }
 
+  // ── what is wanted ───────────────────────────────────────────────────────────────────────────
+
+  /** The process is asked to stop. */
   begin(): void {
+    this.stopping = true;
     this.#state.draining = true;
     if (!isMember(this.#state)) this.stop('not in the view');
+  }
+
+  onRead({ drains }: ClusterRead): void {
+    this.#orders = drains;
+    const known = new Set([...drains.values()].map(({ createRevision }) => createRevision));
+    for (const revision of known) if (!this.#seenAt.has(revision)) this.#seenAt.set(revision, this.#state.context.now.mono);
+    for (const revision of this.#seenAt.keys()) if (!known.has(revision)) this.#seenAt.delete(revision);
+  }
+
+  isOrdered(node: string): boolean {
+    return this.#orders.has(node);
+  }
+
+  /** A member, by what is known here: it is to leave, and may. */
+  #mustLeave(node: string): boolean {
+    const { view } = this.#state;
+    return view !== undefined && mayLeave(node, view.members.map((member) => member.node), this.#orders, (other) => this.#leader.canServe(other));
+  }
+
+  /**
+   * Whether this node is on its way out, or kept out. `othersServe`, of a node outside the view: somebody is
+   * in service; where nobody is, one that the view names may have to go on by itself, whoever wants it out.
+   */
+  decide(othersServe: boolean): void {
+    const { context } = this.#state;
+    const { self } = context.options;
+    const order = this.#orders.get(self);
+    const obeyed = order !== undefined && (isMember(this.#state) ? this.#mustLeave(self) : othersServe);
+    if (this.#state.draining && !obeyed && !this.stopping) this.#leader.withdraw(context.incarnation);
+    this.#state.draining = this.stopping || obeyed;
+    this.#tell(order, obeyed);
+  }
+
+  #tell(order: DrainOrder | undefined, obeyed: boolean): void {
+    const { out } = this.#state.context;
+    const telling = order === undefined ? '' : `${order.createRevision} ${obeyed ? 'obeyed' : 'kept'}`;
+    if (telling === this.#told) return;
+    this.#told = telling;
+    if (order === undefined) out.event('drain.ended');
+    else if (obeyed) out.event('drain.begun', { by: order.by, reason: order.reason });
+    else if (isMember(this.#state)) out.event('drain.not-obeyed', { by: order.by, reason: order.reason });
+    else this.#told = '';
+  }
+
+  // ── going ────────────────────────────────────────────────────────────────────────────────────
+
+  /** What the leader is asked for in `nodes/<id>` as well, which it sees also where the link to it is down; undefined: nothing. */
+  get asking(): string | undefined {
+    const { committedSeq, context, draining, log } = this.#state;
+    const ready = draining && isMember(this.#state) && committedSeq >= log.last && otherMembers(this.#state).length > 0;
+    return ready ? `${context.options.self} drains` : undefined;
   }
 
   /** Once a turn, as a member. */
@@ -32,11 +102,12 @@ export class Drain {
     const { committedSeq, context, draining, log } = this.#state;
     if (!draining || committedSeq < log.last) return;
     if (otherMembers(this.#state).length === 0) {
-      this.stop('the only member');
+      if (this.stopping) this.stop('the only member');
       return;
     }
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;
+    this.#session.hurry();
     const evict = { ...selfMember(this.#state), reason: `${context.options.self} drains` };
     if (this.#leader.leads) this.#leader.onEvict(evict);
     else for (const member of otherMembers(this.#state)) context.out.send(member.node, { $case: 'evict', value: evict });
@@ -48,5 +119,31 @@ export class Drain {
     this.#state.phase = 'stopped';
     this.#session.end();
     this.#state.context.out.exit = { code: 0, reason };
+  }
+
+  /** What keeps a node that is to leave, for an operator; empty: it is out. */
+  waitsFor(): string {
+    const { committedSeq, draining, log } = this.#state;
+    if (!draining || !isMember(this.#state)) return '';
+    if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
+    return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
+  }
+
+  describe(): DrainStatus[] {
+    const { view } = this.#state;
+    return [...this.#orders].map(([node, { at, by, force, reason }]) => {
+      const member = view?.members.some((each) => each.node === node) === true;
+      return { node, by, at, reason, force, standing: !member ? 'out' : this.#mustLeave(node) ? 'leaving' : 'kept' };
+    });
+  }
+
+  // ── the leader's question ────────────────────────────────────────────────────────────────────
+
+  /** Why a member is to be evicted that has had the time to leave by itself; undefined: it is not. */
+  overdue({ node }: Member): string | undefined {
+    const order = this.#orders.get(node);
+    if (order === undefined || !this.#mustLeave(node)) return undefined;
+    const since = this.#seenAt.get(order.createRevision) ?? Infinity;
+    return this.#state.context.now.mono - since > DRAIN_ORDER_MS_MAX ? `${node} is to be drained and does not leave` : undefined;
   }
 }

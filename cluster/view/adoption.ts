@@ -7,24 +7,26 @@
  * log; and wait for the same, and for the log up to the number named, from every other member. Only
  * then does the node own what it gained.
  */
-import type { Adopted, Change, PeerMessage, Tail, TailRequest } from '../../proto/gen/replication.ts';
+import type { Adopted, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isMember, linkUp, otherMembers, updateContinuous } from '../core/state.ts';
-import type { ClusterState } from '../core/state.ts';
-import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
+import { isMember, otherMembers, updateContinuous } from '../core/state.ts';
+import type { ClusterState, Duty } from '../core/state.ts';
 import type { Inbox } from '../replication/inbox.ts';
 import type { Replication } from '../replication/replication.ts';
+import { Tails } from './tails.ts';
 import { decodeView, encodeView, slotsOf } from './view.ts';
 import type { Member, View } from './view.ts';
 
 const META_ADOPTED = 'view-adopted';
 const META_FINISHED = 'view-finished';
 const META_DUTIES = 'view-duties';
-const TAIL_CHANGES_MAX = 256;
+const META_WAIVED = 'view-waived';
+/** The epoch of a view that etcd does not hold. */
+const META_UNWRITTEN = 'view-unwritten';
 /** What is not answered by then is asked again: answers can be lost with a link. */
 const ASK_AGAIN_MS = 500;
-/** Records looked at in one page of a scan for a tail that is no longer in memory. */
-const SCAN_PAGE = 4096;
+/** Questions about tails that cannot be answered yet; what is left out is asked again. */
+const WAITING_TAILS_MAX = 256;
 
 interface Finishing {
   readonly epoch: number;
@@ -33,6 +35,8 @@ interface Finishing {
   readonly lastOldSeq: number;
   inboxRead: boolean;
   inboxAsked: boolean;
+  /** Nothing in etcd counted when the inbox was to be read. */
+  inboxWaived: boolean;
   /** "incarnation node": whose tail has come from whom. */
   readonly tails: Set<string>;
   tailsAskedAt: number;
@@ -49,7 +53,7 @@ export interface AdoptionHooks {
 
 export class Adoption {
   readonly #state: ClusterState;
-  readonly #replication: Replication;
+  readonly #tails: Tails;
   readonly #inbox: Inbox;
   readonly #hooks: AdoptionHooks;
   #finishing: Finishing | undefined;
@@ -58,7 +62,7 @@ export class Adoption {
 
   constructor(state: ClusterState, replication: Replication, inbox: Inbox, hooks: AdoptionHooks) {
     this.#state = state;
-    this.#replication = replication;
+    this.#tails = new Tails(state, replication);
     this.#inbox = inbox;
     this.#hooks = hooks;
   }
@@ -71,7 +75,10 @@ export class Adoption {
     const duties = store.readMeta(META_DUTIES);
     this.#state.view = adopted === undefined ? undefined : decodeView(adopted);
     this.#state.lastFinished = finished === undefined ? undefined : decodeView(finished);
-    this.#state.duties = duties === undefined ? [] : (JSON.parse(duties.toString()) as Member[]);
+    const waived = store.readMeta(META_WAIVED);
+    this.#state.duties = duties === undefined ? [] : readDuties(duties);
+    this.#state.waived = waived === undefined ? [] : readDuties(waived);
+    this.#state.unwritten = adopted !== undefined && store.readMeta(META_UNWRITTEN)?.toString() === String(this.#state.view?.epoch);
   }
 
   /** A learner's records are those of this view: its first "last finished view". */
@@ -81,6 +88,8 @@ export class Adoption {
     this.#state.viewRevision = revision;
     this.#state.lastFinished = view;
     this.#state.duties = [];
+    this.#state.waived = [];
+    this.#state.unwritten = false;
     this.#state.finished = false;
     store.putMeta(META_ADOPTED, encodeView(view));
     store.putMeta(META_FINISHED, encodeView(view));
@@ -88,11 +97,23 @@ export class Adoption {
   }
 
   #storeDuties(): void {
-    this.#state.context.store.putMeta(META_DUTIES, Buffer.from(JSON.stringify(this.#state.duties)));
+    const { context: { store }, duties, unwritten, view, waived } = this.#state;
+    store.putMeta(META_DUTIES, Buffer.from(JSON.stringify(duties)));
+    store.putMeta(META_WAIVED, waived.length > 0 ? Buffer.from(JSON.stringify(waived)) : null);
+    store.putMeta(META_UNWRITTEN, unwritten ? Buffer.from(String(view!.epoch)) : null);
   }
 
-  /** The view is newer than the adopted one and names this incarnation. */
-  adopt(view: View, revision: number): void {
+  /** Members that an operator's word takes out of service without a view that this node has adopted: their inboxes too. */
+  addDuties(members: readonly Member[], generation: number): void {
+    const known = new Set(this.#state.duties.map(({ incarnation }) => incarnation));
+    const own = this.#state.context.incarnation;
+    const more = members.filter(({ incarnation }) => incarnation !== own && !known.has(incarnation));
+    this.#state.duties = [...this.#state.duties, ...more.map(({ incarnation, node }) => ({ node, incarnation, generation }))];
+    this.#storeDuties();
+  }
+
+  /** The view is newer than the adopted one and names this incarnation. `unwritten`: etcd does not hold it. */
+  adopt(view: View, revision: number, unwritten = false): void {
     const { context, log } = this.#state;
     const previous = this.#state.view;
     const wasMember = isMember(this.#state);
@@ -101,15 +122,18 @@ export class Adoption {
     this.#state.finished = false;
     this.#state.required = undefined;
     this.#state.phase = 'member';
+    this.#state.unwritten = unwritten;
     this.#state.duties = this.#dutiesFor(view, previous);
+    if (!unwritten) this.#state.waived = [];
     updateContinuous(this.#state, view, false);
     const position = context.store.putMeta(META_ADOPTED, encodeView(view));
     this.#storeDuties();
     this.#finishing = {
       epoch: view.epoch, position: context.store.position, lastOldSeq: log.last,
-      inboxRead: false, inboxAsked: false, tails: new Set(), tailsAskedAt: -Infinity,
+      inboxRead: false, inboxAsked: false, inboxWaived: false, tails: new Set(), tailsAskedAt: -Infinity,
       dutiesPosition: undefined, adoptedSent: false, adoptedSentAt: -Infinity,
     };
+    this.#tails.forget();
     context.out.event('view.adopted', {
       epoch: view.epoch, members: view.members.map((member) => member.node).join(' '), slots: slotsOf(view, context.options.self), position,
     });
@@ -117,9 +141,10 @@ export class Adoption {
     this.step();
   }
 
-  /** Everyone of the last finished view, or of any adopted since, who is not in this one. */
-  #dutiesFor(view: View, previous: View | undefined): Member[] {
-    const all = [...this.#state.duties, ...(this.#state.lastFinished?.members ?? []), ...(previous?.members ?? [])];
+  /** Everyone of the last finished view, or of any adopted since, who is not in this one; and whose inbox was left unread. */
+  #dutiesFor(view: View, previous: View | undefined): Duty[] {
+    const { duties, lastFinished, unwritten, waived } = this.#state;
+    const all = [...duties, ...(unwritten ? [] : waived), ...dutiesOf(lastFinished), ...dutiesOf(previous)];
     const inView = new Set(view.members.map((member) => member.incarnation));
     const seen = new Set<number>();
     return all.filter((member) => {
@@ -133,6 +158,7 @@ export class Adoption {
   abandon(): void {
     this.#finishing = undefined;
     this.#waitingTails = [];
+    this.#tails.forget();
   }
 
   // ── finishing ────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +175,13 @@ export class Adoption {
   }
 
   #readInbox(finishing: Finishing): void {
-    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;
+    const { context, duties, unwritten } = this.#state;
+    if (duties.length === 0 || !context.options.clustered) finishing.inboxRead = true;
+    else if (unwritten && !finishing.inboxRead) {
+      // Nothing in etcd counts as long as it does not hold the view: read under the next one, which it does hold.
+      finishing.inboxRead = true;
+      finishing.inboxWaived = true;
+    }
     if (finishing.inboxRead || finishing.inboxAsked) return;
     finishing.inboxAsked = true;
     this.#inbox.read((read) => {
@@ -172,22 +204,16 @@ export class Adoption {
     if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
     finishing.tailsAskedAt = context.now.mono;
     for (const { member, duty } of missing) {
-      this.#post(member, { $case: 'tailRequest', value: {
+      this.#inbox.tell(member, { $case: 'tailRequest', value: {
         epoch: finishing.epoch, incarnation: duty.incarnation, after: cursors.seq(duty.incarnation),
       } });
     }
   }
 
-  /** Over the link, or through the inbox where that is down. */
-  #post(member: Member, body: NonNullable<PeerMessage['body']>): void {
-    if (linkUp(this.#state, member) || this.#state.peers.get(member.node)?.connected === true) {
-      this.#state.context.out.send(member.node, body);
-    }
-    if (!linkUp(this.#state, member)) this.#inbox.post(member.node, { body });
-  }
-
   onTailRequest(peer: Peer, request: TailRequest): void {
-    if (this.#waitingTails.length < 256) this.#waitingTails.push({ peer: peer.id, request });
+    // What is asked again takes the place of the earlier question.
+    this.#waitingTails = this.#waitingTails.filter((one) => one.peer !== peer.id || one.request.incarnation !== request.incarnation);
+    if (this.#waitingTails.length < WAITING_TAILS_MAX) this.#waitingTails.push({ peer: peer.id, request });
     this.step();
     if (this.#finishing === undefined) this.#answerTails(undefined);
   }
@@ -201,56 +227,19 @@ export class Adoption {
     this.#waitingTails = waiting.filter(({ request }) => request.epoch > view.epoch);
     for (const { peer, request } of waiting) {
       const member = otherMembers(this.#state).find((other) => other.node === peer);
-      if (request.epoch === view.epoch && member !== undefined) this.#giveTail(member, request);
+      if (request.epoch !== view.epoch || member === undefined) continue;
+      for (const tail of this.#tails.answers(request)) this.#inbox.tell(member, { $case: 'tail', value: tail });
     }
-  }
-
-  #giveTail(member: Member, request: TailRequest): void {
-    const { cursors } = this.#state;
-    const through = {
-      incarnation: request.incarnation, seq: cursors.seq(request.incarnation), checksum: cursors.checksum(request.incarnation),
-    };
-    const changes = through.seq > request.after ? this.#tailOf(request.incarnation, request.after) : [];
-    for (let at = 0; at < changes.length || at === 0; at += TAIL_CHANGES_MAX) {
-      const page = changes.slice(at, at + TAIL_CHANGES_MAX);
-      const done = at + TAIL_CHANGES_MAX >= changes.length;
-      this.#post(member, { $case: 'tail', value: {
-        epoch: request.epoch, incarnation: request.incarnation, changes: page, through, done,
-      } });
-    }
-  }
-
-  /** From memory where it reaches back far enough, else every record that the log wrote last. */
-  #tailOf(incarnation: number, after: number): Change[] {
-    const log = this.#state.received.get(incarnation);
-    const { cursors, context } = this.#state;
-    if (log !== undefined && log.base <= after + 1 && log.last === cursors.seq(incarnation)) {
-      return log.after(after, Number.MAX_SAFE_INTEGER).map(({ address, record }) => ({ address, record }));
-    }
-    const changes: Change[] = [];
-    for (let from = -1; ;) {
-      const page = context.table.records(from, SCAN_PAGE);
-      for (const { address, record } of page) {
-        if (recordIncarnation(record) === incarnation && recordSeq(record) > after) changes.push({ address, record });
-      }
-      if (page.length < SCAN_PAGE) break;
-      from = page.at(-1)!.address;
-    }
-    return changes.toSorted((a, b) => recordSeq(a.record) - recordSeq(b.record));
   }
 
   onTail(peer: Peer, tail: Tail): void {
     const finishing = this.#finishing;
-    if (finishing === undefined || tail.epoch !== finishing.epoch || tail.through === undefined) return;
-    if (!this.#replication.applyTail(tail.changes)) {
-      this.#state.context.out.resets.push(peer.id);
-      return;
-    }
-    if (tail.done) {
-      this.#replication.tailDone(tail.incarnation, tail.through.seq, tail.through.checksum);
-      finishing.tails.add(`${tail.incarnation} ${peer.id}`);
-      this.step();
-    }
+    if (finishing === undefined || tail.epoch !== finishing.epoch || !this.#state.duties.some(({ incarnation }) => incarnation === tail.incarnation)) return;
+    const taken = this.#tails.take(peer.id, tail);
+    if (taken === 'bad') this.#state.context.out.resets.push(peer.id);
+    if (taken !== 'whole') return;
+    finishing.tails.add(`${tail.incarnation} ${peer.id}`);
+    this.step();
   }
 
   #sendAdopted(finishing: Finishing): void {
@@ -263,7 +252,7 @@ export class Adoption {
   }
 
   #postAdopted(member: Member, finishing: Finishing): void {
-    this.#post(member, { $case: 'adopted', value: {
+    this.#inbox.tell(member, { $case: 'adopted', value: {
       epoch: finishing.epoch, incarnation: this.#state.context.incarnation, last: finishing.lastOldSeq,
     } });
   }
@@ -295,6 +284,7 @@ export class Adoption {
     this.#finishing = undefined;
     this.#state.finished = true;
     this.#state.lastFinished = view;
+    if (finishing.inboxWaived) this.#state.waived = [...this.#state.waived, ...this.#state.duties];
     this.#state.duties = [];
     context.store.putMeta(META_FINISHED, encodeView(view!));
     this.#storeDuties();
@@ -316,4 +306,13 @@ export class Adoption {
     const missing = otherMembers(this.#state).filter((member) => this.#state.peers.get(member.node)?.adopted?.epoch !== finishing.epoch);
     return `word from ${missing.map((member) => member.node).join(' ')}`;
   }
+}
+
+function dutiesOf(view: View | undefined): Duty[] {
+  return view === undefined ? [] : view.members.map(({ incarnation, node }) => ({ node, incarnation, generation: view.generation }));
+}
+
+/** Of an earlier version: without the generation, since there was only one. */
+function readDuties(bytes: Buffer): Duty[] {
+  return (JSON.parse(bytes.toString()) as (Member & Partial<Duty>)[]).map(({ generation = 1, incarnation, node }) => ({ node, incarnation, generation }));
 }

@@ -4,7 +4,11 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
+import type { DrainOrders } from '../upgrade/drains.ts';
+import type { NodeVersions } from '../upgrade/versions.ts';
 import type { ConfigStanding } from './configuration.ts';
+import { Derived } from './derived.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
 
@@ -32,20 +36,55 @@ export interface ClusterRead {
   readonly newestConfig: number;
   /** How far each node is with it, as its session says; a node of an earlier version says nothing. */
   readonly configs: ReadonlyMap<string, ConfigStanding>;
+  /** What each node says that it is, as its session says. */
+  readonly versions: ReadonlyMap<string, NodeVersions>;
+  /** Incarnations that ask to be evicted, and why, by node. */
+  readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
+  /** Nodes that an operator wants out of service. */
+  readonly drains: DrainOrders;
+  /** The state that each node shows, as its session says. */
+  readonly states: ReadonlyMap<string, string>;
+  /** The generation in which a node has found that this etcd went back. */
+  readonly wentBack: ReadonlyMap<string, number>;
   readonly clusterId: string;
+  readonly revision: number;
+  readonly askedAt: number;
   readonly readAt: number;
+  readonly expected: Expected;
+}
+
+/** What was known when a read was asked for, so that it must show no less. */
+export interface Expected {
+  /** The adopted view; undefined where there is none, or one that etcd does not hold. */
+  readonly view: View | undefined;
+  /** Which views the others have been in. */
+  readonly peers: readonly { readonly node: string; readonly generation: number; readonly epoch: number }[];
 }
 
 export class Coordination {
   readonly #context: Context;
+  readonly #expected: () => Expected;
   readonly #onRead: (read: ClusterRead) => void;
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
+  readonly #leader = new Derived((leaders) => leaders.map(leaderOf));
+  readonly #nodes = new Derived((nodes) => ({
+    sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+    addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
+    configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
+    versions: byNode(nodes, 'nodes/', versionsOf),
+    states: byNode(nodes, 'nodes/', ({ state }) => (typeof state === 'string' ? state : undefined)),
+    wentBack: byNode(nodes, 'nodes/', ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
+    leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+  }));
+  readonly #drains = new Derived(readDrains);
+  readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
-  constructor(context: Context, onRead: (read: ClusterRead) => void) {
+  constructor(context: Context, expected: () => Expected, onRead: (read: ClusterRead) => void) {
     this.#context = context;
+    this.#expected = expected;
     this.#onRead = onRead;
   }
 
@@ -63,29 +102,36 @@ export class Coordination {
     this.#reading = true;
     this.#readAgain = false;
     this.#lastReadAt = this.#context.now.mono;
+    const expected = this.#expected();
+    const askedAt = this.#lastReadAt;
     this.#context.etcd.txn({
+      anyEtcd: true,
       then: [
         { op: 'get', key: 'view' },
         { op: 'get', key: 'leader' },
         { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
         { op: 'get', key: 'config/revision' },
+        { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats, configs] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs, drains] = result.reads as
+          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
-          leader: leaderOf(leaders[0]),
-          sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-          addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
-          beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          leader: this.#leader.of(leaders)[0],
+          ...this.#nodes.of(nodes),
+          beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
-          configs: new Map([...byNode(nodes, 'nodes/', (json) => standingOf(json.config))].filter((entry): entry is [string, ConfigStanding] => entry[1] !== undefined)),
+          drains: this.#drains.of(drains),
           clusterId: result.clusterId,
+          revision: result.revision,
+          askedAt,
           readAt: this.#context.now.mono,
+          expected,
         };
         this.#onRead(this.latest);
       }
@@ -100,7 +146,12 @@ interface NodeJson {
   incarnation: number;
   beat: number;
   address?: unknown;
+  software?: unknown;
+  protocol?: unknown;
   config?: unknown;
+  leaves?: unknown;
+  state?: unknown;
+  wentBack?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
@@ -132,17 +183,24 @@ function standingOf(json: unknown): ConfigStanding | undefined {
   return { loaded, prepared, ...refusal };
 }
 
-function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
-  if (pair === undefined) return undefined;
+function leaderOf(pair: EtcdKeyValue): LeaderKey {
   const json = parse(pair.value);
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }
 
-function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T): Map<string, T> {
+function versionsOf({ incarnation, protocol, software }: NodeJson): NodeVersions | undefined {
+  const [min, max] = Array.isArray(protocol) ? (protocol as unknown[]) : [];
+  if (typeof min !== 'number' || typeof max !== 'number') return undefined;
+  return { incarnation, software: typeof software === 'string' ? software : '', protocol: { min, max } };
+}
+
+/** Of the nodes that say it. */
+function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T | undefined): Map<string, T> {
   const found = new Map<string, T>();
   for (const pair of pairs) {
     const json = parse(pair.value);
-    if (json !== undefined) found.set(pair.key.slice(prefix.length), pick(json));
+    const picked = json === undefined ? undefined : pick(json);
+    if (picked !== undefined) found.set(pair.key.slice(prefix.length), picked);
   }
   return found;
 }

@@ -214,6 +214,11 @@ export class DhcpServer {
     }
   }
 
+  /** Nothing came of a change that another owner, or this node later, was to make. */
+  forwardEnded(address: number, record: Buffer): void {
+    this.#context.transactions.ended(address, recordXid(record));
+  }
+
   /** Every turn: ends leases of owned slots, and what was held or waited for too long. */
   tick(now: Now): Decision {
     const context = this.#context;

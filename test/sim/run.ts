@@ -18,9 +18,8 @@ export function mustHappen(): string[] {
   const cells = (kind: string, table: Readonly<Record<string, object>>): string[] =>
     Object.entries(table).flatMap(([from, row]) => Object.keys(row).map((to) => `${kind}:${from} ${to}`));
   return [
-    ...Object.keys(FAULTS).map((fault) => `fault:${fault}`),
-    'fault:etcd-answer-lost', 'fault:etcd-late', 'fault:client-loss', 'fault:client-late', 'fault:client-duplicate', 'inbox-items', 'records-fetched',
-    'event:config.applied', 'event:config.refused', 'fault:config-refused-at-start', 'fault:config-nodes-changed',
+    ...Object.entries(FAULTS).flatMap(([fault, { shows = [] }]) => [fault, ...shows]).map((what) => (what.includes('event:') ? what : `fault:${what}`)),
+    'inbox-items', 'records-fetched', 'event:config.applied', 'event:config.refused',
     ...cells('node', NODE_TRANSITIONS), ...cells('binding', BINDING_TRANSITIONS),
   ];
 }

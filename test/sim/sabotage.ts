@@ -24,7 +24,7 @@ export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
     rule: 'a change counts when it is flushed, not when the store shows it',
     file: 'test/sim/node.ts',
     line: '    agenda.after(flushMs, () => {',
-    becomes: '    agenda.after(0.1, () => {\n      if (start === this.start && this.disk.visibleBeforeFlush) this.input({ packet: false, run: (engine, now) => engine.onFlushed(batch.position, now) });\n    });\n    agenda.after(flushMs, () => {',
+    becomes: '    agenda.after(0.1, () => {\n      if (start === this.start && this.disk.visibleBeforeFlush) this.#input("disk", (engine, now) => engine.onFlushed(batch.position, now));\n    });\n    agenda.after(flushMs, () => {',
   },
   'accept-from-outside-the-view': {
     rule: 'changes of a node that the view does not name are refused',

@@ -1,0 +1,21 @@
+/**
+ * The replication protocol versions that this build speaks (ARCHITECTURE.md, Versions). Version N runs beside
+ * N-1, so that the nodes of a cluster are replaced one at a time.
+ *
+ *     1  the first one
+ *     2  an acknowledgement carries the checksum of the log up to the number acknowledged
+ */
+export interface ProtocolRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** "2", or "1 to 2". */
+export function rangeText({ min, max }: ProtocolRange): string {
+  return min === max ? String(min) : `${min} to ${max}`;
+}
+
+export const PROTOCOL: ProtocolRange = { min: 1, max: 2 };
+
+/** The version from which on acknowledgements carry a checksum. */
+export const PROTOCOL_ACK_CHECKSUM = 2;
