@@ -16,6 +16,7 @@ import type { Versions } from '../upgrade/versions.ts';
 import type { Configuration } from './configuration.ts';
 import type { ClusterRead, Coordination } from './coordination.ts';
 import { assignSlots } from './slots.ts';
+import { StuckDisk } from './stuck-disk.ts';
 import { encodeView } from './view.ts';
 import type { Member, View } from './view.ts';
 import type { Session } from './session.ts';
@@ -23,8 +24,8 @@ import type { Session } from './session.ts';
 /** A join that takes longer is given up, so that a learner that is gone holds up no commit. */
 const JOIN_MS = 3000;
 const RETRY_MS = 100;
-/** A leader whose own disk takes nothing for so long leaves: nobody else could evict it. */
-const DISK_STUCK_MS = 5000;
+/** A request to be taken out of service can be lost with a link or a leader. */
+const ASK_EVERY_MS = 200;
 
 interface Join {
   readonly learner: Member;
@@ -55,6 +56,8 @@ export class Leader {
   #key: number | undefined;
   #busy = false;
   #retryAt = -Infinity;
+  readonly #stuckDisk: StuckDisk;
+  #askedAt = -Infinity;
   /** The next write must come even if nothing else is to change. */
   #bump = false;
   /** Inboxes of nodes outside the view are being cleared: no join until that is over. */
@@ -72,6 +75,7 @@ export class Leader {
     this.#state = state;
     this.#coordination = coordination;
     this.#session = session;
+    this.#stuckDisk = new StuckDisk(state, () => session.ttlMs);
     this.#configuration = configuration;
     this.#versions = versions;
     this.#hooks = hooks;
@@ -121,12 +125,27 @@ export class Leader {
   tick(): void {
     const { context } = this.#state;
     const read = this.#coordination.latest;
+    const stuck = this.#stuckDisk.look();
     if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state) || !etcdCounts(this.#state)) return;
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
+    if (stuck) this.#leaveForDisk();
     if (this.#key !== undefined) this.#lead(read);
     else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
     else if (isKnownGone(this.#state, read.leader)) this.depose(read.leader.createRevision);
+  }
+
+  /** Nobody else sees what this node's own disk does. The only member stays: it serves once the disk does. */
+  #leaveForDisk(): void {
+    const { context } = this.#state;
+    if (otherMembers(this.#state).length === 0) return;
+    const { self } = context.options;
+    const evict: Evict = { node: self, incarnation: context.incarnation, reason: `the disk of ${self} takes no writes` };
+    if (this.leads) return this.onEvict(evict);
+    const leader = this.leaderNode;
+    if (leader === undefined || leader === self || context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = context.now.mono;
+    context.out.send(leader, { $case: 'evict', value: evict });
   }
 
   /** Members only; after a power cut also a fit restarted node, which compares the view it saw. */
@@ -195,8 +214,6 @@ export class Leader {
       const why = this.#whyEvict(member, read);
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
-    const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
-    if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
     let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
@@ -212,7 +229,7 @@ export class Leader {
     const newConfig = configRevision !== view.configRevision;
     if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
-      ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
+      ...leaving.values(), ...(leavesItself ? [this.#evictions.get(context.incarnation)!] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
       ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
     this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
