@@ -31,6 +31,12 @@ export const DRAIN_ORDER_MS_MAX = 10_000;
 /** Why a node is drained; a longer text is cut off. */
 export const DRAIN_REASON_CHARACTERS_MAX = 500;
 
+/**
+ * Changes of a node's own that are not committed yet, as while its disk is full: past it the node answers nobody
+ * until some are. Each is kept in memory.
+ */
+export const UNCOMMITTED_CHANGES_MAX = 65_536;
+
 // ── etcd ────────────────────────────────────────────────────────────────────────────────────────
 
 /** Requests to etcd under way at once; past it the outcome is `unknown` at once. */

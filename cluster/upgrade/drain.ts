@@ -12,7 +12,8 @@ import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
 import type { Member } from '../view/view.ts';
-import type { Handover } from './handover.ts';
+import { Handover } from './handover.ts';
+import type { OffersIn } from './handover.ts';
 import { mayLeave } from './drains.ts';
 import type { DrainOrder, DrainOrders } from './drains.ts';
 
@@ -24,7 +25,7 @@ export class Drain {
   readonly #state: ClusterState;
   readonly #leader: Leader;
   readonly #session: Session;
-  readonly #handover: Handover;
+  readonly handover: Handover;
   /** The offers are told to the others. */
   #handedOver = false;
   #askedAt = -Infinity;
@@ -37,11 +38,11 @@ export class Drain {
   /** The order that was told of last, and whether it was obeyed then. */
   #told = '';
 
-  constructor(state: ClusterState, leader: Leader, session: Session, handover: Handover) {
+  constructor(state: ClusterState, leader: Leader, session: Session, offersIn: OffersIn) {
     this.#state = state;
     this.#leader = leader;
     this.#session = session;
-    this.#handover = handover;
+    this.handover = new Handover(state, offersIn);
   }
 
   // ── what is wanted ───────────────────────────────────────────────────────────────────────────
@@ -129,7 +130,7 @@ export class Drain {
       if (this.stopping) this.stop('the only member');
       return;
     }
-    if (!this.#handedOver) this.#handover.beforeLeaving();
+    if (!this.#handedOver) this.handover.beforeLeaving();
     this.#handedOver = true;
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;

@@ -29,6 +29,8 @@ import assert from 'node:assert/strict';
 
 export const RECORD_VERSION = 1;
 export const RECORD_HEADER_BYTES = 60;
+const STAMP_AT = 8;
+const STAMP_END = 24;
 
 /** RFC 6926 §6.2.7. A binding that is FREE has no record at all. */
 export const BindingState = {
@@ -185,6 +187,12 @@ const RECORD_VERSION_PLAUSIBLE_MAX = 15;
 /** A newer version of this program seems to have written it. */
 export function isNewerRecord(r: Buffer): boolean {
   return r[0] !== undefined && r[0] > RECORD_VERSION && r[0] <= RECORD_VERSION_PLAUSIBLE_MAX;
+}
+
+/** Whether two records say the same, whichever change wrote each. */
+export function sameBinding(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && one.compare(other, 0, STAMP_AT, 0, STAMP_AT) === 0 &&
+    one.compare(other, STAMP_END, other.length, STAMP_END, one.length) === 0;
 }
 
 /** (epoch, seq) order: whether `record` replaces `existing` (links have no common order). */

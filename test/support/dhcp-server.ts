@@ -25,6 +25,8 @@ export class FakeView implements ClusterView {
   readonly self: string;
   readonly nodes: readonly string[];
   isServing = true;
+  /** Not 0: an operator has begun a generation with this epoch. */
+  sinceEpoch = 0;
   members: string[];
   readonly down = new Set<string>();
   isLeaving = false;
@@ -49,6 +51,7 @@ export class FakeView implements ClusterView {
   leaving(): boolean { return this.isLeaving; }
   isReachable(node: string): boolean { return node === this.self || !this.down.has(node); }
   nodeOfServerId(address: number): string | undefined { return this.serverIds.get(address); }
+  probingSince(): number { return this.sinceEpoch; }
 }
 
 export const twoNodes = (self: 'a' | 'b' = 'a'): FakeView => new FakeView(self, ['a', 'b']);
@@ -118,7 +121,7 @@ export class TestServer {
 
   /** A change that this node made, or one that came from another. */
   store(address: number, record: Buffer): void {
-    writeStamp(record, { epoch: 1, incarnation: 1, seq: ++this.#seq });
+    writeStamp(record, { epoch: Math.max(1, this.view.sinceEpoch), incarnation: 1, seq: ++this.#seq });
     this.table.put(address, record, this.now);
   }
 

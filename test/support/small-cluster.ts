@@ -19,6 +19,8 @@ import { Random } from '../sim/random.ts';
 import { chaddrOf, discover, ip, parseReply, request } from './client-packets.ts';
 import { buildConfig, subnetConfig } from './configs.ts';
 
+const TICK_MS = 50;
+
 export interface SmallEvent {
   readonly at: number;
   readonly node: string;
@@ -74,12 +76,13 @@ export class SmallCluster implements NodeWorld {
     const node = this.node(id);
     if (protocol !== undefined) node.protocol = protocol;
     node.boot(this.config, 1);
+    this.links.started(node);
   }
 
   /** Power is lost, or the process killed. */
   crash(id: string): void {
     this.node(id).crash();
-    this.links.breakAllOf(this.node(id));
+    this.links.stopped(this.node(id));
   }
 
   run(ms: number): void {
@@ -110,11 +113,11 @@ export class SmallCluster implements NodeWorld {
 
   /** Cut both ways until it is joined again. */
   cutLink(a: string, b: string): void {
-    this.links.cut([`${a}>${b}`, `${b}>${a}`], this.node(a), this.node(b));
+    this.links.cut(this.node(a), this.node(b), true);
   }
 
   joinLink(a: string, b: string): void {
-    for (const way of [`${a}>${b}`, `${b}>${a}`]) this.links.cuts.delete(way);
+    this.links.join(this.node(a), this.node(b));
   }
 
   // ── what a test sees ─────────────────────────────────────────────────────────────────────────
@@ -187,6 +190,10 @@ export class SmallCluster implements NodeWorld {
 
   isInUse(): boolean {
     return false;
+  }
+
+  tickMs(): number {
+    return TICK_MS;
   }
 
   count(): void {}

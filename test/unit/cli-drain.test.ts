@@ -45,7 +45,7 @@ function keysOf({ drained = {}, members = 'a b', shows = { a: 'NORMAL', b: 'NORM
   const named = members === '' ? [] : members.split(' ').map((node) => ({ node, incarnation: incarnationOf(node) }));
   return {
     newest: undefined,
-    view: named.length === 0 ? undefined : { epoch: 1, generation: 1, members: named, slots: [], protocol: 1, configRevision: 0 },
+    view: named.length === 0 ? undefined : { epoch: 1, generation: 1, members: named, slots: [], protocol: 1, configRevision: 0, probeUntil: 0 },
     nodes: new Map(Object.entries(shows).map(([node, state]) =>
       [node, { incarnation: incarnationOf(node), state, serverIds: node === withoutInterface ? [] : [1] }])),
     drains: new Map(Object.entries(drained).map(([node, force], i) => [node, { by: '', at: '', reason: '', force, createRevision: i + 1 }])),
@@ -127,7 +127,7 @@ class Cluster {
 
   async #write(): Promise<void> {
     const members = this.#members.map((node) => ({ node, incarnation: incarnationOf(node) }));
-    await this.#put('view', encodeView({ epoch: 1, generation: 1, members, slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision: 0 }));
+    await this.#put('view', encodeView({ epoch: 1, generation: 1, members, slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision: 0, probeUntil: 0 }));
     for (const [node, state] of this.#shows) {
       await this.#put(`nodes/${node}`, Buffer.from(JSON.stringify({ incarnation: incarnationOf(node), state, serverIds: [1] })));
     }
