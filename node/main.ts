@@ -399,7 +399,7 @@ class NodeProcess {
 
   #ready(): { ready: boolean; reason: string } {
     const { core } = this.#engine;
-    if (!core.serving()) return { ready: false, reason: core.nodeState };
+    if (!core.serving() || core.state.leaving) return { ready: false, reason: core.nodeState };
     return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
   }
 
@@ -412,7 +412,7 @@ class NodeProcess {
     this.#scheduleTurn();
     setTimeout(() => {
       if (this.#stopped) return;
-      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.drainWaitsFor } }], readClock());
+      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.leaving.waitsFor() } }], readClock());
       this.#finish();
     }, DRAIN_MS_MAX).unref();
   }

@@ -3,6 +3,7 @@
  * that follows it on that link, until the view has been read.
  */
 import type { Beats } from '../recovery/beats.ts';
+import type { LastResort } from '../recovery/last-resort.ts';
 import type { Learner } from '../recovery/learner.ts';
 import type { Vouching } from '../recovery/vouching.ts';
 import type { Confirmations } from '../replication/confirm.ts';
@@ -29,6 +30,7 @@ export interface DispatchParts {
   readonly beats: Beats;
   readonly confirmations: Confirmations;
   readonly coordination: Coordination;
+  readonly lastResort: LastResort;
   readonly leader: Leader;
   readonly learner: Learner;
   readonly links: Links;
@@ -69,7 +71,7 @@ export class Dispatcher {
   }
 
   #dispatch(peer: Peer, body: Body): void {
-    const { adoption, beats, confirmations, leader, learner, links, replication, state, vouching } = this.#parts;
+    const { adoption, beats, confirmations, lastResort, leader, learner, links, replication, state, vouching } = this.#parts;
     switch (body.$case) {
       case 'hello': return undefined;
       case 'batch': return replication.onBatch(peer, body.value);
@@ -94,13 +96,15 @@ export class Dispatcher {
       case 'vouch': return leader.onVouch(peer.id, body.value);
       case 'evict': return leader.onEvict(body.value);
       case 'status': return links.onStatus(peer, body.value);
+      case 'forceRequest': return lastResort.forced.onRequest(peer, body.value);
+      case 'forceAnswer': return lastResort.forced.onAnswer(peer, body.value);
       default: return body satisfies never;
     }
   }
 
   /** What travels through the inbox while a link is down. */
   onInboxMessage(from: string, incarnation: number, { body }: PeerMessage): void {
-    const { adoption, state } = this.#parts;
+    const { adoption, leader, state, vouching } = this.#parts;
     const peer = state.peers.get(from);
     if (peer === undefined || body === undefined) return undefined;
     switch (body.$case) {
@@ -108,6 +112,9 @@ export class Dispatcher {
         return body.value.incarnation === incarnation ? adoption.onAdopted(peer, body.value) : undefined;
       case 'tailRequest': return adoption.onTailRequest(peer, body.value);
       case 'tail': return adoption.onTail(peer, body.value);
+      case 'require': return vouching.onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);
+      case 'vouch': return leader.onVouch(from, body.value);
+      case 'evict': return leader.onEvict(body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
         return this.#parts.onRequest(from, body);
       default: return undefined;

@@ -16,7 +16,7 @@ import type { Allocate, PeerMessage, Propose, ProposeResult } from '../../proto/
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
 import type { RequestBody } from './dispatch.ts';
-import { linkUp, memberNamed, otherMembers } from './state.ts';
+import { isCommitted, linkUp, memberNamed, otherMembers } from './state.ts';
 import { COMMIT_TIMEOUT_MS } from './waiting.ts';
 import type { WaitingReplies } from './waiting.ts';
 
@@ -91,7 +91,7 @@ export class Forwarding {
     if (member === undefined) return false;
     const overLink = linkUp(core.state, member);
     if (overLink) context.out.send(node, body);
-    else core.inbox.post(node, { body });
+    else core.inbox.post(member, { body });
     return overLink;
   }
 
@@ -244,7 +244,7 @@ export class Forwarding {
     const { context, core } = this.#parts;
     const { incarnation, seq } = recordStamp(context.table.read(address)!);
     if (incarnation === context.incarnation) this.#promised.push({ seq, to, id });
-    else this.#tell({ to, id }, core.isCommitted(incarnation, seq));
+    else this.#tell({ to, id }, isCommitted(core.state, incarnation, seq));
   }
 
   #tell({ to, id }: { to: string; id: number }, committed: boolean): void {

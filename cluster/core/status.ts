@@ -11,7 +11,7 @@ import type { Engine } from './engine.ts';
 import { etcdReachable, isMember, memberNamed } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
-  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
 
 export function describeEngine(engine: Engine, table: LeaseTable, interfaces: readonly InterfaceInfo[]): ClusterStatus {
   const { core } = engine;
@@ -35,6 +35,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
     homeSlots: core.home.filter((node) => node === self).length,
     peers: [...state.peers.keys()].map((node) => describePeer(core, node)),
+    drains: core.leaving.describe(),
     log: { last: state.log.last, committed: state.committedSeq, flushed: state.flushedSeq },
     etcd: {
       configured: clustered, reachable: clustered && etcdReachable(state),

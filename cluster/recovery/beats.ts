@@ -139,7 +139,7 @@ export class Beats {
     this.#pending = undefined;
     const { incarnation } = this.#context;
     const value = Buffer.from(JSON.stringify({ incarnation, beat: pending.beat } satisfies BeatValue));
-    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }] }, (result) => {
+    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }], anyEtcd: true }, (result) => {
       if (incarnation !== this.#context.incarnation) return;
       if (result !== undefined) this.#published = pending.beat;
       // The same one, so that it does no harm if the first write is carried out late.

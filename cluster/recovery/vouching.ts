@@ -5,7 +5,9 @@
  */
 import { isMember, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
+import type { Inbox } from '../replication/inbox.ts';
 import type { Leader } from '../view/leader.ts';
+import { memberOf } from '../view/view.ts';
 import type { Member } from '../view/view.ts';
 
 interface Vouch {
@@ -17,17 +19,17 @@ interface Vouch {
 
 export class Vouching {
   readonly #state: ClusterState;
+  readonly #inbox: Inbox;
   #pending: Vouch | undefined;
 
-  constructor(state: ClusterState) {
+  constructor(state: ClusterState, inbox: Inbox) {
     this.#state = state;
+    this.#inbox = inbox;
   }
 
   /** As the leader: asks every member, this one too. */
   requireEverywhere(learner: Member, epoch: number): void {
-    for (const member of otherMembers(this.#state)) {
-      this.#state.context.out.send(member.node, { $case: 'require', value: { epoch, ...learner } });
-    }
+    for (const member of otherMembers(this.#state)) this.#inbox.tell(member, { $case: 'require', value: { epoch, ...learner } });
     this.onRequire(learner, epoch);
   }
 
@@ -49,11 +51,11 @@ export class Vouching {
     }
     const { learner } = pending;
     if ((acknowledged.get(learner.incarnation) ?? 0) < pending.last || peers.get(learner.node)?.incarnation !== learner.incarnation) return;
-    const { leaderNode } = leader;
-    if (leaderNode === undefined) return;
+    const asks = leader.leaderNode === undefined ? undefined : memberOf(view, leader.leaderNode);
+    if (asks === undefined) return;
     this.#pending = undefined;
     const value = { epoch: pending.epoch, ...learner };
     if (leader.leads) leader.onVouch(context.options.self, value);
-    else context.out.send(leaderNode, { $case: 'vouch', value });
+    else this.#inbox.tell(asks, { $case: 'vouch', value });
   }
 }

@@ -6,25 +6,34 @@
  * that the writer has adopted; it counts only when that success is known; the reader deletes it only
  * after it has flushed what it took from it. Writing an item twice is harmless: same key, same bytes.
  */
+import { isRecord } from '../../node/lease/record.ts';
 import { InboxItem, PeerMessage } from '../../proto/gen/replication.ts';
 import { INBOX_ITEM_BYTES_MAX } from '../../node/limits.ts';
-import { memberNamed, isMember, commitPeers, linkUp } from '../core/state.ts';
+import { memberNamed, isMember, commitPeers, etcdCounts, linkUp, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
 import { decodeView } from '../view/view.ts';
-import type { View } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
 import type { Replication } from './replication.ts';
 
 /** Items of one read; more are read once these are stored and deleted. */
 const READ_ITEMS_MAX = 64;
-/** Requests waiting for an item; beyond it they are lost, as they would be on a dying link. */
+/** Requests waiting for an item, and parts of tails; beyond it they are lost, as they would be on a dying link. */
 const REQUESTS_MAX = 1024;
 const ITEM_REQUESTS_MAX = 64;
 const RETRY_MS = 100;
 /** Without a hint from etcd's watch the own inbox is still looked into this often. */
 const POLL_MS = 250;
+/** While all links are up: a peer may take its link to be down all the same, and a watch can lose events. */
+const POLL_LINKED_MS = 2000;
+
+type Body = NonNullable<PeerMessage['body']>;
 
 interface Writer {
+  /** Whom all of this is for: the next start of that node asks for itself. */
+  to: number;
+  /** What a view cannot be finished without, or a node let in: goes first, and is never left out for want of room. */
+  ofView: PeerMessage[];
   requests: PeerMessage[];
   /** An item whose fate is not known yet; written again until it is. */
   pending: { readonly key: string; readonly value: Buffer; readonly through: number; readonly to: number } | undefined;
@@ -62,6 +71,8 @@ export class Inbox {
   #reportedGap = '';
   #lastReadAt = -Infinity;
   #hinted = false;
+  /** A read was asked for while nothing in etcd counts: it ends, without an answer, with the next turn. */
+  #refused = false;
   itemsWritten = 0;
 
   constructor(state: ClusterState, replication: Replication, hooks: InboxHooks) {
@@ -72,19 +83,35 @@ export class Inbox {
 
   // ── writing ──────────────────────────────────────────────────────────────────────────────────
 
-  #writer(node: string): Writer {
+  #writer({ node, incarnation }: Member): Writer {
     let writer = this.#writers.get(node);
     if (writer === undefined) {
-      writer = { requests: [], pending: undefined, inFlight: false, retryAt: 0, nextNumber: 1 };
+      writer = { to: incarnation, ofView: [], requests: [], pending: undefined, inFlight: false, retryAt: 0, nextNumber: 1 };
       this.#writers.set(node, writer);
     }
+    if (writer.to !== incarnation) Object.assign(writer, { to: incarnation, ofView: [], requests: [], pending: undefined });
     return writer;
   }
 
+  /** Over the link, or through the inbox where that is down; where it may be about to come up, both. */
+  tell(member: Member, body: Body): void {
+    const { context, peers } = this.#state;
+    const isUp = linkUp(this.#state, member);
+    if (isUp || peers.get(member.node)?.connected === true) context.out.send(member.node, body);
+    if (!isUp) this.post(member, { body });
+  }
+
   /** Queues a message for a member whose link is down. */
-  post(node: string, message: PeerMessage): void {
-    const writer = this.#writer(node);
-    if (writer.requests.length < REQUESTS_MAX) writer.requests.push(message);
+  post(member: Member, message: PeerMessage): void {
+    const writer = this.#writer(member);
+    const subject = subjectOf(message);
+    if (subject === undefined) {
+      if (writer.requests.length < REQUESTS_MAX) writer.requests.push(message);
+      return;
+    }
+    // Said or asked again: once is enough.
+    if (subject !== '') writer.ofView = writer.ofView.filter((queued) => subjectOf(queued) !== subject);
+    if (subject !== '' || writer.ofView.length < REQUESTS_MAX) writer.ofView.push(message);
   }
 
   /** A new incarnation: what was queued and half read belongs to the old one. */
@@ -92,6 +119,7 @@ export class Inbox {
     this.#writers.clear();
     this.#taken.clear();
     this.#moreWaits = false;
+    this.#refused = false;
     this.#page++;
     if (this.#reading) this.#endRead(undefined);
   }
@@ -102,14 +130,15 @@ export class Inbox {
     for (const member of commitPeers(this.#state)) {
       const peer = this.#state.peers.get(member.node);
       if (peer?.refusesClock === true) continue;
-      const writer = this.#writer(member.node);
+      const writer = this.#writer(member);
       if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
       if (writer.pending === undefined && linkUp(this.#state, member)) {
         // What was to take the inbox and is not in an item yet takes the link, which came up meanwhile.
-        for (const { body } of writer.requests.splice(0)) if (body !== undefined) this.#state.context.out.send(member.node, body);
+        if (writer.ofView.length + writer.requests.length === 0) continue;
+        for (const { body } of [...writer.ofView.splice(0), ...writer.requests.splice(0)]) if (body !== undefined) this.#state.context.out.send(member.node, body);
         continue;
       }
-      if (writer.pending?.to !== member.incarnation) writer.pending = undefined;
+      if (!etcdCounts(this.#state)) continue;
       writer.pending ??= this.#nextItem(member.node, member.incarnation, writer);
       if (writer.pending !== undefined) this.#put(member.node, writer, writer.pending);
     }
@@ -119,13 +148,15 @@ export class Inbox {
     const { acknowledged, inboxed, context } = this.#state;
     const has = Math.max(acknowledged.get(to) ?? 0, inboxed.get(to) ?? 0);
     const batch = this.#replication.batchForInbox(has);
-    if (batch === undefined && writer.requests.length === 0) return undefined;
+    if (batch === undefined && writer.ofView.length === 0 && writer.requests.length === 0) return undefined;
     const messages: PeerMessage[] = batch === undefined ? [] : [{ body: { $case: 'batch', value: batch } }];
     let bytes = batch === undefined ? 0 : PeerMessage.encode(messages[0]!).finish().length;
-    while (writer.requests.length > 0) {
-      bytes += PeerMessage.encode(writer.requests[0]!).finish().length;
-      if (messages.length > 0 && (bytes > INBOX_ITEM_BYTES_MAX || messages.length > ITEM_REQUESTS_MAX)) break;
-      messages.push(writer.requests.shift()!);
+    for (const queue of [writer.ofView, writer.requests]) {
+      while (queue.length > 0) {
+        bytes += PeerMessage.encode(queue[0]!).finish().length;
+        if (messages.length > 0 && (bytes > INBOX_ITEM_BYTES_MAX || messages.length > ITEM_REQUESTS_MAX)) break;
+        messages.push(queue.shift()!);
+      }
     }
     const number = String(writer.nextNumber++).padStart(10, '0');
     return {
@@ -166,13 +197,17 @@ export class Inbox {
   }
 
   tick(): void {
+    if (this.#refused) {
+      this.#refused = false;
+      this.#endRead(undefined);
+    }
     if (this.#state.phase !== 'member' && this.#state.phase !== 'learner') return;
-    if (this.#state.view === undefined) return;
+    if (this.#state.view === undefined || !etcdCounts(this.#state)) return;
     const someLinkDown = this.#state.view.members.some(
       (member) => member.node !== this.#state.context.options.self && !linkUp(this.#state, member),
     );
-    const due = this.#state.context.now.mono - this.#lastReadAt >= POLL_MS;
-    if (this.#hinted || (someLinkDown && due)) this.read(() => undefined);
+    const due = this.#state.context.now.mono - this.#lastReadAt >= (someLinkDown ? POLL_MS : POLL_LINKED_MS);
+    if (this.#hinted || due) this.read(() => undefined);
   }
 
   /** Reads the whole inbox, beginning after this call; `done` once everything in it is taken. */
@@ -188,7 +223,8 @@ export class Inbox {
     this.#hinted = false;
     this.#lastReadAt = this.#state.context.now.mono;
     this.#readers.push(...this.#nextReaders.splice(0));
-    this.#readPage();
+    if (etcdCounts(this.#state)) this.#readPage();
+    else this.#refused = true;
   }
 
   #readPage(): void {
@@ -235,7 +271,8 @@ export class Inbox {
       item = InboxItem.decode(value);
     } catch {
       this.#reportGap(from!, key);
-      return false;
+      if (!this.#isOfOlderGeneration(incarnation)) return false;
+      item = { messages: [], toIncarnation: 0 };
     }
     if (!this.#isFromKnownLog(from!, incarnation)) {
       // Of a node that the view names no more: what counted of it came with the snapshot. Under a view
@@ -245,10 +282,10 @@ export class Inbox {
     }
     for (const message of item.messages) {
       if (message.body?.$case === 'batch') {
-        if (message.body.value.incarnation !== incarnation || !this.#replication.applyFromInbox(message.body.value)) {
-          this.#reportGap(from!, key);
-          return false;
-        }
+        if (message.body.value.incarnation === incarnation && this.#replication.applyFromInbox(message.body.value)) continue;
+        this.#reportGap(from!, key);
+        if (!this.#isOfOlderGeneration(incarnation)) return false;
+        this.#replication.applyTail(message.body.value.changes.filter(({ record }) => isRecord(record)));
       } else if (item.toIncarnation === this.#state.context.incarnation) {
         this.#hooks.onMessage(from!, incarnation, message);
       }
@@ -263,14 +300,24 @@ export class Inbox {
   }
 
   #isFromKnownLog(from: string, incarnation: number): boolean {
-    const { view, duties } = this.#state;
+    const { view, duties, waived } = this.#state;
     if (memberNamed(view, from)?.incarnation === incarnation) return true;
-    return duties.some((member) => member.node === from && member.incarnation === incarnation);
+    return [...duties, ...waived].some((member) => member.node === from && member.incarnation === incarnation);
+  }
+
+  /**
+   * What an operator has begun a new generation without, on this node alone: what is missing before the item is
+   * lost, and what it holds is better than nothing. Where others have to agree on the log, it has to be whole.
+   */
+  #isOfOlderGeneration(incarnation: number): boolean {
+    const { view, duties } = this.#state;
+    const duty = duties.find((member) => member.incarnation === incarnation);
+    return duty !== undefined && duty.generation < view!.generation && otherMembers(this.#state).length === 0;
   }
 
   /** After a flush, and once a turn: what is stored need not lie in etcd any longer. */
   deleteStored(): void {
-    if (this.#deleting || this.#taken.size === 0) return;
+    if (this.#deleting || this.#taken.size === 0 || !etcdCounts(this.#state)) return;
     const { context } = this.#state;
     const keys: string[] = [];
     for (const [key, position] of this.#taken) {
@@ -287,5 +334,18 @@ export class Inbox {
         this.#readPage();
       }
     });
+  }
+}
+
+/**
+ * Of a message that a view waits for: what it is about, where a later one makes an earlier one needless, else
+ * an empty text. Undefined: a client waits for it, and asks again.
+ */
+function subjectOf({ body }: PeerMessage): string | undefined {
+  switch (body?.$case) {
+    case 'adopted': case 'evict': case 'require': case 'vouch': return body.$case;
+    case 'tailRequest': return `${body.$case} ${body.value.incarnation}`;
+    case 'tail': return '';
+    default: return undefined;
   }
 }

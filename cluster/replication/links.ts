@@ -11,10 +11,12 @@ import type { Beats } from '../recovery/beats.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
-import { etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
+import { commitPeers, etcdCounts, etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
-import { names } from '../view/view.ts';
+import { encodeView, names } from '../view/view.ts';
+import type { View } from '../view/view.ts';
+import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 
 export const STATUS_EVERY_MS = 250;
@@ -27,6 +29,8 @@ export interface LinkHooks {
   /** A link came up or went down: what must reach everyone is said again. */
   readonly onLinkChange: (peer: Peer) => void;
   readonly onNewEpoch: () => void;
+  /** The peer may be in a newer generation; false: this node has left its own, and is another incarnation now. */
+  readonly onGeneration: (peer: Peer, hello: Hello) => boolean;
   readonly nodeState: () => NodeState;
   readonly isFit: () => boolean;
 }
@@ -91,6 +95,7 @@ export class Links {
       cursors: cursors.list(),
       acksSeen: this.#beats.acksSeen(),
       hasData: this.#beats.hadData() || view !== undefined,
+      forcedView: this.#state.unwritten && isMember(this.#state) ? encodeView(view!) : Buffer.alloc(0),
     };
     context.out.send(peer.id, { $case: 'hello', value: hello });
     peer.lastStatusSentAt = -Infinity;
@@ -103,7 +108,7 @@ export class Links {
   onHello(peer: Peer, hello: Hello): void {
     const { context, acknowledged, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
-        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation))) {
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(isCursor)) {
       context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
       context.out.resets.push(peer.id);
       return;
@@ -137,6 +142,7 @@ export class Links {
     peer.progressAt = context.now.mono;
     if (!acknowledged.has(hello.incarnation)) acknowledged.set(hello.incarnation, 0);
     if (view === undefined || hello.epoch > view.epoch) this.#hooks.onNewEpoch();
+    if (!this.#hooks.onGeneration(peer, hello)) return;
     this.#replication.sendAck(peer);
     this.sendStatus(peer);
     if (wasUp && !peer.up) this.#changed(peer, 'another incarnation');
@@ -147,7 +153,17 @@ export class Links {
   #onForeignHello(peer: Peer, hello: Hello): void {
     peer.foreign = hello;
     this.#versions.onForeign(peer);
+    if (!this.#hooks.onGeneration(peer, hello)) return;
     if (this.#state.view === undefined || hello.epoch > this.#state.view.epoch) this.#hooks.onNewEpoch();
+  }
+
+  /** What the view names no more neither counts nor gets our log; it says hello again as a learner. */
+  onAdopted(view: View): void {
+    for (const peer of this.#state.peers.values()) {
+      if (names(view, peer.id, peer.incarnation)) continue;
+      peer.up = false;
+      if (peer.hello?.member === true) peer.follows = false;
+    }
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────
@@ -164,7 +180,7 @@ export class Links {
       serverIds: [...this.#state.serverIds],
       last: log.last,
       committed: committedSeq,
-      draining: this.#state.draining,
+      draining: this.#state.leaving,
       wallMs: Math.round(context.now.wall),
       fit: this.#hooks.isFit(),
     };
@@ -245,13 +261,9 @@ export class Links {
     }
   }
 
-  /** Members that are reachable neither over their link nor through etcd: nothing can be committed. */
+  /** Members, or a learner that counts as one, that are reachable neither over their link nor through etcd: nothing can be committed. */
   isolated(): boolean {
-    if (etcdReachable(this.#state)) return false;
-    return otherMembers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
+    if (etcdReachable(this.#state) && etcdCounts(this.#state)) return false;
+    return commitPeers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
-}
-
-function isIncarnation(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && value < 2 ** 48;
 }

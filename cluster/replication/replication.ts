@@ -63,6 +63,20 @@ export class Replication {
     this.#hooks.readView();
   }
 
+  /** This node is another incarnation: its log is empty, it owns nothing, and nobody has acknowledged anything. */
+  begin(): void {
+    const { acknowledged, context, continuous, inboxed, peers } = this.#state;
+    this.#state.finished = false;
+    this.#state.required = undefined;
+    continuous.fill(0);
+    this.#state.log = new RecentLog(context.incarnation);
+    this.#state.flushedSeq = 0;
+    this.#state.committedSeq = 0;
+    acknowledged.clear();
+    inboxed.clear();
+    for (const peer of peers.values()) peer.forgetOurLog();
+  }
+
   /** Makes a change: stamps the record, stores it and queues it for everyone. Returns its number. */
   append(address: number, record: Buffer): number {
     const { context, cursors, log, view } = this.#state;
@@ -216,7 +230,7 @@ export class Replication {
     const log = this.#receivedLog(incarnation);
     for (const change of changes) {
       const { record } = change;
-      if (!isRecord(record)) {
+      if (!isRecord(record) || recordIncarnation(record) !== incarnation) {
         complete = false;
         break;
       }

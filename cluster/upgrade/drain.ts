@@ -1,9 +1,11 @@
 /**
- * Leaving in good order (ARCHITECTURE.md, Drain): nothing new is proposed, what was proposed is committed, and
- * the leader writes a view without this node. Then the process ends, if it was asked to stop; or it stays outside,
+ * Leaving in good order (ARCHITECTURE.md, Drain): new clients are left to the others, and those who have an offer
+ * take it; then nothing new is proposed, what was proposed is committed, and the leader writes a view without this
+ * node. Then the process ends, if it was asked to stop; or it stays outside,
  * if an operator wants the node out of service, until the order is taken back.
  */
-import { DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
+import type { DrainStatus } from '../../node/admin/status.ts';
+import { DRAIN_LAST_REQUESTS_MS, DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
@@ -24,6 +26,7 @@ export class Drain {
   #askedAt = -Infinity;
   /** The process is to end. */
   stopping = false;
+  #leavingSince = 0;
   #orders = NONE;
   /** Since when each order is known here, by the revision that it was written in. */
   readonly #seenAt = new Map<number, number>();
@@ -41,7 +44,7 @@ export class Drain {
   /** The process is asked to stop. */
   begin(): void {
     this.stopping = true;
-    this.#state.draining = true;
+    this.#setLeaving(true);
     if (!isMember(this.#state)) this.stop('not in the view');
   }
 
@@ -71,9 +74,22 @@ export class Drain {
     const { self } = context.options;
     const order = this.#orders.get(self);
     const obeyed = order !== undefined && (isMember(this.#state) ? this.#mustLeave(self) : othersServe);
-    if (this.#state.draining && !obeyed && !this.stopping) this.#leader.withdraw(context.incarnation);
-    this.#state.draining = this.stopping || obeyed;
+    this.#setLeaving(this.stopping || obeyed);
     this.#tell(order, obeyed);
+  }
+
+  #setLeaving(leaving: boolean): void {
+    const { context } = this.#state;
+    if (leaving && !this.#state.leaving) this.#leavingSince = context.now.mono;
+    if (!leaving && this.#state.leaving) this.#leader.withdraw(context.incarnation);
+    this.#state.leaving = leaving;
+    this.#state.draining = leaving && (this.#state.draining || this.#lastRequestsAreOver());
+  }
+
+  /** Where nobody takes over, or nobody is served, there is nothing to wait for. */
+  #lastRequestsAreOver(): boolean {
+    return !isMember(this.#state) || otherMembers(this.#state).length === 0 ||
+      this.#state.context.now.mono - this.#leavingSince >= DRAIN_LAST_REQUESTS_MS;
   }
 
   #tell(order: DrainOrder | undefined, obeyed: boolean): void {
@@ -98,8 +114,9 @@ export class Drain {
 
   /** Once a turn, as a member. */
   step(): void {
-    const { committedSeq, context, draining, log } = this.#state;
-    if (!draining || committedSeq < log.last) return;
+    const { committedSeq, context, leaving, log } = this.#state;
+    this.#setLeaving(leaving);
+    if (!this.#state.draining || committedSeq < log.last) return;
     if (otherMembers(this.#state).length === 0) {
       if (this.stopping) this.stop('the only member');
       return;
@@ -122,10 +139,19 @@ export class Drain {
 
   /** What keeps a node that is to leave, for an operator; empty: it is out. */
   waitsFor(): string {
-    const { committedSeq, draining, log } = this.#state;
-    if (!draining || !isMember(this.#state)) return '';
+    const { committedSeq, draining, leaving, log } = this.#state;
+    if (!leaving || !isMember(this.#state)) return '';
+    if (!draining) return 'clients that have an offer may still take it';
     if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
     return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
+  }
+
+  describe(): DrainStatus[] {
+    const { view } = this.#state;
+    return [...this.#orders].map(([node, { at, by, force, reason }]) => {
+      const member = view?.members.some((each) => each.node === node) === true;
+      return { node, by, at, reason, force, standing: !member ? 'out' : this.#mustLeave(node) ? 'leaving' : 'kept' };
+    });
   }
 
   // ── the leader's question ────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@
  */
 import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
+import { etcdCounts, isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdOp } from '../core/ports.ts';
 import type { Versions } from '../upgrade/versions.ts';
@@ -23,8 +23,6 @@ import type { Session } from './session.ts';
 /** A join that takes longer is given up, so that a learner that is gone holds up no commit. */
 const JOIN_MS = 3000;
 const RETRY_MS = 100;
-/** A leader whose own disk takes nothing for so long leaves: nobody else could evict it. */
-const DISK_STUCK_MS = 5000;
 
 interface Join {
   readonly learner: Member;
@@ -62,6 +60,7 @@ export class Leader {
   #join: Join | undefined;
   /** Incarnations that asked to be evicted, and why. */
   readonly #evictions = new Map<number, string>();
+  #compared: { readonly view?: View; readonly slots?: readonly number[]; readonly same: boolean } = { same: false };
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
@@ -120,7 +119,7 @@ export class Leader {
   tick(): void {
     const { context } = this.#state;
     const read = this.#coordination.latest;
-    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
+    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state) || !etcdCounts(this.#state)) return;
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
@@ -177,7 +176,7 @@ export class Leader {
   /** After a lost answer the read may show that we do lead: the key names this incarnation. */
   adoptKey(read: ClusterRead): void {
     const { context } = this.#state;
-    if (this.#key !== undefined || this.#busy || read.leader?.node !== context.options.self) return;
+    if (this.#key !== undefined || this.#busy || !etcdCounts(this.#state) || read.leader?.node !== context.options.self) return;
     if (read.leader.incarnation !== context.incarnation) return;
     this.#key = read.leader.createRevision;
     this.#bump = true;
@@ -194,16 +193,13 @@ export class Leader {
       const why = this.#whyEvict(member, read);
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
-    const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
-    if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
-    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
-    const same = leaving.size === 0 && !leavesItself && joining === undefined &&
-      slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
+    const same = leaving.size === 0 && !leavesItself && joining === undefined && this.#areSlotsOf(view, slots);
     // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
     const alone = same && !this.#bump && this.#join === undefined;
     const protocol = this.#versions.next(view, members) ?? view.protocol;
@@ -212,11 +208,19 @@ export class Leader {
     const newConfig = configRevision !== view.configRevision;
     if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
-      ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
+      ...leaving.values(), ...(leavesItself ? [this.#evictions.get(context.incarnation)!] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
       ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
     this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
+  }
+
+  /** Whether the view's members, all of whom stay, would own what they own. Asked in every turn, about what hardly ever changes. */
+  #areSlotsOf(view: View, slots: readonly number[]): boolean {
+    if (this.#compared.view !== view || this.#compared.slots !== slots) {
+      this.#compared = { view, slots, same: slots.every((index, slot) => index === view.slots[slot]) };
+    }
+    return this.#compared.same;
   }
 
   /** Has an interface on which clients are served, as far as it is known. */
@@ -263,7 +267,7 @@ export class Leader {
 
   onJoinReady(peer: Peer, ready: JoinReady): void {
     const { context, view, finished } = this.#state;
-    if (!this.leads || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
+    if (!this.leads || !etcdCounts(this.#state) || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
     if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
@@ -346,6 +350,12 @@ export class Leader {
     this.#write(view, false, 'restarted nodes go on', viewRevision);
   }
 
+  /** Something was written that another answer must show. */
+  lookAgain(): void {
+    this.#retryAt = this.#state.context.now.mono + RETRY_MS;
+    this.#coordination.read();
+  }
+
   /** A request is under way, or one failed and the read that follows it should come first. */
   get busy(): boolean {
     return this.#busy || this.#state.context.now.mono < this.#retryAt;
@@ -354,7 +364,7 @@ export class Leader {
   /** Items for nodes outside the view help nobody. Done before any learner is required. */
   clearInboxes(view: View): void {
     const { context } = this.#state;
-    if (!this.leads) return;
+    if (!this.leads || !etcdCounts(this.#state)) return;
     const inView = new Set(view.members.map((member) => member.node));
     const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id)).map(({ id }) => `inbox/${id}/`);
     if (prefixes.length === 0) return;

@@ -47,6 +47,18 @@ export interface RecentEvent {
   readonly fields: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** A node that an operator wants out of service. */
+export interface DrainStatus {
+  readonly node: string;
+  readonly by: string;
+  /** ISO 8601, as it was written; "" where it was not. */
+  readonly at: string;
+  readonly reason: string;
+  readonly force: boolean;
+  /** `kept`: it stays in service, since no other node would. */
+  readonly standing: 'leaving' | 'out' | 'kept';
+}
+
 export interface NodeStatus {
   readonly node: string;
   readonly version: string;
@@ -86,6 +98,7 @@ export interface NodeStatus {
   /** Slots whose home is this node. */
   readonly homeSlots: number;
   readonly peers: readonly PeerStatus[];
+  readonly drains: readonly DrainStatus[];
   /** Numbers of this incarnation's own log. */
   readonly log: { readonly last: number; readonly committed: number; readonly flushed: number };
   readonly etcd: {

@@ -1,7 +1,8 @@
 /** `lessor status`: what one node knows about itself and the cluster, on one screen. */
 import type { Command } from 'commander';
-import type { NodeStatus } from '../admin/status.ts';
+import type { DrainStatus, NodeStatus } from '../admin/status.ts';
 import { rangeText } from '../protocol.ts';
+import { describeOrder } from './drain.ts';
 import { NodeClient, targetUrl, type TargetOptions } from './node-client.ts';
 import type { CliOutput } from './output.ts';
 import { formatDuration, formatLag, printable, renderTable } from './table.ts';
@@ -23,6 +24,10 @@ export function formatStatus(status: NodeStatus): string {
   return parts.join('\n');
 }
 
+const DRAIN_STANDING: Readonly<Record<DrainStatus['standing'], string>> = {
+  out: 'it is out', leaving: 'it is leaving', kept: 'NOT OBEYED: no other node would be left in service',
+};
+
 function headLines(status: NodeStatus): string[] {
   const { node, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog } = status;
   const names = interfaces.map(({ name, addresses }) => [name, ...addresses].join(' '));
@@ -33,6 +38,7 @@ function headLines(status: NodeStatus): string[] {
       : `view: epoch ${view.epoch}, generation ${view.generation}, members ${view.members.map((member) => member.node).join(' ')}`
         + (etcd.configured ? `, leader ${view.leader ?? 'unknown'}` : ''),
     ...(etcd.configured ? [`protocol: ${protocolText(status.protocol)}`] : []),
+    ...status.drains.map((drain) => `drained: ${describeOrder(drain.node, drain)} (${DRAIN_STANDING[drain.standing]})`),
     `configuration: ${configText(status)}`,
     `etcd: ${etcdText(etcd)}`,
     `interfaces: ${names.join('; ') || 'none in service: see dhcp.interfaces in node.yaml, and whether they are up and have an address'}`,

@@ -194,6 +194,11 @@ const CLUSTER: readonly MetricDefinition[] = [
       .filter(({ software }) => software !== '').map(({ node, software }) => ({ labels: { node, version: software }, value: 1 })),
   },
   {
+    name: 'lessor_drained', type: 'gauge', labels: ['node'],
+    help: '1 for each node that an operator wants out of service',
+    read: ({ status }) => status.drains.map(({ node }) => ({ labels: { node }, value: 1 })),
+  },
+  {
     name: 'lessor_config_revision', type: 'gauge', labels: ['at'],
     help: 'Revision of the configuration that is in force here, that the view names, that is ready here, and that is the newest in etcd; without a cluster the first counts how often the file was read',
     read: ({ status: { config } }) => [

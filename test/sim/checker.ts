@@ -4,31 +4,37 @@ import type { SimClient } from './client.ts';
 
 export class PromiseBroken extends Error {}
 
-interface Hold {
+export interface Hold {
+  readonly address: number;
   readonly client: SimClient;
   readonly until: number;
 }
 
 export class Checker {
-  readonly #holds = new Map<number, Hold>();
+  /** By address: several where clones share it, which are one client to the servers. */
+  readonly #holds = new Map<number, Hold[]>();
   grants = 0;
 
-  granted(client: SimClient, address: number, untilMs: number, now: number): void {
-    const held = this.#holds.get(address);
-    if (held !== undefined && held.client !== client && held.until > now) {
+  granted(client: SimClient, address: number, until: number, now: number): void {
+    const others = (this.#holds.get(address) ?? []).filter((hold) => hold.client !== client && hold.until > now);
+    const other = others.find((hold) => hold.client.identity !== client.identity);
+    if (other !== undefined) {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
-        `while client ${held.client.id} holds it until ${Math.round(held.until)} ms`);
+        `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    this.#holds.set(address, { client, until: untilMs });
+    this.#holds.set(address, [...others, { address, client, until }]);
     this.grants++;
   }
 
-  givenUp(client: SimClient, address: number): void {
-    if (this.#holds.get(address)?.client === client) this.#holds.delete(address);
+  /** `said`: to the servers, for whom a clone speaks for the others. */
+  givenUp(client: SimClient, address: number, said: boolean): void {
+    const holds = this.#holds.get(address)?.filter((hold) => (said ? hold.client.identity !== client.identity : hold.client !== client)) ?? [];
+    if (holds.length > 0) this.#holds.set(address, holds);
+    else this.#holds.delete(address);
   }
 
   /** Who holds what at this moment. */
-  held(now: number): { readonly address: number; readonly client: SimClient; readonly until: number }[] {
-    return [...this.#holds].filter(([, hold]) => hold.until > now).map(([address, hold]) => ({ address, ...hold }));
+  held(now: number): Hold[] {
+    return [...this.#holds.values()].flat().filter(({ until }) => until > now);
   }
 }

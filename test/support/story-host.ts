@@ -41,6 +41,8 @@ export class StoryHost {
   start = 0;
   wallOffsetMs = 0;
   #held: Input[] | undefined;
+  #pauseWhen: (() => boolean) | undefined;
+  #turnLeft = false;
   #flushing = false;
   #diskStuck = false;
 
@@ -96,6 +98,8 @@ export class StoryHost {
     this.#engine = undefined;
     this.start++;
     this.#held = undefined;
+    this.#pauseWhen = undefined;
+    this.#turnLeft = false;
     this.disk.crash();
   }
 
@@ -106,7 +110,14 @@ export class StoryHost {
   resume(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
+    if (this.#turnLeft && this.alive) this.#turn();
+    this.#turnLeft = false;
     for (const run of held) this.input(run);
+  }
+
+  /** Pauses once this holds after something has come in, before the turn that follows from it. */
+  pauseOnce(holds: () => boolean): void {
+    this.#pauseWhen = holds;
   }
 
   input(run: Input): void {
@@ -116,7 +127,15 @@ export class StoryHost {
       return;
     }
     run(this.engine, this.now());
-    this.#turn();
+    if (this.#pauseWhen?.() === true) {
+      this.#pauseWhen = undefined;
+      this.#turnLeft = true;
+      this.pause();
+    } else this.#turn();
+  }
+
+  get paused(): boolean {
+    return this.#held !== undefined;
   }
 
   receive(bytes: Buffer, from: { readonly address?: number; readonly unicast?: boolean } = {}): void {
@@ -150,7 +169,9 @@ export class StoryHost {
     if (this.#diskStuck) return;
     this.#world.agenda.after(FLUSH_MS, () => {
       if (start !== this.start || this.#diskStuck) return;
-      const { batch } = this.disk.complete()!;
+      const completion = this.disk.complete();
+      if (completion === undefined) return;
+      const { batch } = completion;
       this.input((engine, now) => {
         this.#flushing = false;
         engine.onFlushed(batch.position, now);

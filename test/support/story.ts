@@ -199,9 +199,9 @@ export class Story implements HostWorld {
   }
 
   #send(from: StoryHost, to: StoryHost, message: PeerMessage): void {
+    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     const stream = this.#streams.get(pair(from.id, to.id));
     if (stream === undefined) return;
-    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     this.agenda.after(LINK_MS, () => {
       if (!stream.open) return;
       const held = this.#held.get(`${from.id}>${to.id}`);
@@ -259,7 +259,9 @@ export class Story implements HostWorld {
   }
 
   get view(): View | undefined {
-    const found = this.etcd.entries().find(({ key }) => key === 'view');
+    const read: EtcdRequest = { kind: 'txn', id: 0, compares: [], then: [{ op: 'get', key: 'view' }], otherwise: [], deadlineMs: 0 };
+    const result = this.etcd.apply(read, this.agenda.now);
+    const found = result.outcome === 'txn' ? result.reads[0]![0] : undefined;
     return found === undefined ? undefined : decodeView(found.value);
   }
 

@@ -138,6 +138,13 @@ test('the status tells which protocol versions there are, and why a node is not 
   assert.match(refused, /^protocol: none in force here; this node speaks 2; NOT LET IN: it speaks protocol 2, the members a 1, b 1; start a version/m);
 });
 
+test('the status tells who is drained, by whom and why', () => {
+  assert.match(formatStatus(exampleStatus()), /^drained: c is ordered out of service by root@host since 2026-01-02T03:04:05Z: a new disk \(it is out\)$/m);
+  const [drain] = exampleStatus().drains;
+  assert.match(formatStatus(exampleStatus({ drains: [{ ...drain!, reason: '', force: true, standing: 'kept' }] })),
+    /^drained: c is ordered out of service by force by root@host since \S+ \(NOT OBEYED: /m);
+});
+
 test('the status as JSON is the snapshot', async (context) => {
   const { out } = await lessor('status', '--json', '--url', await startNode(context));
   assert.deepEqual(JSON.parse(out), exampleStatus());

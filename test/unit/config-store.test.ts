@@ -236,7 +236,7 @@ test('the same text again takes no more room', async () => {
 });
 
 function putView(etcd: Etcd, configRevision: number): void {
-  const view = { epoch: 1, generation: 1, members: [{ node: 'a', incarnation: 1 }], slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision };
+  const view = { epoch: 1, generation: 1, members: [{ node: 'a', incarnation: 1 }], slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision, probeUntil: 0 };
   etcd.do({ op: 'put', key: 'view', value: encodeView(view) });
 }
 

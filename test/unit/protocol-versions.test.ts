@@ -267,7 +267,7 @@ describe('an unclean mix', () => {
 
 describe('what a newer version wrote', () => {
   test('fields of a view that this version does not know are read over, and passed on', () => {
-    const view = { epoch: 3, generation: 1, members: [{ node: 'a', incarnation: 1, zone: 'east' }], slots: '0'.repeat(256), protocol: 1, configRevision: 0, quiet: [1] };
+    const view = { epoch: 3, generation: 1, members: [{ node: 'a', incarnation: 1, zone: 'east' }], slots: '0'.repeat(256), protocol: 1, configRevision: 0, probeUntil: 0, quiet: [1] };
     const read = decodeView(Buffer.from(JSON.stringify(view)))!;
     assert.equal(read.epoch, 3);
     assert.deepEqual(JSON.parse(encodeView({ ...read, epoch: 4 }).toString()), { ...view, epoch: 4 });

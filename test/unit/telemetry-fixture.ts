@@ -18,6 +18,7 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     peers: [{
       node: 'b', software: '0.0.9', protocol: { min: 1, max: 1 }, link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,
     }],
+    drains: [{ node: 'c', by: 'root@host', at: '2026-01-02T03:04:05Z', reason: 'a new disk', force: false, standing: 'out' }],
     log: { last: 1_042, committed: 1_039, flushed: 1_040 },
     etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5 },
     leases: [{

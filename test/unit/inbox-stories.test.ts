@@ -1,0 +1,83 @@
+/** What goes through an inbox arrives, whatever is lost on the way: executions that were found by thinking. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { ip } from '../support/client-packets.ts';
+import { Story } from '../support/story.ts';
+import { LOG_KEPT_ENTRIES } from '../../cluster/replication/log.ts';
+import { memberOf } from '../../cluster/view/view.ts';
+
+const LARGE = { pools: [{ first: ip('10.0.1.0'), last: ip('10.0.250.255') }] };
+
+test('an inbox is looked into also by a node whose links are up and whose watch of etcd has gone silent', () => {
+  const story = new Story({ nodes: ['a', 'b'], subnet: LARGE }).startAll();
+  const b = story.host('b');
+  story.hintless.add('b');
+  story.apart('a', 'b');
+  story.etcdCut.add('b');
+  story.run(20);
+  // So many that a does not keep them: b can have them from its inbox alone.
+  const changes = LOG_KEPT_ENTRIES + 600;
+  story.grants('a', changes);
+  story.until('a has committed them', () => story.host('a').state.committedSeq === changes, 1500);
+  story.together('a', 'b');
+  story.until('b takes the link to be up', () => b.engine.core.isReachable('a'));
+  story.etcdCut.clear();
+  story.until('b has them', () => b.state.cursors.seq(story.host('a').engine.incarnation) === changes, 5000);
+  assert.equal(story.view?.epoch, b.state.view?.epoch);
+});
+
+/** Requests of clients for changes that another member owns; more than wait for an inbox. */
+function flood(story: Story, from: string, to: string, count: number): void {
+  const { core } = story.host(from).engine;
+  const member = memberOf(story.view!, to)!;
+  for (let id = 1; id <= count; id++) {
+    core.inbox.post(member, { body: { $case: 'propose', value: { id: 1e6 + id, address: ip('10.0.1.1'), record: Buffer.alloc(0), expectedEpoch: 1, expectedIncarnation: 1, expectedSeq: id } } });
+  }
+}
+
+test('a view is finished through the inbox although so many requests wait there that further ones are dropped', () => {
+  const story = new Story({ nodes: ['a', 'b'] }).startAll();
+  story.apart('a', 'b');
+  story.run(300);
+  story.etcdFate = (from, request) => (from === 'a' && request.kind === 'txn' && request.then.some((op) => op.op === 'put' && op.key.startsWith('inbox/b/')) ? 'lost' : 'done');
+  flood(story, 'a', 'b', 2000);
+  story.run(50);
+  flood(story, 'a', 'b', 2000);
+  const epoch = story.view!.epoch;
+  const leader = story.host(story.leader);
+  leader.input((engine) => engine.core.leader.resign());
+  story.until('both have adopted the next view', () => ['a', 'b'].every((id) => story.host(id).state.view!.epoch > epoch));
+  story.run(200);
+  story.etcdFate = () => 'done';
+  story.settle();
+});
+
+test('what was meant for an earlier start of a member is not for the next one', () => {
+  const story = new Story({ nodes: ['a', 'b', 'c'] }).startAll();
+  story.apart('a', 'b');
+  story.run(300);
+  story.etcdFate = (from, request) => (from === 'a' && request.kind === 'txn' && request.then.some((op) => op.op === 'put' && op.key.startsWith('inbox/b/')) ? 'lost' : 'done');
+  flood(story, 'a', 'b', 200);
+  story.run(50);
+  story.crash('b');
+  story.settle(['a', 'c']);
+  story.etcdFate = () => 'done';
+  story.together('a', 'b');
+  story.start('b');
+  story.settle();
+  story.run(2000);
+  assert.deepEqual(story.sent.filter(({ from, kind }) => from === 'b' && kind === 'proposeResult'), [], 'b was asked nothing');
+});
+
+test('a node joins while two members see each other only through etcd', () => {
+  const story = new Story({ nodes: ['a', 'b', 'c'] });
+  story.start('a');
+  story.start('b');
+  story.settle(['a', 'b']);
+  story.apart('a', 'b');
+  story.run(500);
+  const epoch = story.view!.epoch;
+  story.start('c');
+  story.settle(['a', 'b', 'c'], 5000);
+  assert.equal(story.view!.epoch, epoch + 1, 'without a try that failed');
+});
