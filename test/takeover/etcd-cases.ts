@@ -16,6 +16,7 @@ async function etcdLeader(stage: Stage): Promise<Measured> {
     mend: async () => {
       victim.start();
       await victim.ready();
+      await stage.etcdSettled();
     },
   });
 }
@@ -33,6 +34,7 @@ async function allOfEtcd(stage: Stage, quick: boolean): Promise<Noted> {
     mend: async () => {
       for (const member of etcd) member.start();
       await Promise.all(etcd.map((member) => member.ready()));
+      await stage.etcdSettled();
     },
   });
   const { sent, drops } = await load.stop();

@@ -121,6 +121,15 @@ export class Stage {
     });
   }
 
+  /** All members of etcd follow one leader: one that comes back makes them elect another, if it was cut off and is ahead in terms. */
+  async etcdSettled(): Promise<void> {
+    await waitUntil('etcd of one mind', HEALTHY_MS, async () => {
+      const standings = await Promise.all(this.world.etcd.map((member) => member.standing()));
+      const minds = new Set(standings.map((standing) => `${standing?.leader ?? 0} ${standing?.term ?? 0}`));
+      return minds.size === 1 && (standings[0]?.leader ?? 0) !== 0 ? true : undefined;
+    });
+  }
+
   /** Resolves a moment after the others have taken over from it. */
   async takenOver(victim: ClusterNode): Promise<void> {
     await this.serving(this.except(victim));
