@@ -28,7 +28,7 @@ import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
 import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
-import type { View } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
@@ -42,7 +42,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, isMember, isNamed, isReachable, memberNamed, owns } from './state.ts';
+import { countsOn, forgetDeparted, isMember, isNamed, isPresent, isReachable, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -109,7 +109,7 @@ export class ClusterCore {
     this.confirmations = new Confirmations(state, this.inbox);
     this.adoption = new Adoption(state, this.replication, this.inbox, {
       onAdopted: (previous, wasMember) => this.#onAdopted(previous, wasMember),
-      onFinished: () => this.#onFinished(),
+      onFinished: (evicted) => this.#onFinished(evicted),
     });
     this.adoption.restore();
     this.#beats = new Beats(context, state.view !== undefined || context.table.records(-1, 1).length > 0);
@@ -413,6 +413,7 @@ export class ClusterCore {
     const { view, context } = state;
     if (!wasMember) {
       context.out.discardPackets = true;
+      this.#beats.entered();
       this.learner.reset();
       this.#restart.reset();
     }
@@ -443,7 +444,10 @@ export class ClusterCore {
     this.#hooks.onConfig(config);
   }
 
-  #onFinished(): void {
+  #onFinished(evicted: readonly Member[]): void {
+    forgetDeparted(this.state, evicted);
+    this.replication.forgetDeparted();
+    this.#beats.forgetAcks((by) => isPresent(this.state, by));
     this.#links.statusAll();
     this.replication.advanceCommit();
   }
