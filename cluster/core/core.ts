@@ -42,7 +42,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, forgetDeparted, isMember, isNamed, isPresent, isReachable, memberNamed, owns } from './state.ts';
+import { countsOn, forgetDeparted, isMember, isNamed, isPresent, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -196,15 +196,7 @@ export class ClusterCore {
     return this.#roster.addresses;
   }
 
-  isReachable(node: string): boolean {
-    return isReachable(this.state, node);
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
-
-  append(address: number, record: Buffer): number {
-    return this.replication.append(address, record);
-  }
 
   onLink(event: LinkEvent): void {
     const peer = this.state.peers.get(event.peer);
