@@ -7,9 +7,6 @@ import { WALL_EPOCH_MS } from './config.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
 
-/** By how much the clock of whoever gave a lease may have been set right since, beyond what the nodes' clocks may differ by. */
-const CLOCK_STEPS_MS = 5000;
-
 /** One view of all nodes, one leader, one configuration, and every slot at home. */
 export function checkConverged({ clustered, nodes, operator }: World, within: number): void {
   const states = nodes.map((node) => `${node.id}=${node.engine?.core.nodeState ?? 'dead'}`).join(' ');
@@ -44,9 +41,14 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
     // As ACTIVE until then, or, where a copy of its release was held back by the network, RELEASED and nobody
     // else's before then. A record of a shorter lease than the client was told of is not the lease's.
     const known = record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) &&
-      reuseSeconds(record, nodes[0]!.engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until - CLOCK_STEPS_MS;
+      nodes.every((node) => reusableAt(node, record) >= until);
     if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
   }
+}
+
+/** The true time from which this node would give the address to another client, by the clock that it has now. */
+function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
+  return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
 }
 
 /**
