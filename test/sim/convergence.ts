@@ -3,6 +3,7 @@ import { formatIpv4 } from '../../node/codec/address.ts';
 import { BINDING_STATE_NAMES, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import { reuseSeconds } from '../../node/lease/table.ts';
 import { PromiseBroken } from './checker.ts';
+import type { Hold } from './checker.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
@@ -36,19 +37,25 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
       }
     }
   }
-  for (const { address, client, until } of checker.held(now + 5000)) {
-    const record = first!.get(address);
-    // As ACTIVE until then, or, where a copy of its release was held back by the network, RELEASED and nobody
-    // else's before then. A record of a shorter lease than the client was told of is not the lease's.
-    const known = record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) &&
-      nodes.every((node) => reusableAt(node, record) >= until);
-    if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
+  for (const hold of checker.held(now + 5000)) {
+    if (!nodes.every((node) => isKnown(node, hold))) {
+      throw new PromiseBroken(`nobody knows that client ${hold.client.id} holds ${formatIpv4(hold.address)} until ${Math.round(hold.until)} ms`);
+    }
   }
 }
 
 /** The true time from which this node would give the address to another client, by the clock that it has now. */
 function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
   return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+}
+
+/**
+ * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
+ * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
+ */
+export function isKnown(node: SimNode, { address, client, until }: Hold): boolean {
+  const record = node.table!.read(address);
+  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until;
 }
 
 /**

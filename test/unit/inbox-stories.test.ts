@@ -108,7 +108,7 @@ test('what was taken from an inbox stays there until it is stored how far it wen
   b.serves(false);
   story.until('c owns what b had', () => first.every((address) => c.engine.core.owns(address & 255)), 3000);
   c.input(() => {
-    for (const address of first) c.engine.core.append(address, withState(c.table.read(address)!, BindingState.EXPIRED, 1));
+    for (const address of first) c.engine.core.replication.append(address, withState(c.table.read(address)!, BindingState.EXPIRED, 1));
   });
   story.run(50);
   for (const address of first) assert.match(story.binding('a', address), /^EXPIRED/);
