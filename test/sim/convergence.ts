@@ -44,9 +44,10 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
   }
 }
 
-/** The true time from which this node would give the address to another client, by the clock that it has now. */
+/** The true time from which this node would give the address to another client; with a clock that is wrong it gives nothing. */
 function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
-  return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+  const { maxClockSkewMs } = engine!.config;
+  return Math.abs(wallErrorMs) > maxClockSkewMs / 2 ? Infinity : reuseSeconds(record, maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
 }
 
 /**
