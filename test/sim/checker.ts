@@ -24,7 +24,9 @@ export class Checker {
     const other = others.find((hold) => hold.client.identity !== client.identity);
     // A lost lease protects its client by the probe alone: it has none while it is asleep.
     const unheard = other !== undefined && this.#lost.has(other) && this.#probed.get(address) === false;
-    if (other !== undefined && !unheard) {
+    // From then on two have the address, and whoever has it next takes it from the second one.
+    if (unheard) others.splice(others.indexOf(other), 1);
+    else if (other !== undefined) {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }

@@ -54,9 +54,9 @@ function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
  * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
  * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
  */
-export function isKnown(node: SimNode, { address, client, until }: Hold): boolean {
+export function isKnown(node: SimNode, { address, client, until }: Hold, marginMs = 0): boolean {
   const record = node.table!.read(address);
-  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until;
+  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until + marginMs;
 }
 
 /**
