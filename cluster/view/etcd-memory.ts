@@ -39,10 +39,10 @@ interface Mark {
   readonly revision: number;
 }
 
-/** What a read that is asked for now must show at least. */
+/** What a read that is asked for now must show at least: not a view that nobody has put there. */
 export function expectedOf({ peers, unwritten, view }: ClusterState): Expected {
   const said = [...peers.values()].flatMap(({ id, introduced, status }) =>
-    (introduced === undefined ? [] : [{ node: id, generation: introduced.generation, epoch: Math.max(introduced.epoch, status?.epoch ?? 0) }]));
+    (introduced === undefined || introduced.forcedView.length > 0 ? [] : [{ node: id, generation: introduced.generation, epoch: Math.max(introduced.epoch, status?.epoch ?? 0) }]));
   return { view: unwritten ? undefined : view, peers: said };
 }
 
@@ -127,7 +127,9 @@ export class EtcdMemory implements EtcdGuard {
   #whyBack({ expected, view, viewRevision, wentBack }: ClusterRead): string {
     const known = expected.view;
     if (known !== undefined) {
-      if (view === undefined) return viewRevision === 0 ? `it has no view, and had that of epoch ${known.epoch}` : '';
+      if (view === undefined && viewRevision === 0) return `it has no view, and had that of epoch ${known.epoch}`;
+      // Outside the view that is told by itself, and a person may overwrite it.
+      if (view === undefined) return this.#state.phase === 'member' ? `its view cannot be read, and was of epoch ${known.epoch}` : '';
       if (isNewer(known, view)) return `its view is of epoch ${view.epoch}, and was of ${known.epoch}`;
       if (view.epoch === known.epoch && !isSameView(view, known)) return `its view of epoch ${view.epoch} is another than this node adopted`;
     }
