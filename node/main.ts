@@ -406,7 +406,7 @@ class NodeProcess {
 
   #ready(): { ready: boolean; reason: string } {
     const { core } = this.#engine;
-    if (!core.serving()) return { ready: false, reason: core.nodeState };
+    if (!core.serving() || core.state.leaving) return { ready: false, reason: core.nodeState };
     return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
   }
 

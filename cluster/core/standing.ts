@@ -36,7 +36,7 @@ export class Standing {
     const state = this.#state;
     const { clustered, nodes } = state.context.options;
     if (state.phase === 'stopped') return this.#nodeState === 'DRAINING' || this.#nodeState === 'SHUTDOWN' ? 'SHUTDOWN' : 'DRAINING';
-    if (state.draining) return 'DRAINING';
+    if (state.leaving) return 'DRAINING';
     if (!isMember(state)) return this.recovering ? 'RECOVER' : 'STARTUP';
     if (clustered && !entering && this.#hooks.isolated()) return 'ISOLATED';
     if (otherMembers(state).some((member) => !linkUp(state, member))) return 'COMMUNICATIONS-INTERRUPTED';

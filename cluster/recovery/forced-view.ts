@@ -85,7 +85,7 @@ export class ForcedView {
     const { state, versions } = this.#parts;
     const { context } = state;
     const view = state.view!;
-    if (state.draining) return refuse('this node is on its way out: it is stopping, or drained (lessor undrain)');
+    if (state.leaving) return refuse('this node is on its way out: it is stopping, or drained (lessor undrain)');
     if (state.clockSteppedAt !== undefined) return refuse('the clock of this node stepped, and has not been compared with all members since: nothing can be granted by it');
     const unreached = this.#unreached(view.members, without);
     if (unreached !== undefined) {
@@ -134,7 +134,7 @@ export class ForcedView {
     const { self } = state.context.options;
     if (!isMember(state) || state.view?.epoch !== after) return `it is not in the view of epoch ${after}`;
     if (!isNewer(next, state.view) || !isNamed(state, next) || !versions.speaks(next)) return 'that view is not for it';
-    if (state.draining) return 'it is on its way out';
+    if (state.leaving) return 'it is on its way out';
     if (state.clockSteppedAt !== undefined) return 'its clock stepped';
     const answers = without.find((node) => node === self || state.peers.get(node)?.introduced !== undefined);
     if (answers !== undefined) return `${answers} answers it: it is not switched off`;
@@ -172,7 +172,7 @@ export class ForcedView {
   onHello({ forcedView }: Hello): boolean {
     const { adoption, onForced, state, versions } = this.#parts;
     const view = forcedView.length === 0 ? undefined : decodeView(forcedView);
-    if (view === undefined || !isMember(state) || state.draining) return false;
+    if (view === undefined || !isMember(state) || state.leaving) return false;
     if (!isNewer(view, state.view!) || !isNamed(state, view) || !versions.speaks(view)) return false;
     this.#proposal = undefined;
     adoption.adopt(view, 0, true);

@@ -110,8 +110,8 @@ export class LastResort {
 
   #whyNotRecover(): string {
     const { coordination, state } = this.#parts;
-    const { context, peers, phase, draining } = state;
-    if (draining || phase === 'stopped') return 'this node is on its way out: it is stopping, or drained (lessor undrain)';
+    const { context, peers, phase, leaving } = state;
+    if (leaving || phase === 'stopped') return 'this node is on its way out: it is stopping, or drained (lessor undrain)';
     if (phase === 'starting') return 'this node is only just starting: ask again in a moment';
     if (this.#sent !== undefined) return 'a view is being written already: whether it was shows when etcd answers';
     const live = [...peers.values()].find(({ introduced }) => introduced?.member === true);

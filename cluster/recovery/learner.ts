@@ -14,6 +14,7 @@ import type { ClusterState } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { memberOf, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
+import { isCursor } from '../replication/cursors.ts';
 import type { Beats } from './beats.ts';
 
 const ANSWER_MS = 3000;
@@ -162,7 +163,8 @@ export class Learner {
   onRecords(peer: Peer, answer: FetchRecords): void {
     const run = this.#run;
     if (run === undefined || answer.id !== run.id || peer.id !== run.source) return;
-    if (answer.refused || answer.epoch !== run.epoch || answer.changes.some(({ record }) => record.length > 0 && !isRecord(record))) {
+    if (answer.refused || answer.epoch !== run.epoch || !answer.cursors.every(isCursor) ||
+        answer.changes.some(({ record }) => record.length > 0 && !isRecord(record))) {
       this.#restart();
       return;
     }

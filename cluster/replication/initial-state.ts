@@ -8,7 +8,7 @@ import { RecentLog } from './log.ts';
 
 export function initialState(context: Context, peers: ReadonlyMap<string, Peer>): ClusterState {
   return {
-    context, peers, cursors: new Cursors(context.store), phase: 'starting', draining: false,
+    context, peers, cursors: new Cursors(context.store), phase: 'starting', leaving: false, draining: false,
     view: undefined, others: { of: undefined, members: [] }, viewRevision: 0, finished: false, lastFinished: undefined, duties: [], waived: [], unwritten: false, wentBack: '',
     continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
     flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,

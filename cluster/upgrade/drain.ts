@@ -1,16 +1,19 @@
 /**
- * Leaving in good order (ARCHITECTURE.md, Drain): nothing new is proposed, what was proposed is committed, and
- * the leader writes a view without this node. Then the process ends, if it was asked to stop; or it stays outside,
+ * Leaving in good order (ARCHITECTURE.md, Drain): new clients are left to the others, and those who have an offer
+ * take it; then nothing new is proposed, what was proposed is committed, and the leader writes a view without this
+ * node. Then the process ends, if it was asked to stop; or it stays outside,
  * if an operator wants the node out of service, until the order is taken back.
  */
 import type { DrainStatus } from '../../node/admin/status.ts';
-import { DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
+import { DRAIN_LAST_REQUESTS_MS, DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
 import type { Member } from '../view/view.ts';
+import { Handover } from './handover.ts';
+import type { OffersIn } from './handover.ts';
 import { mayLeave } from './drains.ts';
 import type { DrainOrder, DrainOrders } from './drains.ts';
 
@@ -22,19 +25,24 @@ export class Drain {
   readonly #state: ClusterState;
   readonly #leader: Leader;
   readonly #session: Session;
+  readonly handover: Handover;
+  /** The offers are told to the others. */
+  #handedOver = false;
   #askedAt = -Infinity;
   /** The process is to end. */
   stopping = false;
+  #leavingSince = 0;
   #orders = NONE;
   /** Since when each order is known here, by the revision that it was written in. */
   readonly #seenAt = new Map<number, number>();
   /** The order that was told of last, and whether it was obeyed then. */
   #told = '';
 
-  constructor(state: ClusterState, leader: Leader, session: Session) {
+  constructor(state: ClusterState, leader: Leader, session: Session, offersIn: OffersIn) {
     this.#state = state;
     this.#leader = leader;
     this.#session = session;
+    this.handover = new Handover(state, offersIn);
   }
 
   // ── what is wanted ───────────────────────────────────────────────────────────────────────────
@@ -42,7 +50,7 @@ export class Drain {
   /** The process is asked to stop. */
   begin(): void {
     this.stopping = true;
-    this.#state.draining = true;
+    this.#setLeaving(true);
     if (!isMember(this.#state)) this.stop('not in the view');
   }
 
@@ -72,9 +80,25 @@ export class Drain {
     const { self } = context.options;
     const order = this.#orders.get(self);
     const obeyed = order !== undefined && (isMember(this.#state) ? this.#mustLeave(self) : othersServe);
-    if (this.#state.draining && !obeyed && !this.stopping) this.#leader.withdraw(context.incarnation);
-    this.#state.draining = this.stopping || obeyed;
+    this.#setLeaving(this.stopping || obeyed);
     this.#tell(order, obeyed);
+  }
+
+  #setLeaving(leaving: boolean): void {
+    const { context } = this.#state;
+    if (leaving && !this.#state.leaving) {
+      this.#leavingSince = context.now.mono;
+      this.#handedOver = false;
+    }
+    if (!leaving && this.#state.leaving) this.#leader.withdraw(context.incarnation);
+    this.#state.leaving = leaving;
+    this.#state.draining = leaving && (this.#state.draining || this.#lastRequestsAreOver());
+  }
+
+  /** Where nobody takes over, or nobody is served, there is nothing to wait for. */
+  #lastRequestsAreOver(): boolean {
+    return !isMember(this.#state) || otherMembers(this.#state).length === 0 ||
+      this.#state.context.now.mono - this.#leavingSince >= DRAIN_LAST_REQUESTS_MS;
   }
 
   #tell(order: DrainOrder | undefined, obeyed: boolean): void {
@@ -99,12 +123,15 @@ export class Drain {
 
   /** Once a turn, as a member. */
   step(): void {
-    const { committedSeq, context, draining, log } = this.#state;
-    if (!draining || committedSeq < log.last) return;
+    const { committedSeq, context, leaving, log } = this.#state;
+    this.#setLeaving(leaving);
+    if (!this.#state.draining || committedSeq < log.last) return;
     if (otherMembers(this.#state).length === 0) {
       if (this.stopping) this.stop('the only member');
       return;
     }
+    if (!this.#handedOver) this.handover.beforeLeaving();
+    this.#handedOver = true;
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;
     this.#session.hurry();
@@ -123,8 +150,9 @@ export class Drain {
 
   /** What keeps a node that is to leave, for an operator; empty: it is out. */
   waitsFor(): string {
-    const { committedSeq, draining, log } = this.#state;
-    if (!draining || !isMember(this.#state)) return '';
+    const { committedSeq, draining, leaving, log } = this.#state;
+    if (!leaving || !isMember(this.#state)) return '';
+    if (!draining) return 'clients that have an offer may still take it';
     if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
     return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
   }

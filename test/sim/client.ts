@@ -34,12 +34,6 @@ const BOOTP = 0;
 const WISHES = [10, 25, 50, 100, 200, 200, INFINITE_SECONDS];
 /** Longer than any world lasts. */
 const FOR_EVER_MS = 1e12;
-/**
- * Many clients count their lease from the answer, and not from the request as RFC 2131 §4.4.5 asks. That
- * is allowed for as long as an answer may take to leave the server; one that the network held back for
- * longer counts from then.
- */
-const COUNTED_LATE_MS_MAX = 5000;
 /** A client's clock drifts by no more (ARCHITECTURE.md, Time). */
 const DRIFT_MAX = 200e-6;
 
@@ -93,8 +87,6 @@ export class SimClient {
   #server = 0;
   #xid = 0;
   #startedAt = 0;
-  /** When it first sent what it waits for an answer to (RFC 2131 §4.4.5: the original request counts). */
-  #askedAt = 0;
   #timer = 0;
   #missed: (() => void) | undefined;
   #tries = 0;
@@ -112,6 +104,11 @@ export class SimClient {
 
   get address(): number {
     return this.#lease.address;
+  }
+
+  /** Of its lease. */
+  get server(): number {
+    return this.#lease.server;
   }
 
   /** When the lease ends by the client's own clock, in true milliseconds. */
@@ -163,7 +160,6 @@ export class SimClient {
   #newTransaction(): void {
     this.#xid = this.#world.random.u32();
     this.#startedAt = this.#world.agenda.now;
-    this.#askedAt = this.#startedAt;
     this.#tries = 0;
   }
 
@@ -255,9 +251,8 @@ export class SimClient {
 
   #sendDiscover(): void {
     if (this.traits.rapidCommit) {
-      // Any of them may be answered by a lease, and it must know which one to count from.
+      // Any of them may be answered by a lease, and it must know which one.
       this.#xid = this.#world.random.u32();
-      this.#askedAt = this.#world.agenda.now;
     }
     const wanted = this.address === 0 ? {} : { requestedAddress: this.address };
     this.#send(MessageType.DISCOVER, { ...wanted, ...(this.traits.rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
@@ -323,7 +318,11 @@ export class SimClient {
 
   // ── what it hears ────────────────────────────────────────────────────────────────────────────
 
-  receive(bytes: Buffer): void {
+  /**
+   * Many clients count their lease from the answer, and not from the request as RFC 2131 §4.4.5 asks. It
+   * counts from when the answer left the server, `sentAt`: for what the network held back nobody vouches.
+   */
+  receive(bytes: Buffer, sentAt: number): void {
     if (this.state === 'off' || this.asleep || bytes.readUInt32BE(4) !== this.#xid) return;
     const message = new DhcpMessage();
     if (message.parse(bytes, BOOTREPLY) !== undefined) return;
@@ -335,23 +334,21 @@ export class SimClient {
       this.state = 'requesting';
       this.#server = server;
       this.#tries = 0;
-      this.#askedAt = this.#world.agenda.now;
       this.#sendSelecting(message.yiaddr);
     } else if (message.type === MessageType.ACK && this.state === 'selecting') {
       if (!this.traits.rapidCommit || !message.has(RAPID_COMMIT)) return;
       this.state = 'requesting';
       this.#world.count('client-rapid-commit');
-      this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
-    } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
+      this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0, sentAt);
+    } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0, sentAt);
     else if (message.type === MessageType.NAK) this.#onNak(server);
   }
 
-  #onAck(address: number, server: number, leaseSeconds: number): void {
+  #onAck(address: number, server: number, leaseSeconds: number, sentAt: number): void {
     if (!['requesting', 'init-reboot', 'renewing', 'rebinding'].includes(this.state) || leaseSeconds === 0) return;
     const renewal = this.state === 'renewing' || this.state === 'rebinding' || this.state === 'init-reboot';
     const ms = leaseSeconds === INFINITE_SECONDS ? FOR_EVER_MS : leaseSeconds * 1000;
-    const from = Math.min(this.#world.agenda.now, this.#askedAt + COUNTED_LATE_MS_MAX);
-    this.#hold({ address, server, ms, ends: from + ms * (1 + this.#drift) });
+    this.#hold({ address, server, ms, ends: sentAt + ms * (1 + this.#drift) });
     if (!renewal && this.#world.random.chance(this.traits.declines)) return this.#decline();
     this.#bound();
   }

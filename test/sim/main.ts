@@ -4,26 +4,43 @@
  *     --seeds N         how many (100)
  *     --first-seed N    from which (drawn from the clock, and printed)
  *     --seed N          replays one, with its log
+ *     --theme A,B       only these kinds of faults strike, instead of those that the seed draws
  *     --quiet           no progress
- *     --sabotage NAME   with a planted bug (see sabotage.ts)
+ *     --sabotage NAME   with a planted bug (see sabotage.ts), up to the first seed that finds it
+ *     --sabotage all    every planted bug in its turn, up to 500 seeds each from seed 1; --jobs N at a time (2),
+ *                       --minutes N in all (25); --write keeps the seeds for the tests
  */
 import { parseArgs } from 'node:util';
+import { huntAll } from './hunters.ts';
 import { plant } from './sabotage.ts';
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '100' }, 'first-seed': { type: 'string' }, seed: { type: 'string' },
-    quiet: { type: 'boolean', default: false }, sabotage: { type: 'string' },
+    seeds: { type: 'string' }, 'first-seed': { type: 'string' }, seed: { type: 'string' }, theme: { type: 'string' },
+    quiet: { type: 'boolean', default: false }, sabotage: { type: 'string' }, json: { type: 'boolean', default: false },
+    jobs: { type: 'string', default: '2' }, minutes: { type: 'string', default: '25' }, write: { type: 'boolean', default: false },
   },
 });
-if (values.sabotage !== undefined) plant(values.sabotage);
+const world = values.theme === undefined ? {} : { theme: values.theme.split(',') };
+process.exitCode = await main();
 
-const { runSeeds, replay } = await import('./run.ts');
-if (values.seed !== undefined) process.exitCode = replay(Number(values.seed));
-else {
-  const firstSeed = values['first-seed'] === undefined ? Date.now() % 1_000_000_000 : Number(values['first-seed']);
-  process.exitCode = runSeeds({
-    firstSeed, seeds: Number(values.seeds), quiet: values.quiet, stopAtFailure: values.sabotage !== undefined,
-    coverage: values.sabotage === undefined && Number(values.seeds) >= 200,
-  });
+async function main(): Promise<number> {
+  const { sabotage } = values;
+  if (sabotage === 'all') {
+    return huntAll({
+      firstSeed: Number(values['first-seed'] ?? 1), seeds: Number(values.seeds ?? 500), write: values.write,
+      jobs: Number(values.jobs), ms: Number(values.minutes) * 60_000,
+    });
+  }
+  if (sabotage !== undefined) plant(sabotage);
+  const { replay, runSeeds } = await import('./run.ts');
+  if (values.seed !== undefined) return replay(Number(values.seed), world);
+  const firstSeed = Number(values['first-seed'] ?? Date.now() % 1_000_000_000);
+  const seeds = Number(values.seeds ?? 100);
+  if (sabotage === undefined) return runSeeds({ firstSeed, seeds, quiet: values.quiet, coverage: seeds >= 200, world });
+  const { hunt } = await import('./hunt.ts');
+  const hunted = hunt(sabotage, firstSeed, seeds, world);
+  const said = hunted.seed === undefined ? `not found in ${seeds} seeds from ${firstSeed}` : `seed ${hunted.seed}: ${hunted.failure}`;
+  process.stdout.write(`${values.json ? JSON.stringify(hunted) : said}\n`);
+  return hunted.seed === undefined ? 0 : 1;
 }

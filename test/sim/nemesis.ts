@@ -6,17 +6,20 @@
  * reached. Between bursts of faults it is quiet for minutes, as it is in life.
  */
 import { CLOCK_FAULTS } from './faults/clock.ts';
+import { CLIENT_FAULTS } from './faults/clients.ts';
 import { DISK_FAULTS } from './faults/disk.ts';
 import { ETCD_FAULTS } from './faults/etcd.ts';
+import { JOIN_FAULTS } from './faults/joins.ts';
 import { NETWORK_FAULTS } from './faults/network.ts';
 import { OPERATOR_FAULTS } from './faults/operator.ts';
 import { PROCESS_FAULTS } from './faults/process.ts';
 import { SCHEMES } from './faults/schemes.ts';
 import { Strike } from './faults/strike.ts';
 import type { FaultKind } from './faults/strike.ts';
+import { TAKEOVER_FAULTS } from './faults/takeovers.ts';
 import type { World } from './world.ts';
 
-const FAMILIES = [PROCESS_FAULTS, DISK_FAULTS, NETWORK_FAULTS, ETCD_FAULTS, CLOCK_FAULTS, OPERATOR_FAULTS, SCHEMES] as const;
+const FAMILIES = [PROCESS_FAULTS, DISK_FAULTS, NETWORK_FAULTS, ETCD_FAULTS, CLOCK_FAULTS, OPERATOR_FAULTS, CLIENT_FAULTS, SCHEMES, JOIN_FAULTS, TAKEOVER_FAULTS] as const;
 
 /** Every kind of fault; a run over many seeds in which one never happened proves too little. */
 export const FAULTS: Readonly<Record<string, FaultKind>> = Object.assign({}, ...FAMILIES) as Record<string, FaultKind>;
@@ -37,10 +40,10 @@ export class Nemesis {
   #strikes: Strike[] = [];
   #only: Strike | undefined;
 
-  constructor(world: World) {
+  constructor(world: World, theme?: readonly string[]) {
     this.#world = world;
     const { random } = world;
-    for (const kind of this.#theme()) {
+    for (const kind of theme ?? this.#theme()) {
       const { clustered, nodes = 1, prepare, weight } = FAULTS[kind]!;
       if (nodes > world.nodes.length || (clustered === true && !world.clustered)) continue;
       for (let i = 0; i < weight; i++) this.#menu.push(kind);
@@ -83,17 +86,17 @@ export class Nemesis {
       const inOrder = this.strikes.length === 0 && this.#world.isInOrder();
       if (!inOrder && agenda.now - since < PATIENCE_MS) return soon(1000, () => oneByOne(since));
       this.#strike();
-      return soon(random.between(5000, 60_000), () => oneByOne(agenda.now));
+      return soon(random.between(10_000, 150_000), () => oneByOne(agenda.now));
     };
     const burst = (left: number, everyMs: number): void => {
       this.#strike();
       if (left > 1) soon(random.between(0.2, 1.8) * everyMs, () => burst(left - 1, everyMs));
-      else soon(random.between(40_000, 400_000), next);
+      else soon(random.between(100_000, this.#pace === 'bursts' ? 600_000 : 900_000), next);
     };
     const next = (): void => {
       if (this.#pace === 'one-by-one') oneByOne(agenda.now);
       else if (this.#pace === 'bursts') burst(random.int(2, 6), random.pick([1000, 4000, 8000, 15_000]));
-      else burst(random.int(10, 40), random.pick([4000, 8000, 15_000]));
+      else burst(random.int(6, 24), random.pick([4000, 8000, 15_000]));
     };
     soon(random.between(4000, 30_000), next);
   }

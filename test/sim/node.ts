@@ -131,6 +131,10 @@ export class SimNode {
     return this.#paused;
   }
 
+  get trueTime(): number {
+    return this.#world.agenda.now;
+  }
+
   // ── clocks ───────────────────────────────────────────────────────────────────────────────────
 
   now(): Now {
@@ -322,27 +326,31 @@ export class SimNode {
   /** True: what waits in the sockets is to be discarded. */
   #turn(): boolean {
     const outputs = this.engine!.takeOutputs(this.now());
-    this.#effects = this.#effectsOf(outputs);
-    this.#done = 0;
-    this.#carryOn();
+    if (this.#trap === undefined) this.#carryOut(outputs, (_step, run) => run());
+    else {
+      // Somebody may stop it in the middle.
+      const effects: Effect[] = [];
+      this.#carryOut(outputs, (step, run) => effects.push({ step, run }));
+      this.#effects = effects;
+      this.#done = 0;
+      this.#carryOn();
+    }
     return outputs.discardPackets;
   }
 
-  #effectsOf(outputs: Outputs): Effect[] {
+  #carryOut(outputs: Outputs, each: (step: Step | undefined, run: () => void) => void): void {
     const world = this.#world;
-    const effects: Effect[] = [];
-    const add = (step: Step | undefined, run: () => void): void => void effects.push({ step, run });
-    for (const { peer, message } of outputs.messages) add({ kind: 'message', peer, message }, () => world.onMessage(this, peer, message));
-    for (const peer of outputs.resets) add(undefined, () => world.onReset(this, peer));
-    for (const request of outputs.etcd) add({ kind: 'etcd', request }, () => world.onEtcdRequest(this, request));
-    for (const request of outputs.probes) add(undefined, () => this.#probe(request));
-    for (const packet of outputs.packets) add({ kind: 'packet' }, () => this.#send(packet));
-    for (const { id, fields } of outputs.events) add(undefined, () => world.onEvent(this, id, fields));
+    const { start } = this;
+    for (const { peer, message } of outputs.messages) each({ kind: 'message', peer, message }, () => world.onMessage(this, peer, message));
+    for (const peer of outputs.resets) each(undefined, () => world.onReset(this, peer));
+    for (const request of outputs.etcd) each({ kind: 'etcd', request }, () => world.onEtcdRequest(this, request));
+    for (const request of outputs.probes) each(undefined, () => this.#probe(request));
+    for (const packet of outputs.packets) each({ kind: 'packet' }, () => this.#send(packet));
+    for (const { id, fields } of outputs.events) each(undefined, () => world.onEvent(this, id, fields));
     const { exit, prepareConfig } = outputs;
-    if (prepareConfig !== undefined) add(undefined, () => world.onPrepareConfig(this, prepareConfig));
-    if (exit !== undefined) add(undefined, () => world.onExit(this));
-    else if (!this.#committing) add(undefined, () => this.#flush());
-    return effects;
+    if (prepareConfig !== undefined) each(undefined, () => world.onPrepareConfig(this, prepareConfig));
+    if (exit !== undefined) each(undefined, () => world.onExit(this));
+    else if (!this.#committing) each(undefined, () => this.#flush(start));
   }
 
   /** Up to the end of the turn, or to where the node is stopped. */
@@ -381,12 +389,14 @@ export class SimNode {
 
   // ── the disk ─────────────────────────────────────────────────────────────────────────────────
 
-  #flush(): void {
+  #flush(start: number): void {
+    if (start !== this.start) return;
     const batch = this.engine!.takeWrites();
     if (batch === undefined) return;
     this.#committing = true;
     // Behind the turn's other effects, so that a trap finds it like any of them.
-    this.#effects.push({ step: { kind: 'flush' }, run: () => this.#commit(batch) });
+    if (this.#trap === undefined) this.#commit(batch);
+    else this.#effects.push({ step: { kind: 'flush' }, run: () => this.#commit(batch) });
   }
 
   #commit(batch: WriteBatch): void {

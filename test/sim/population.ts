@@ -134,6 +134,19 @@ export class Population {
     agenda.after(random.chance(0.5) ? random.between(1000, 120_000) : random.between(120_000, SLEEP_MS_MAX), () => client.wake());
   }
 
+  /** The power in an office flickers: who is on begins anew with what it remembers, and who is off is switched on. */
+  flicker(share: number): void {
+    const { agenda, random } = this.#world;
+    for (const client of this.clients) {
+      if (!client.asleep && random.chance(share)) agenda.after(random.between(0, 800), () => {
+        if (client.asleep || this.quiet) return;
+        if (client.state !== 'off') client.off();
+        else if (client.address === 0 && client.holdsNothing && random.chance(0.5)) this.#replace(client);
+        client.boot();
+      });
+    }
+  }
+
   /** Machines that are off are switched on, as after a power cut in an office. */
   wake(share: number): void {
     const { agenda, random } = this.#world;

@@ -3,14 +3,15 @@ import { BINDING_TRANSITIONS } from '../../node/lease/states.ts';
 import { NODE_TRANSITIONS } from '../../cluster/core/node-state.ts';
 import { FAULTS } from './nemesis.ts';
 import { World } from './world.ts';
+import type { WorldOptions } from './world.ts';
 
 export interface RunOptions {
   readonly firstSeed: number;
   readonly seeds: number;
   readonly quiet: boolean;
-  readonly stopAtFailure: boolean;
   /** Fail where a fault or a cell of a state table never happened. */
   readonly coverage: boolean;
+  readonly world: WorldOptions;
 }
 
 /** What must have happened at least once over a run. */
@@ -32,7 +33,7 @@ export function runSeeds(options: RunOptions): number {
   let simulatedMs = 0;
   let ran = 0;
   for (let i = 0; i < options.seeds; i++) {
-    const result = new World(options.firstSeed + i).run();
+    const result = new World(options.firstSeed + i, undefined, options.world).run();
     ran++;
     grants += result.grants;
     simulatedMs += result.simulatedMs;
@@ -40,7 +41,6 @@ export function runSeeds(options: RunOptions): number {
     if (result.failure !== undefined) {
       failures.push({ seed: result.seed, failure: result.failure });
       process.stdout.write(`seed ${result.seed} (${result.nodes} nodes): ${result.failure}\n  replay: npm run sim -- --seed ${result.seed}\n`);
-      if (options.stopAtFailure) break;
     } else if (!options.quiet && ran % 50 === 0) process.stdout.write(`${ran} seeds, ${failures.length} failed\n`);
   }
   const seconds = (performance.now() - began) / 1000;
@@ -57,8 +57,8 @@ function printCounts(counts: ReadonlyMap<string, number>): void {
   for (const [what, times] of shown.toSorted(([a], [b]) => (a < b ? -1 : 1))) process.stdout.write(`  ${what.padEnd(48)} ${times}\n`);
 }
 
-export function replay(seed: number): number {
-  const result = new World(seed, (line) => process.stdout.write(`${line}\n`)).run();
+export function replay(seed: number, options: WorldOptions): number {
+  const result = new World(seed, (line) => process.stdout.write(`${line}\n`), options).run();
   process.stdout.write(result.failure === undefined ? `seed ${seed}: all promises kept\n` : `seed ${seed}: ${result.failure}\n`);
   return result.failure === undefined ? 0 : 1;
 }

@@ -54,7 +54,8 @@ export class Segment {
     const clients = this.#clients.get(packet.bytes.toString('latin1', CHADDR_AT, CHADDR_AT + 6));
     if (clients === undefined || clients.length === 0) return;
     const bytes = Buffer.from(packet.bytes);
-    for (const client of clients) this.#path.carry(node, 'out', () => client.receive(bytes));
+    const sentAt = node.trueTime;
+    for (const client of clients) this.#path.carry(node, 'out', () => client.receive(bytes, sentAt));
   }
 }
 

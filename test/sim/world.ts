@@ -19,7 +19,7 @@ import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkStores } from './convergence.ts';
+import { checkConverged, checkStores, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
 import { SimLinks } from './links.ts';
@@ -41,6 +41,9 @@ const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
+/** Stores are compared this often while something happens, and otherwise. */
+const COMPARE_MS = 1000;
+const COMPARE_CALM_MS = 15_000;
 
 export interface WorldResult {
   readonly seed: number;
@@ -50,6 +53,11 @@ export interface WorldResult {
   /** The reason why a promise is broken; undefined: all were kept. */
   readonly failure: string | undefined;
   readonly counts: ReadonlyMap<string, number>;
+}
+
+export interface WorldOptions {
+  /** The kinds of faults that may strike, where the seed is not to say. */
+  readonly theme?: readonly string[];
 }
 
 export class World implements NodeWorld, ClientWorld {
@@ -73,7 +81,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly etcdPath: EtcdPath;
   readonly clientPath: ClientPath;
 
-  constructor(seed: number, log?: (line: string) => void) {
+  constructor(seed: number, log?: (line: string) => void, options: WorldOptions = {}) {
     this.seed = seed;
     this.#log = log;
     this.random = new Random(seed);
@@ -94,7 +102,7 @@ export class World implements NodeWorld, ClientWorld {
     this.clientPath = new ClientPath(this.agenda, random, count);
     this.#segment = new Segment(this.nodes, this.clientPath);
     this.population = new Population(this);
-    this.nemesis = new Nemesis(this);
+    this.nemesis = new Nemesis(this, options.theme);
   }
 
   get now(): number {
@@ -140,6 +148,7 @@ export class World implements NodeWorld, ClientWorld {
   #run(): void {
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
     this.population.begin();
+    this.#compareStores();
     this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
@@ -150,7 +159,7 @@ export class World implements NodeWorld, ClientWorld {
     this.population.quiet = true;
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
-    checkStores(this);
+    checkStores(this, this.nodes);
     this.#checkNewcomer();
   }
 
@@ -298,6 +307,16 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   // ── checks ───────────────────────────────────────────────────────────────────────────────────
+
+  /** A difference shows soon after it came about, or the next change of the binding hides it. */
+  #compareStores(): void {
+    const members = levelMembers(this);
+    if (members !== undefined) {
+      this.count('stores-compared');
+      checkStores(this, members);
+    }
+    this.agenda.after(this.rhythm.isLively(this.now) ? COMPARE_MS : COMPARE_CALM_MS, () => this.#compareStores());
+  }
 
   /** Renewals and ends of leases go on: stores are compared at a moment when none of them is under way. */
   #runUntilLevel(): void {

@@ -29,6 +29,7 @@ export class FakeView implements ClusterView {
   sinceEpoch = 0;
   members: string[];
   readonly down = new Set<string>();
+  isLeaving = false;
   /** Slots given by the view and not owned yet. */
   readonly pending = new Set<number>();
   readonly serverIds = new Map<number, string>([[ip('10.0.0.2'), 'a'], [ip('10.0.0.3'), 'b']]);
@@ -47,6 +48,7 @@ export class FakeView implements ClusterView {
   }
   homeOf(slot: number): string { return this.nodes[slot % this.nodes.length]!; }
   isMember(node: string): boolean { return this.members.includes(node); }
+  leaving(): boolean { return this.isLeaving; }
   isReachable(node: string): boolean { return node === this.self || !this.down.has(node); }
   nodeOfServerId(address: number): string | undefined { return this.serverIds.get(address); }
   probingSince(): number { return this.sinceEpoch; }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
+import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
@@ -45,6 +46,7 @@ export class SmallCluster implements NodeWorld {
   /** Sees each message that leaves, and may put another in its place. */
   tamper: (from: string, to: string, message: PeerMessage) => PeerMessage = (_from, _to, message) => message;
   readonly #answers = new Map<string, OutgoingPacket[]>();
+  readonly #offers = new Map<number, { readonly xid: number; readonly yiaddr: number; readonly serverIdentifier: number }>();
 
   constructor(ids: readonly string[], seed = 1) {
     this.random = new Random(seed);
@@ -155,22 +157,33 @@ export class SmallCluster implements NodeWorld {
 
   /** A client broadcasts, takes the first offer, and says so. The address that it got within a second. From 3 `secs` on any node answers. */
   lease(client: number, secs = 0): string | undefined {
-    const chaddr = chaddrOf(client);
-    const key = chaddr.toString('hex');
-    const send = (bytes: Buffer): OutgoingPacket | undefined => {
-      this.#answers.set(key, []);
-      for (const node of this.nodes) if (node.alive) node.receivePacket(Buffer.from(bytes), { address: 0, port: 68, unicast: false });
-      const until = this.agenda.now + 1000;
-      while (this.agenda.now < until && this.#answers.get(key)!.length === 0) this.run(5);
-      return this.#answers.get(key)![0];
-    };
+    return this.offer(client, secs) === undefined ? undefined : this.accept(client, secs);
+  }
+
+  /** The first half of it: the offer that came first. */
+  offer(client: number, secs = 0): { readonly server: string } | undefined {
     const xid = this.random.u32();
-    const offer = send(discover({ chaddr, xid, broadcast: true, secs }));
+    const offer = this.#ask(client, discover({ chaddr: chaddrOf(client), xid, broadcast: true, secs }));
     if (offer === undefined) return undefined;
-    const { yiaddr, serverIdentifier } = fieldsOf(offer);
-    const ack = send(request({ chaddr, xid, broadcast: true, secs, requestedAddress: yiaddr, serverIdentifier }));
-    if (ack === undefined || fieldsOf(ack).type !== 5) return undefined;
-    return [24, 16, 8, 0].map((shift) => (fieldsOf(ack).yiaddr >>> shift) & 255).join('.');
+    const { serverIdentifier, yiaddr } = fieldsOf(offer);
+    this.#offers.set(client, { xid, yiaddr, serverIdentifier });
+    return { server: this.nodes.find(({ address }) => address === serverIdentifier)!.id };
+  }
+
+  /** The other half. */
+  accept(client: number, secs = 0): string | undefined {
+    const { serverIdentifier, xid, yiaddr } = this.#offers.get(client)!;
+    const ack = this.#ask(client, request({ chaddr: chaddrOf(client), xid, broadcast: true, secs, requestedAddress: yiaddr, serverIdentifier }));
+    return ack === undefined || fieldsOf(ack).type !== 5 ? undefined : formatIpv4(fieldsOf(ack).yiaddr);
+  }
+
+  #ask(client: number, bytes: Buffer): OutgoingPacket | undefined {
+    const answers: OutgoingPacket[] = [];
+    this.#answers.set(chaddrOf(client).toString('hex'), answers);
+    for (const node of this.nodes) if (node.alive) node.receivePacket(Buffer.from(bytes), { address: 0, port: 68, unicast: false });
+    const until = this.agenda.now + 1000;
+    while (this.agenda.now < until && answers.length === 0) this.run(5);
+    return answers[0];
   }
 
   // ── the world of the nodes ───────────────────────────────────────────────────────────────────

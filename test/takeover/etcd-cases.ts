@@ -12,10 +12,11 @@ async function etcdLeader(stage: Stage): Promise<Measured> {
   await stage.healthy();
   const victim = await stage.etcdLeader();
   return measure(stage, {
-    gone: [], lastsMs: 4000, strike: () => victim.kill(),
+    gone: [], lasts: 4000, strike: () => victim.kill(),
     mend: async () => {
       victim.start();
       await victim.ready();
+      await stage.etcdSettled();
     },
   });
 }
@@ -26,13 +27,14 @@ async function allOfEtcd(stage: Stage, quick: boolean): Promise<Noted> {
   const load = new WatchedLoad(stage.world.host(LOAD_HOST));
   await load.start();
   const measured = await measure(stage, {
-    gone: [], lastsMs: quick ? ALL_QUICK_MS : ALL_MS, everyMs: quick ? 50 : 200, alsoAcknowledged: () => load.acknowledged,
+    gone: [], lasts: quick ? ALL_QUICK_MS : ALL_MS, everyMs: quick ? 50 : 200, alsoAcknowledged: () => load.acknowledged,
     strike: async () => {
       await Promise.all(etcd.map((member) => member.kill()));
     },
     mend: async () => {
       for (const member of etcd) member.start();
       await Promise.all(etcd.map((member) => member.ready()));
+      await stage.etcdSettled();
     },
   });
   const { sent, drops } = await load.stop();

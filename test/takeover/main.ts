@@ -2,12 +2,14 @@
  * `npm run takeover`: what clients notice when a part of the cluster fails, case by case, as a table. Real nodes,
  * an etcd of three members and clients that ask every 100 ms, in network namespaces of their own.
  */
+import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
 import { whyNoClusterWorld } from '../support/cluster-world.ts';
+import { FLUSHES } from './bounds.ts';
 import { CASES, type TakeoverCase } from './cases.ts';
 import type { Measured } from './measuring.ts';
 import { Stage } from './stage.ts';
-import { held, Table, type Row } from './table.ts';
+import { describeMs, held, Table, type Row } from './table.ts';
 
 const USAGE = `Usage: npm run takeover [-- OPTIONS]
 
@@ -27,6 +29,7 @@ Cases:
 `;
 const EXIT = { ok: 0, broken: 1, usage: 2, cannot: 3, SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 const PARENT_POLL_MS = 200;
+const PRIORITY = -10;
 
 interface Options {
   readonly cases: readonly TakeoverCase[];
@@ -73,10 +76,11 @@ function endSignal(): Promise<'SIGINT' | 'SIGTERM' | 'SIGHUP'> {
   });
 }
 
-/** What was promised and is not so. The clients' own timers being late is on top of each bound. */
-function judge({ promiseMs, othersMs }: TakeoverCase, { broken, figures, others, timersMs }: Measured): string[] {
-  const late = (who: string, ms: number | undefined, bound: number): string[] => (ms === undefined || ms <= bound + timersMs ? []
-    : [`${who}: ${Number.isFinite(ms) ? `${ms.toFixed(0)} ms` : 'never'}, and the promise is ${bound} ms (${timersMs.toFixed(0)} ms more for late timers here)`]);
+/** What was promised and is not so. What this machine itself was late by is on top of each bound. */
+function judge({ promiseMs, othersMs }: TakeoverCase, { broken, figures, flushMs, others, timersMs }: Measured): string[] {
+  const slack = timersMs + FLUSHES * flushMs;
+  const late = (who: string, ms: number | undefined, bound: number): string[] => (ms === undefined || ms <= bound + slack ? []
+    : [`${who}: ${describeMs(ms)}, and the promise is ${describeMs(bound)}; ${describeMs(slack)} more for this machine's late timers and slow disk`]);
   return [
     ...broken, ...late('a new client waited', figures.new, promiseMs), ...late('a rebinding client waited', figures.rebinding, promiseMs),
     ...late('a renewing client waited', figures.renewing, promiseMs),
@@ -84,14 +88,23 @@ function judge({ promiseMs, othersMs }: TakeoverCase, { broken, figures, others,
   ];
 }
 
+/** Other work on the machine is not what is measured: nodes, etcd and clients, which inherit it, go before that. */
+function goFirst(): void {
+  try {
+    setPriority(PRIORITY);
+  } catch {
+    // Not allowed here: how late the machine was is told in any case.
+  }
+}
+
 async function runCase(stage: Stage, one: TakeoverCase, options: Options, print: (line: string) => void): Promise<Row> {
   const from = performance.timeOrigin + performance.now();
   const measured = await one.run(stage, options);
   if (options.events) for (const line of [...stage.timeline(measured.struckAt, performance.timeOrigin + performance.now()), ...measured.longest]) print(line);
-  const { figures, lost, mending, notes = [], others, timersMs } = measured;
+  const { figures, flushMs, lost, mending, notes = [], others, timersMs } = measured;
   const seconds = (performance.timeOrigin + performance.now() - from) / 1000;
   return {
-    name: one.name, figures, lost, notes: [...notes, `${one.title}; ${seconds.toFixed(0)} s`], promise: one.promiseMs, timersMs,
+    name: one.name, figures, lost, notes: [...notes, `${one.title}; ${seconds.toFixed(0)} s`], promise: one.promiseMs, timersMs, flushMs,
     broken: judge(one, measured), mending, ...(others === undefined ? {} : { others }),
   };
 }
@@ -128,6 +141,7 @@ async function main(): Promise<number> {
     return EXIT.cannot;
   }
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  goFirst();
   const ended = endSignal();
   const stage = new Stage(options.nodes);
   const removing = new AbortController();
@@ -138,7 +152,7 @@ async function main(): Promise<number> {
     return EXIT[result];
   } finally {
     removing.abort();
-    await stage.world.remove();
+    await stage.remove();
   }
 }
 

@@ -5,7 +5,7 @@ import { nodeTransitionAllowed } from '../../cluster/core/node-state.ts';
 import type { NodeState } from '../../cluster/core/node-state.ts';
 import { mayLeave, readDrains } from '../../cluster/upgrade/drains.ts';
 import type { DrainOrder } from '../../cluster/upgrade/drains.ts';
-import { DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
+import { DRAIN_LAST_REQUESTS_MS, DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
 import { SmallCluster } from '../support/small-cluster.ts';
 
 function order(createRevision: number, force = false): DrainOrder {
@@ -82,6 +82,23 @@ describe('drained', () => {
       assert.deepEqual(addresses.map((_, client) => cluster.lease(client)), addresses);
     });
   }
+
+  test('no new client waits while a node leaves, and who has an offer from it takes it', () => {
+    for (const how of ['SIGTERM', 'order'] as const) {
+      const cluster = started(['a', 'b']);
+      let client = 0;
+      while (cluster.offer(client)?.server !== 'b') client++;
+      if (how === 'SIGTERM') cluster.node('b').drain();
+      else drain(cluster, 'b');
+      cluster.until('b is on its way out', 100, () => cluster.state('b') === 'DRAINING');
+      assert.ok(cluster.accept(client), 'the offer holds');
+      const began = cluster.agenda.now;
+      // With no seconds waited: nobody takes them for one that was not answered.
+      for (let i = 100; cluster.members !== 'a'; i++) assert.ok(cluster.lease(i), `client ${i}, ${cluster.agenda.now - began} ms later`);
+      assert.ok(cluster.agenda.now - began >= DRAIN_LAST_REQUESTS_MS - 100);
+      for (let i = 500; i < 520; i++) assert.ok(cluster.lease(i));
+    }
+  });
 
   test('a restart keeps it so, and so does a power cut of all', () => {
     const cluster = started(['a', 'b', 'c']);

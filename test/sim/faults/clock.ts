@@ -8,6 +8,8 @@ import type { FaultKind, Strike } from './strike.ts';
 
 /** What a time service that slews, or a quartz without one, may do. */
 const DRIFT_PPM = 500;
+/** chrony's `maxslewrate`. */
+const SLEW_PPM = 83_333;
 /** How much of the bound two clocks that are soon beyond it differ by at first. */
 const NEAR_THE_EDGE = 0.99;
 
@@ -50,6 +52,39 @@ export const CLOCK_FAULTS = {
       if (Math.abs(ahead.wallErrorMs - behind.wallErrorMs) > operator.first.maxClockSkewMs) strike.count('clock-drift-beyond-done');
       ahead.setClock();
     });
+    return true;
+  } },
+  // With nobody to compare with over a link: what it commits goes through inboxes.
+  'clock-step-while-cut': { weight: 2, nodes: 2, clustered: true, shows: ['clock-step-while-cut-done'], strike: (strike) => {
+    const { node, random, world } = strike;
+    const able = inService(strike);
+    if (able.length < 2 || !able.includes(node) || world.etcdPath.down) return false;
+    const ms = random.between(6000, 15_000);
+    for (const each of world.nodes) if (each !== node) strike.cut(node, each, true, ms);
+    strike.later(random.between(400, 1500), () => {
+      node.clockStepMs = random.between(60_000, 400_000);
+      strike.count('clock-step-while-cut-done');
+      strike.repeats(800, ms - 2000, () => world.population.flicker(0.6));
+    });
+    strike.lasts(ms + random.between(0, 3000), () => {
+      node.clockStepMs = 0;
+    });
+    return true;
+  } },
+  // A time service that slews fast, as chrony may, while no view can be written: nobody is evicted for his clock.
+  'clock-slews-without-etcd': { weight: 1, nodes: 2, clustered: true, shows: ['clock-slews-without-etcd-done'], strike: (strike) => {
+    const { node, random, world } = strike;
+    const able = inService(strike);
+    if (able.length < world.nodes.length || world.etcdPath.down) return false;
+    const halfMs = random.between(250_000, 400_000);
+    for (const each of world.nodes) strike.cutFromEtcd(each, 2 * halfMs + 20_000);
+    node.drift(SLEW_PPM);
+    strike.repeats(20_000, 2 * halfMs, () => world.population.flicker(0.3));
+    strike.later(halfMs, () => {
+      strike.count('clock-slews-without-etcd-done');
+      node.drift(-SLEW_PPM);
+    });
+    strike.lasts(2 * halfMs, () => node.setClock());
     return true;
   } },
   // Its battery is empty, and its time service not there yet. It is in no view any more when it comes up.

@@ -12,7 +12,7 @@ function anotherServes(world: World, node: SimNode): boolean {
     each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
 }
 
-function beatOf(bytes: Buffer | undefined): number {
+export function beatOf(bytes: Buffer | undefined): number {
   if (bytes === undefined) return 0;
   const json = JSON.parse(bytes.toString()) as number | { beat: number };
   return typeof json === 'number' ? json : json.beat;

@@ -6,12 +6,12 @@ import type { SimNode } from '../node.ts';
 import { nameOf } from './strike.ts';
 import type { FaultKind, Strike } from './strike.ts';
 
-function leaderOf({ world }: Strike): SimNode | undefined {
+export function leaderOf({ world }: Strike): SimNode | undefined {
   return world.nodes.find((each) => !each.paused && each.engine?.core.leader.leads === true);
 }
 
 /** All are in one view and linked; the scheme begins from there. */
-function inOrder({ world }: Strike): boolean {
+export function inOrder({ world }: Strike): boolean {
   return world.nodes.every((each) => !each.paused && each.engine?.core.nodeState === 'NORMAL');
 }
 
