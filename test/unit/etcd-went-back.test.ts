@@ -261,3 +261,30 @@ test('a node on its way out is left out of the generation that the others begin'
   world.until('c has ended', () => world.stateOf('c') === 'dead', 20_000);
   assert.notEqual(world.lease(5), '');
 });
+
+test('another etcd that answers for a while is not believed, and the right one is again', () => {
+  const { world } = withBackup();
+  const right = world.etcd.snapshot();
+  const id = world.etcd.clusterId;
+  world.etcd.restore(EMPTY, world.agenda.now, '99');
+  world.until('both have noticed', () => reasonOf(world, 'a') !== '' && reasonOf(world, 'b') !== '', 5000);
+  assert.notEqual(world.lease(5), '');
+  world.etcd.restore(right, world.agenda.now, id);
+  world.until('both believe it', () => reasonOf(world, 'a') === '' && reasonOf(world, 'b') === '', 5000);
+  assert.equal(world.viewInEtcd()!.generation, 1);
+  world.crash('a');
+  world.until('b goes on', () => world.serves('b') && world.membersOf('b') === 'b');
+});
+
+test('the right one that came back older is not believed because another one answered meanwhile', () => {
+  const { world, backup } = withBackup();
+  const id = world.etcd.clusterId;
+  world.etcd.restore(backup, world.agenda.now);
+  world.until('both have noticed', () => reasonOf(world, 'a') !== '' && reasonOf(world, 'b') !== '', 5000);
+  world.etcd.restore(EMPTY, world.agenda.now, '99');
+  world.run(3000);
+  world.etcd.restore(backup, world.agenda.now, id);
+  for (let i = 0; i < 2000; i++) world.putConfig();
+  world.run(5000);
+  for (const node of ['a', 'b']) assert.notEqual(reasonOf(world, node), '');
+});
