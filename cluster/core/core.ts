@@ -320,7 +320,8 @@ export class ClusterCore {
     this.#roster.onRead(read);
     this.memory.onRead(read);
     this.leader.onRead(read);
-    this.leaving.onRead(read);
+    // In one that went back there may be an order that was taken back since.
+    if (state.wentBack === '') this.leaving.onRead(read);
     if (read.view !== undefined && state.wentBack === '') this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
     this.lastResort.onRead(read);
@@ -412,7 +413,7 @@ export class ClusterCore {
     if (wasMember && previous !== undefined) this.leaving.handover.onAdopted(previous, view!);
     if (!wasMember || previous?.generation !== view!.generation) this.#links.helloAll();
     this.#standing.recovering = false;
-    this.lastResort.onAdopted(view!, previous);
+    this.lastResort.onAdopted(view!, previous, wasMember);
     this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
     this.#roster.meet();

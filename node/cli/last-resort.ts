@@ -30,16 +30,19 @@ export function addLastResortCommands(program: Command, output: CliOutput, asked
     });
   addConfigOption(program.command('partner-down'))
     .description('on an ISOLATED node: tell it that another one is switched off, so that it serves without it')
-    .argument('<node>', 'the one that is switched off')
+    .argument('<node...>', 'the one that is switched off, or all that are')
     .option('--yes', 'do not ask again')
-    .action(async (node: string, { config, yes = false }: Options & { yes?: boolean }) => {
+    .action(async (nodes: string[], { config, yes = false }: Options & { yes?: boolean }) => {
       const control = new ControlClient(loadNodeConfig(config).dataDir);
       if (!yes) {
-        output.err(`${node} must be switched off, and stay off until etcd has the new generation (lessor status says so): if it runs, ` +
+        output.err(`What is switched off must stay off until etcd has the new generation (lessor status says so): if it runs, ` +
           'both give out the same addresses, and what it grants is lost.\n');
-        await confirm(asked, `Type the name of the node that is switched off: `, node);
+        for (const node of nodes) await confirm(asked, `Type the name of a node that is switched off (${nodes.join(', ')}): `, node);
       }
-      await tell(await control.command('partner-down', { node, by: whoAmI() }), output);
+      // The node puts them together: as long as one is missing it refuses, and changes nothing.
+      const answers: OperatorAnswer[] = [];
+      for (const node of nodes) answers.push(await control.command('partner-down', { node, by: whoAmI() }));
+      await tell(answers.find(({ ok }) => ok) ?? answers.at(-1)!, output);
       await outcome(control, output);
     });
 }

@@ -89,6 +89,7 @@ export const EVENTS = {
   'cluster.older-generation': { level: 'warn', message: 'another node is of a newer generation: this one serves nobody until it has recovered from it', action: 'None, if that node serves and reaches etcd; else deploy/runbooks/all-members-gone.md.' },
   'cluster.cold-start': { level: 'warn', message: 'no member is left: restarted nodes go on with their disks', action: 'None.' },
   'etcd.went-back': { level: 'error', message: 'etcd shows less than it did: it was restored from a backup, emptied or replaced, and counts for nothing', action: 'Nodes in service go on over their links. deploy/runbooks/etcd-went-back.md says how to give etcd what they hold (lessor recover --force).' },
+  'etcd.right-one': { level: 'info', message: 'the etcd that was there before answers again, and counts', action: 'None; look into cluster.etcd and the names in it, if this was not expected.' },
   'etcd.unreachable': { level: 'warn', message: 'etcd does not answer', action: 'Commits go on while all links are up; no node can be replaced until etcd is back.' },
   'etcd.reachable': { level: 'info', message: 'etcd answers again', action: 'None.' },
   'recover.fetch': { level: 'info', message: 'fetching what changed', action: 'None.' },

@@ -158,8 +158,19 @@ test('partner-down asks for the name of the node, unless told --yes', async (con
   assert.equal(await run('yes'), '1 nothing was changed');
   assert.equal(await run(undefined), '2 nothing was changed: there is no terminal to ask at. Say --yes if you are sure.');
   assert.equal(node.commands.length, 0);
-  assert.match(await run('b\n'), /b must be switched off, and stay off until etcd has the new generation/);
+  assert.match(await run('b\n'), /must stay off until etcd has the new generation/);
   assert.deepEqual(node.commands, [{ kind: 'partner-down', node: 'b' }]);
+});
+
+test('several nodes are declared one after the other, and refusals before the last count for nothing', async (context) => {
+  const node = new ControlledNode(context);
+  await node.start(context);
+  node.progress = { state: 'done', text: 'generation 2 has begun with a' };
+  const answers = [{ ok: false, text: 'c is not linked either' }, { ok: true, text: 'generation 2 has begun with this node alone' }];
+  Object.defineProperty(node, 'answer', { get: () => answers.shift() });
+  const { code, out } = await node.lessor('partner-down', 'b', 'c', '--yes');
+  assert.deepEqual([code, out], [0, 'generation 2 has begun with this node alone\ngeneration 2 has begun with a; a is NORMAL in epoch 7\n']);
+  assert.deepEqual(node.commands, [{ kind: 'partner-down', node: 'b' }, { kind: 'partner-down', node: 'c' }]);
 });
 
 test('a node that is not there, or whose socket is another user\'s, ends with 3 and what to try', async (context) => {
