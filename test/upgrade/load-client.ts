@@ -28,7 +28,7 @@ export interface LoadSetup {
 }
 
 export type LoadCommand =
-  /** So many clients get a lease, a thousand of them a second, and keep it. */
+  /** So many clients get a lease, 500 of them a second, and keep it. */
   | { readonly do: 'hold'; readonly count: number }
   /** So many exchanges a second begin from now on. */
   | { readonly do: 'rate'; readonly perSecond: number }
@@ -53,7 +53,7 @@ export interface LoadReport {
 const TICK_MS = 5;
 /** A turn that comes so late reads first what came in time, before it takes anything for unanswered. */
 const STALL_MS = 100;
-const HOLD_PER_SECOND = 1000;
+const HOLD_PER_SECOND = 500;
 /** RFC 2131 §4.4.5. */
 const RENEW_AGAIN_MS_MIN = 60_000;
 const REQUEST_TRIES = 3;
