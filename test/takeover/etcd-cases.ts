@@ -5,6 +5,8 @@ import { measure, type Measured } from './measuring.ts';
 import { LOAD_HOST, type Stage } from './stage.ts';
 import { WatchedLoad } from './watched-load.ts';
 
+/** Longer than it takes to elect another one. */
+const LEADER_MS = 3500;
 const ALL_MS = 600_000;
 const ALL_QUICK_MS = 30_000;
 
@@ -12,7 +14,7 @@ async function etcdLeader(stage: Stage): Promise<Measured> {
   await stage.healthy();
   const victim = await stage.etcdLeader();
   return measure(stage, {
-    gone: [], lasts: 4000, strike: () => victim.kill(),
+    gone: [], lasts: LEADER_MS, strike: () => victim.kill(),
     mend: async () => {
       victim.start();
       await victim.ready();

@@ -12,7 +12,7 @@ import { Askers } from './askers.ts';
 const HELD = 300;
 const HOLD_MS = 30_000;
 const HEALTHY_MS = 30_000;
-const AFTER_MS = 500;
+const AFTER_MS = 300;
 
 /** Of a log line, besides those of its event. */
 const COMMON_FIELDS: readonly string[] = ['time', 'self', 'event', 'level', 'message'];
