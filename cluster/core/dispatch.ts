@@ -123,7 +123,7 @@ export class Dispatcher {
 }
 
 function isOfNewerEpoch({ phase, view }: ClusterState, { status }: Peer, body: Body): boolean {
-  if (phase !== 'member') return false;
+  if (phase !== 'member' && phase !== 'learner') return false;
   switch (body.$case) {
     // It names none: who asks has just said that it knows of a view that this node does not, which may be the owner in it.
     case 'propose':

@@ -71,6 +71,7 @@ export class Beats {
 
   /** A view names the present incarnation: it will never name an earlier one again. */
   entered(): void {
+    if (this.mayHoldMore()) this.#store.putMeta(META_FETCHING, null);
     if (this.#held.length === 1) return;
     this.#held = [this.#context.incarnation];
     this.#putJson(META_INCARNATIONS, this.#held);
@@ -106,11 +107,16 @@ export class Beats {
 
   /** A fetch began and did not end: the records and the cursors do not belong together. */
   fetchIncomplete(): boolean {
-    return this.#store.readMeta(META_FETCHING) !== undefined;
+    return readJson(this.#store, META_FETCHING) === true;
+  }
+
+  /** A fetch ended, and no view has named the node since: pages may have shown more of a log than its cursor says. */
+  mayHoldMore(): boolean {
+    return readJson(this.#store, META_FETCHING) !== undefined;
   }
 
   fetchComplete(): void {
-    this.#store.putMeta(META_FETCHING, null);
+    this.#putJson(META_FETCHING, false);
   }
 
   /** The disk had a view or a binding when the node started; what it got since is asked of the state. */

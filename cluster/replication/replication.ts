@@ -178,8 +178,9 @@ export class Replication {
   // ── receiving ────────────────────────────────────────────────────────────────────────────────
 
   onBatch(peer: Peer, batch: Batch): void {
-    const { context, view } = this.#state;
-    if (view === undefined || batch.incarnation !== peer.incarnation) return;
+    const { context, phase, view } = this.#state;
+    // One that is outside has what it fetches, and what is under way to an earlier incarnation is not for it.
+    if (view === undefined || batch.incarnation !== peer.incarnation || (phase !== 'member' && phase !== 'learner')) return;
     if (!this.#accepts(peer, batch)) {
       this.#refuse(peer, RefuseReason.REFUSE_REASON_EPOCH);
       this.#readView();
@@ -200,7 +201,7 @@ export class Replication {
     const { view } = this.#state;
     if (!names(view!, peer.id, batch.incarnation)) return false;
     if (batch.epoch === view!.epoch) return true;
-    return batch.epoch < view!.epoch && peer.adopted?.epoch !== view!.epoch;
+    return batch.epoch < view!.epoch && (peer.adopted?.epoch ?? 0) < view!.epoch;
   }
 
   #refuse(peer: Peer, reason: RefuseReason): void {

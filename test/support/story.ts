@@ -310,12 +310,12 @@ export class Story implements HostWorld {
     return address;
   }
 
-  /** Makes so many changes of its own on a node, as if it had granted leases; returns the addresses. */
-  grants(node: string, count: number): number[] {
+  /** Makes so many changes of its own on a node, as if it had granted leases, `from` that address on; returns the addresses. */
+  grants(node: string, count: number, from = 0): number[] {
     const { engine } = this.host(node);
     const addresses: number[] = [];
     const [pool] = this.config.pools;
-    for (let address = pool!.ranges[0]!.first; addresses.length < count; address++) {
+    for (let address = Math.max(from, pool!.ranges[0]!.first); addresses.length < count; address++) {
       assert(address <= pool!.ranges[0]!.last, 'the pool is too small');
       if (!engine.core.owns(address & 255) || this.host(node).table.read(address) !== undefined) continue;
       addresses.push(address);
