@@ -44,16 +44,19 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
   }
 }
 
+/** The true time from which this node would give the address to another client; with a clock that is wrong it gives nothing. */
+function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
+  const { maxClockSkewMs } = engine!.config;
+  return Math.abs(wallErrorMs) > maxClockSkewMs / 2 ? Infinity : reuseSeconds(record, maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+}
+
 /**
  * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
- * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the
- * lease's. Counted is by the node's clock as it is now; with one that is wrong it serves nobody.
+ * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
  */
-export function isKnown({ engine, table, wallErrorMs }: SimNode, { address, client, until }: Hold, toleranceMs = 0): boolean {
-  const record = table!.read(address);
-  if (record === undefined || !client.keys.some((key) => recordClientKey(record).equals(key))) return false;
-  const { maxClockSkewMs } = engine!.config;
-  return Math.abs(wallErrorMs) > maxClockSkewMs / 2 || reuseSeconds(record, maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs >= until - toleranceMs;
+export function isKnown(node: SimNode, { address, client, until }: Hold, marginMs = 0): boolean {
+  const record = node.table!.read(address);
+  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until + marginMs;
 }
 
 /**

@@ -30,6 +30,7 @@ the clients' side. Nothing outside of the namespaces is touched.
                     ${FAULT_KINDS.slice(14).join(', ')}
   --clients N       scripted clients with a life of their own (default 250)
   --rate N          perfdhcp's exchanges a second (default 150; 0: none)
+  --logs            keep the logs also where nothing is wrong
   --out FOLDER      for the history, and for the logs if something is wrong; else a new temporary folder
   --help            this text
 
@@ -48,6 +49,7 @@ const BEYOND_MS = 240_000;
 
 interface Arguments extends Omit<RunOptions, 'folder'> {
   readonly out: string | undefined;
+  readonly logs: boolean;
   readonly help: boolean;
 }
 
@@ -55,7 +57,7 @@ function readArguments(): Arguments | undefined {
   try {
     const { values } = parseArgs({ options: {
       minutes: { type: 'string', default: '30' }, nodes: { type: 'string', default: '2' }, seed: { type: 'string' }, only: { type: 'string' },
-      clients: { type: 'string', default: '250' }, rate: { type: 'string', default: '150' }, out: { type: 'string' }, help: { type: 'boolean', short: 'h' },
+      clients: { type: 'string', default: '250' }, rate: { type: 'string', default: '150' }, out: { type: 'string' }, logs: { type: 'boolean' }, help: { type: 'boolean', short: 'h' },
     } });
     const only = values.only?.split(',').map((name): FaultKind => {
       const kind = FAULT_KINDS.find((kind) => kind === name);
@@ -66,7 +68,7 @@ function readArguments(): Arguments | undefined {
       minutes: numberOf('minutes', values.minutes, 0.5, 24 * 60), nodes: Math.floor(numberOf('nodes', values.nodes, 2, 3)),
       seed: Math.floor(values.seed === undefined ? Math.random() * 2 ** 32 : numberOf('seed', values.seed, 0, 2 ** 48)),
       clients: Math.floor(numberOf('clients', values.clients, 1, 400)), rate: Math.floor(numberOf('rate', values.rate, 0, 5000)),
-      ...(only === undefined ? {} : { only }), out: values.out, help: values.help === true,
+      ...(only === undefined ? {} : { only }), out: values.out, logs: values.logs === true, help: values.help === true,
     };
   } catch (error) {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
@@ -168,6 +170,7 @@ async function main(): Promise<number> {
       process.stderr.write(`Ended by ${result}: stopping and removing everything.\n`);
       return SIGNALS[result];
     }
+    if (options.logs) keepLogs(world, folder);
     process.stdout.write(`${summaryOf(run, options, began)}\nClean.\n`);
     return 0;
   } catch (error) {

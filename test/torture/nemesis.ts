@@ -55,8 +55,18 @@ export class Nemesis {
       'clock-drifts': clock,
       'clock-steps': clock,
       'full-disk': {
-        begin: (fault) => this.#node(fault).fillDisk(),
-        end: (fault) => this.#node(fault).emptyDisk(),
+        begin: async (fault) => {
+          const node = this.#node(fault);
+          if (fault.way === 'in') await node.kill();
+          await node.fillDisk();
+          await node.holdSnapshot();
+          node.start();
+        },
+        end: async (fault) => {
+          await this.#node(fault).emptyDisk();
+          // What starts on a full disk says so and ends.
+          this.#node(fault).start();
+        },
       },
       'wipe-disk': {
         begin: async (fault) => {

@@ -11,7 +11,7 @@ export const FAULT_KINDS = [
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** Of a link between this end and the other: both ways, only what this end sends, only what it hears. */
+/** Of a link between this end and the other: both ways, only what this end sends, only what it hears. With a full disk, `in`: the node is started on it. */
 export type Way = 'both' | 'out' | 'in';
 
 export interface Fault {
@@ -132,6 +132,7 @@ export function describeFault(fault: Fault, nodeName: (number: number) => string
     case 'slow-etcd': return `${fault.kind} ${node} ${way} etcd (${slow})`;
     case 'cut-clients': return `${fault.kind} ${node} ${way} clients`;
     case 'slow-clients': return `${fault.kind} ${node} ${way} clients (${slow})`;
+    case 'full-disk': return `${fault.kind} ${node}${fault.way === 'in' ? ', started on it' : ''}`;
     case 'clock-drifts': case 'clock-steps': return `${fault.kind} ${node} by ${fault.offset} s`;
     case 'kill-etcd-member': return `${fault.kind} e${fault.member + 1}`;
     case 'kill-etcd-leader': case 'kill-etcd': case 'rolling-restart': case 'power-cut-nodes': case 'power-cut': return fault.kind;

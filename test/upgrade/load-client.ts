@@ -28,7 +28,7 @@ export interface LoadSetup {
 }
 
 export type LoadCommand =
-  /** So many clients get a lease, a thousand of them a second, and keep it. */
+  /** So many clients get a lease, 500 of them a second, and keep it. */
   | { readonly do: 'hold'; readonly count: number }
   /** So many exchanges a second begin from now on. */
   | { readonly do: 'rate'; readonly perSecond: number }
@@ -44,6 +44,8 @@ export interface LoadReport {
   readonly underWay: number;
   /** Two clients with one address at a time, in words. */
   readonly duplicates: readonly string[];
+  /** What some of the exchanges that failed met. */
+  readonly stories: readonly string[];
   /** Turns of this process that came late: the machine was too busy for it. */
   readonly stalls: number;
 }
@@ -51,7 +53,7 @@ export interface LoadReport {
 const TICK_MS = 5;
 /** A turn that comes so late reads first what came in time, before it takes anything for unanswered. */
 const STALL_MS = 100;
-const HOLD_PER_SECOND = 1000;
+const HOLD_PER_SECOND = 500;
 /** RFC 2131 §4.4.5. */
 const RENEW_AGAIN_MS_MIN = 60_000;
 const REQUEST_TRIES = 3;
@@ -121,6 +123,7 @@ class Client {
       case 'rebinding': port.relay(writeClientMessage({ ...common, type: MessageType.request, ciaddr: this.#address })); break;
       default: return;
     }
+    tally.note(this, `sends ${this.state}${this.state === 'requesting' ? ` ${this.#address} of ${this.#serverId}` : ''}`, now);
     this.#sentAt = now;
     timers.set(this, now + this.#patience(now));
   }
@@ -148,6 +151,7 @@ class Client {
 
   onReply(reply: ServerMessage, now: number): void {
     if (reply.chaddr !== this.name) return;
+    tally.note(this, `gets ${reply.type === MessageType.offer ? 'offer' : reply.type === MessageType.ack ? 'ack' : 'nak'} of ${reply.serverId}`, now);
     if (reply.type === MessageType.offer && this.state === 'selecting') {
       this.#address = reply.yiaddr;
       this.#serverId = reply.serverId;
@@ -228,7 +232,7 @@ function report(): LoadReport {
   const bound = clients.filter(({ state }) => state === 'bound' || state === 'renewing' || state === 'rebinding');
   return {
     buckets: tally.report(), holding: bound.length, renewing: bound.filter(({ state }) => state !== 'bound').length,
-    underWay: waiting.size, duplicates, stalls,
+    underWay: waiting.size, duplicates, stories: tally.stories, stalls,
   };
 }
 
