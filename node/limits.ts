@@ -183,6 +183,9 @@ export const HTTP_IDLE_MS_MAX = 60_000;
 /** A request must be in by then. */
 export const HTTP_REQUEST_MS_MAX = 10_000;
 
+/** Who gives a command on the control socket, and the name of a node in it; a longer one is refused. */
+export const CONTROL_CALLER_CHARACTERS_MAX = 256;
+
 // ── the configuration and the options ───────────────────────────────────────────────────────────
 
 /** A configuration file; a longer one is refused unread. */

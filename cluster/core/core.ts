@@ -28,7 +28,7 @@ import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
 import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
-import type { View } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
@@ -42,7 +42,7 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, isMember, isNamed, isReachable, memberNamed, owns } from './state.ts';
+import { countsOn, forgetDeparted, isMember, isNamed, isPresent, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
@@ -109,7 +109,7 @@ export class ClusterCore {
     this.confirmations = new Confirmations(state, this.inbox);
     this.adoption = new Adoption(state, this.replication, this.inbox, {
       onAdopted: (previous, wasMember) => this.#onAdopted(previous, wasMember),
-      onFinished: () => this.#onFinished(),
+      onFinished: (evicted) => this.#onFinished(evicted),
     });
     this.adoption.restore();
     this.#beats = new Beats(context, state.view !== undefined || context.table.records(-1, 1).length > 0);
@@ -196,15 +196,7 @@ export class ClusterCore {
     return this.#roster.addresses;
   }
 
-  isReachable(node: string): boolean {
-    return isReachable(this.state, node);
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
-
-  append(address: number, record: Buffer): number {
-    return this.replication.append(address, record);
-  }
 
   onLink(event: LinkEvent): void {
     const peer = this.state.peers.get(event.peer);
@@ -328,7 +320,8 @@ export class ClusterCore {
     this.#roster.onRead(read);
     this.memory.onRead(read);
     this.leader.onRead(read);
-    this.leaving.onRead(read);
+    // In one that went back there may be an order that was taken back since.
+    if (state.wentBack === '') this.leaving.onRead(read);
     if (read.view !== undefined && state.wentBack === '') this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
     this.lastResort.onRead(read);
@@ -413,13 +406,14 @@ export class ClusterCore {
     const { view, context } = state;
     if (!wasMember) {
       context.out.discardPackets = true;
+      this.#beats.entered();
       this.learner.reset();
       this.#restart.reset();
     }
     if (wasMember && previous !== undefined) this.leaving.handover.onAdopted(previous, view!);
     if (!wasMember || previous?.generation !== view!.generation) this.#links.helloAll();
     this.#standing.recovering = false;
-    this.lastResort.onAdopted(view!, previous);
+    this.lastResort.onAdopted(view!, previous, wasMember);
     this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
     this.#roster.meet();
@@ -443,7 +437,10 @@ export class ClusterCore {
     this.#hooks.onConfig(config);
   }
 
-  #onFinished(): void {
+  #onFinished(evicted: readonly Member[]): void {
+    forgetDeparted(this.state, evicted);
+    this.replication.forgetDeparted();
+    this.#beats.forgetAcks((by) => isPresent(this.state, by));
     this.#links.statusAll();
     this.replication.advanceCommit();
   }

@@ -130,6 +130,24 @@ export function updateContinuous(state: ClusterState, view: View, gained: boolea
   return gainedSlots;
 }
 
+/** May an incarnation still play a part: a member, one that is to become one, or one that is connected. */
+export function isPresent(state: ClusterState, incarnation: number): boolean {
+  const { context, peers, required, view } = state;
+  return incarnation === context.incarnation || incarnation === required?.incarnation ||
+    view?.members.some((member) => member.incarnation === incarnation) === true ||
+    [...peers.values()].some((peer) => peer.incarnation === incarnation);
+}
+
+/** What is remembered of incarnations that are gone. `heirsAsk`: evicted ones whose logs other members may still ask for. */
+export function forgetDeparted(state: ClusterState, heirsAsk: readonly Member[]): void {
+  for (const known of [state.acknowledged, state.inboxed, state.committedOf]) {
+    for (const incarnation of known.keys()) if (!isPresent(state, incarnation)) known.delete(incarnation);
+  }
+  for (const incarnation of state.received.keys()) {
+    if (!isPresent(state, incarnation) && !heirsAsk.some((member) => member.incarnation === incarnation)) state.received.delete(incarnation);
+  }
+}
+
 /** A change that is committed: durable on every member, and none can lose it. */
 export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
   if (incarnation === context.incarnation) return seq <= committedSeq;

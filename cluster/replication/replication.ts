@@ -14,7 +14,7 @@ import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, owns, protocolWith } from '../core/state.ts';
+import { commitPeers, isPresent, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
@@ -270,12 +270,11 @@ export class Replication {
 
   /** The log is stored up to `seq` here; acknowledged when it is flushed. */
   #advance(incarnation: number, seq: number, checksum: number): void {
-    const { context, cursors, received } = this.#state;
+    const { cursors, received } = this.#state;
     cursors.set(incarnation, seq, checksum);
     received.get(incarnation)?.trim(seq);
-    // One position more: the cursor itself, queued just before the next flush begins. A change that
-    // replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
-    this.#pendingAcks.push({ incarnation, seq, checksum, position: context.store.position + 1 });
+    // A change that replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
+    this.#pendingAcks.push({ incarnation, seq, checksum, position: cursors.safePosition });
   }
 
   /** The tail of an evicted node's log; false when a record is none. */
@@ -337,6 +336,11 @@ export class Replication {
       state.committedSeq = seq;
       state.log.trim(seq);
     }
+  }
+
+  /** Logs of incarnations that are gone need no acknowledgement. */
+  forgetDeparted(): void {
+    for (const origin of this.#flushedOf.keys()) if (!isPresent(this.#state, origin)) this.#flushedOf.delete(origin);
   }
 
   /** What is flushed counts from the disk's cursors at a start. */

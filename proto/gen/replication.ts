@@ -350,14 +350,14 @@ export interface Status {
 }
 
 /**
- * The operator has said on the sender that `without` is switched off (or, where it is empty, that the members'
+ * The operator has said on the sender that `without` are switched off (or, where it is empty, that the members'
  * view counts and not etcd's): may all that this view names go on by it? Whoever agrees has changed nothing yet.
  */
 export interface ForceRequest {
   /** The view as JSON, and the epoch of the one that it follows. */
   view: Buffer;
   after: number;
-  without: string;
+  without: string[];
 }
 
 export interface ForceAnswer {
@@ -3988,7 +3988,7 @@ export const Status: MessageFns<Status> = {
 };
 
 function createBaseForceRequest(): ForceRequest {
-  return { view: Buffer.alloc(0), after: 0, without: "" };
+  return { view: Buffer.alloc(0), after: 0, without: [] };
 }
 
 export const ForceRequest: MessageFns<ForceRequest> = {
@@ -3999,8 +3999,8 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     if (message.after !== 0) {
       writer.uint32(16).uint64(message.after);
     }
-    if (message.without !== "") {
-      writer.uint32(26).string(message.without);
+    for (const v of message.without) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -4039,7 +4039,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
               break;
             }
 
-            message.without = reader.string();
+            message.without.push(reader.string());
             continue;
           }
         }
@@ -4058,7 +4058,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     return {
       view: isSet(object.view) ? Buffer.from(bytesFromBase64(object.view)) : Buffer.alloc(0),
       after: isSet(object.after) ? globalThis.Number(object.after) : 0,
-      without: isSet(object.without) ? globalThis.String(object.without) : "",
+      without: globalThis.Array.isArray(object?.without) ? object.without.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -4070,7 +4070,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     if (message.after !== 0) {
       obj.after = Math.round(message.after);
     }
-    if (message.without !== "") {
+    if (message.without?.length) {
       obj.without = message.without;
     }
     return obj;
@@ -4083,7 +4083,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     const message = createBaseForceRequest();
     message.view = object.view ?? Buffer.alloc(0);
     message.after = object.after ?? 0;
-    message.without = object.without ?? "";
+    message.without = object.without?.map((e) => e) || [];
     return message;
   },
 };

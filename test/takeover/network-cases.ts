@@ -4,7 +4,7 @@ import type { TakeoverCase } from './cases.ts';
 import { measure, type Measured } from './measuring.ts';
 import type { Stage } from './stage.ts';
 
-const LASTS_MS = 3000;
+const LASTS_MS = 2500;
 
 /** `ways`: which of the two is not heard any more by the other. */
 async function cutLink(stage: Stage, ways: readonly ('leader' | 'follower')[]): Promise<Measured> {

@@ -60,8 +60,10 @@ async function silentHost(stage: Stage, withEtcdLeader: boolean, { quick }: Case
       else stage.world.lan.cut(victim.host, 'unplugged');
     },
     mend: async () => {
-      if (withEtcdLeader) await stage.world.links.restoreAll();
-      else stage.world.lan.restore(victim.host);
+      if (withEtcdLeader) {
+        await stage.world.links.restoreAll();
+        await stage.etcdSettled();
+      } else stage.world.lan.restore(victim.host);
     },
   });
   return { ...measured, notes: ordinary.notes() };

@@ -12,7 +12,7 @@ import { Askers } from './askers.ts';
 const HELD = 300;
 const HOLD_MS = 30_000;
 const HEALTHY_MS = 30_000;
-const AFTER_MS = 500;
+const AFTER_MS = 300;
 
 /** Of a log line, besides those of its event. */
 const COMMON_FIELDS: readonly string[] = ['time', 'self', 'event', 'level', 'message'];
@@ -118,6 +118,15 @@ export class Stage {
       const statuses = await Promise.all(nodes.map((node) => node.status()));
       if (!statuses.every((status) => status?.view?.members.map(({ node }) => node).join(' ') === names)) return undefined;
       return (await Promise.all(nodes.map((node) => node.ready()))).every(Boolean) ? true : undefined;
+    });
+  }
+
+  /** All members of etcd follow one leader: one that comes back makes them elect another, if it was cut off and is ahead in terms. */
+  async etcdSettled(): Promise<void> {
+    await waitUntil('etcd of one mind', HEALTHY_MS, async () => {
+      const standings = await Promise.all(this.world.etcd.map((member) => member.standing()));
+      const minds = new Set(standings.map((standing) => `${standing?.leader ?? 0} ${standing?.term ?? 0}`));
+      return minds.size === 1 && (standings[0]?.leader ?? 0) !== 0 ? true : undefined;
     });
   }
 

@@ -3,6 +3,7 @@
  * address moves: the client's one packet is answered as soon as anybody may answer it, and a copy is no worse off.
  */
 import assert from 'node:assert/strict';
+import { isReachable } from '../../cluster/core/state.ts';
 import { test } from 'node:test';
 import type { PeerMessage } from '../../cluster/core/ports.ts';
 import { assignSlots } from '../../cluster/view/slots.ts';
@@ -73,6 +74,33 @@ test('the link goes down: the change is asked for again through etcd', () => {
   // Nothing else is under way, so a link is given up after a second of silence.
   const took = cluster.until('an answer', 2000, () => cluster.isAcked(client, 7));
   assert.ok(took < 1500, `${took} ms`);
+});
+
+test('the link comes up for a moment: what waited for etcd, and went over it, is asked for again', () => {
+  const { cluster, client, address } = withLeaseOf('b');
+  const another = Array.from({ length: 100 }, (_, i) => 200 + i).find((number) => cluster.owner(cluster.lease(number)!, 'a') === 'a')!;
+  const own = cluster.lease(another)!;
+  const isUp = (): boolean => isReachable(cluster.node('a').engine!.core.state, 'b');
+  cluster.cutLink('a', 'b');
+  cluster.until('a to notice', 2000, () => !isUp());
+  // The first item for the inbox gets no answer, and the proposal waits behind it.
+  cluster.etcdCut.add('a');
+  cluster.renew(another, own, 'a', 6);
+  cluster.run(1400);
+  cluster.renew(client, address, 'a', 7);
+  let over = 0;
+  cluster.tamper = (from, _to, message): PeerMessage => {
+    if (from !== 'a' || message.body?.$case !== 'propose') return message;
+    over++;
+    return { body: undefined };
+  };
+  cluster.joinLink('a', 'b');
+  cluster.until('the link', 3000, isUp);
+  cluster.etcdCut.delete('a');
+  cluster.until('the proposal over the link', 2000, () => over > 0);
+  cluster.cutLink('a', 'b');
+  cluster.renew(another, own, 'a', 8);
+  cluster.until('an answer', 1500, () => cluster.isAcked(client, 7));
 });
 
 test('the owner dies and this node takes over: it makes the change itself', () => {

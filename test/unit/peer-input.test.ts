@@ -100,7 +100,7 @@ class Nonsense {
         last: number(), committed: number(), draining: boolean(), wallMs: number(), fit: boolean(),
       } };
       case 'held': return { $case: kind, value: { offers: this.list(() => ({ address: u32(), client: chaddrOf(number() % 9), xid: u32() })) } };
-      case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: node() } };
+      case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: this.list(node) } };
       case 'forceAnswer': return { $case: kind, value: { epoch: epoch(), refusal: this.random.pick(['', 'x']) } };
       default: return kind satisfies never;
     }
