@@ -260,7 +260,7 @@ export class World implements NodeWorld, ClientWorld {
 
   /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
   loseUnknown(node: SimNode): number {
-    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, -this.operator.first.maxClockSkewMs));
+    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, this.operator.first.maxClockSkewMs));
     this.checker.lose(lost);
     return lost.length;
   }

@@ -4,14 +4,14 @@ import type { TakeoverCase } from './cases.ts';
 import { measure, type Measured } from './measuring.ts';
 import type { Stage } from './stage.ts';
 
-const LASTS_MS = 4000;
+const LASTS_MS = 2500;
 
 /** `ways`: which of the two is not heard any more by the other. */
 async function cutLink(stage: Stage, ways: readonly ('leader' | 'follower')[]): Promise<Measured> {
   await stage.healthy();
   const hosts = { leader: (await stage.leader()).host, follower: (await stage.follower()).host };
   return measure(stage, {
-    gone: [], lastsMs: LASTS_MS,
+    gone: [], lasts: LASTS_MS,
     strike: async () => {
       await Promise.all(ways.map((from) => stage.world.links.cut([hosts[from]], [hosts[from === 'leader' ? 'follower' : 'leader']])));
     },

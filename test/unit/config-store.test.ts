@@ -85,26 +85,6 @@ test('all pieces of a revision are there before it is', async () => {
   assert.equal(etcd.requests.filter(isRevisionWrite).length, 1);
 });
 
-test('a number that a node knows stands for no other configuration, also after etcd was restored from a backup', async () => {
-  const etcd = new Etcd();
-  const store = etcd.store();
-  await store.publish('a: 1', options(0));
-  const backup = etcd.sim.snapshot();
-  for (const revision of [1, 2, 3]) await store.publish(`a: ${revision + 1}`, options(revision));
-  etcd.do({ op: 'put', key: 'nodes/a', value: Buffer.from(JSON.stringify({ incarnation: 1, config: { loaded: 3, prepared: 4 } })) });
-  const session = etcd.sim.entries().find(({ key }) => key === 'nodes/a')!.value;
-  etcd.sim.restore(backup, 0);
-  const view = { epoch: 9, generation: 2, members: [{ node: 'a', incarnation: 1 }], slots: Array<number>(256).fill(0), protocol: 1, configRevision: 3, probeUntil: 0 };
-  etcd.do({ op: 'put', key: 'view', value: encodeView(view) });
-  const byView = await store.publish('a: 5', options(1));
-  assert.ok(byView.outcome === 'written' && byView.record.revision === 4 && byView.record.previous === 1);
-  etcd.sim.restore(backup, 0);
-  etcd.do({ op: 'put', key: 'nodes/a', value: session });
-  const bySession = await store.publish('a: 5', options(1));
-  assert.ok(bySession.outcome === 'written' && bySession.record.revision === 5);
-  assert.equal(await store.text((await store.newest())!), 'a: 5');
-});
-
 test('of two operators at once one is told, whichever writes first', async () => {
   for (const order of [[0, 1], [1, 0]] as const) {
     const etcd = new Etcd();
@@ -319,4 +299,20 @@ test('a node that starts takes what the view names; the first one writes what it
   assert.equal((await etcd.store().readOrCreate(initial(''))).text, one.text);
   putView(etcd, 7);
   await assert.rejects(etcd.store().readOrCreate(initial('')), /revision 7, which the view names/);
+});
+
+test('an etcd that has lost revisions gives no number twice, and no node\'s old file takes the place of what is in force', async () => {
+  const etcd = new Etcd();
+  const store = etcd.store();
+  putView(etcd, 7);
+  const showing = (prepared: number): Buffer => Buffer.from(JSON.stringify({ incarnation: 1, config: { loaded: 7, prepared, refused: { revision: 9, error: 'x' } } }));
+  etcd.do({ op: 'put', key: 'nodes/a', value: showing(8) });
+  await assert.rejects(store.readOrCreate(() => Promise.resolve({ text: 'a: 1', ...options(0) })), /etcd has lost its configuration, and the nodes have revision 9: apply/);
+  assert.deepEqual(etcd.keys('config/'), []);
+  const published = await store.publish('a: 2', options(0));
+  assert.ok(published.outcome === 'written');
+  assert.equal(published.record.revision, 10);
+  assert.deepEqual((await store.newest())?.revision, 10);
+  const next = await store.publish('a: 3', options(10));
+  assert.ok(next.outcome === 'written' && next.record.revision === 11);
 });
