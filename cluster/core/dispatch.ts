@@ -22,7 +22,7 @@ import type { ClusterState } from './state.ts';
 const DEFERRED_MAX = 1024;
 
 type Body = NonNullable<PeerMessage['body']>;
-export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' }>;
+export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' | 'held' }>;
 
 export interface DispatchParts {
   readonly state: ClusterState;
@@ -87,7 +87,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'confirmRequest': return confirmations.onRequest(peer, body.value);
       case 'confirmReply': return confirmations.onReply(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
+      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult': case 'held':
         return this.#parts.onRequest(peer.id, body);
       case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);
@@ -123,7 +123,7 @@ export class Dispatcher {
 }
 
 function isOfNewerEpoch({ phase, view }: ClusterState, { status }: Peer, body: Body): boolean {
-  if (phase !== 'member') return false;
+  if (phase !== 'member' && phase !== 'learner') return false;
   switch (body.$case) {
     // It names none: who asks has just said that it knows of a view that this node does not, which may be the owner in it.
     case 'propose':

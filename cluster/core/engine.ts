@@ -23,7 +23,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
-import { nodeOfServerId, probingSince } from './state.ts';
+import { isReachable, nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
 
 export interface Outputs {
@@ -80,6 +80,8 @@ export class Engine {
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, configRevision, {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
+      offersIn: (slots, limit) => table.offers.newest((address) => slots(address & 0xff), limit)
+        .map(({ address, clientKey, xid }) => ({ address, client: Buffer.from(clientKey), xid })),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
       onGeneration: () => this.server.forgetWhatIsFree(),
@@ -95,7 +97,7 @@ export class Engine {
         ownerOf: (slot) => core.ownerOf(slot),
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
-        isReachable: (node) => core.isReachable(node),
+        isReachable: (node) => isReachable(core.state, node),
         nodeOfServerId: (address) => nodeOfServerId(core.state, address),
         probingSince: () => probingSince(core.state),
       },
@@ -269,7 +271,7 @@ export class Engine {
   }
 
   #make(address: number, record: Buffer): number {
-    const seq = this.core.append(address, record);
+    const seq = this.core.replication.append(address, record);
     this.#waiting.made(seq);
     return seq;
   }

@@ -219,6 +219,9 @@ export class Forwarding {
       case 'propose': return this.#onPropose(from, body.value);
       case 'proposeResult': return this.#onProposeResult(from, body.value);
       case 'allocate': return this.#onAllocate(from, body.value);
+      case 'held':
+        for (const { address, client, xid } of body.value.offers) server.holdOffered(address, client, xid, context.now);
+        return undefined;
       case 'allocateResult': return carryOut(server.onAllocated(body.value.id, body.value.address, context.now));
       default: return body satisfies never;
     }

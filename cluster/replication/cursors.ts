@@ -64,6 +64,11 @@ export class Cursors {
     this.#dirty = true;
   }
 
+  /** The store's position that must be flushed before all that is stored so far counts: cursors are queued just before. */
+  get safePosition(): number {
+    return this.#store.position + (this.#dirty ? 1 : 0);
+  }
+
   /** What a learner stands on after a fetch. */
   replaceAll(cursors: readonly Cursor[]): void {
     this.#positions = new Map(cursors.map((cursor) => [cursor.incarnation, { seq: cursor.seq, checksum: cursor.checksum }]));

@@ -290,7 +290,7 @@ export class Inbox {
         this.#hooks.onMessage(from!, incarnation, message);
       }
     }
-    this.#taken.set(key, this.#state.context.store.position);
+    this.#taken.set(key, this.#state.cursors.safePosition);
     return true;
   }
 

@@ -106,7 +106,7 @@ export class Links {
   }
 
   onHello(peer: Peer, hello: Hello): void {
-    const { context, acknowledged, log, view } = this.#state;
+    const { context, acknowledged, cursors, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
         !isIncarnation(hello.incarnation) || !hello.cursors.every(isCursor)) {
       context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
@@ -124,6 +124,8 @@ export class Links {
       peer.lastIncarnation = hello.incarnation;
       peer.status = undefined;
       peer.refusesClock = false;
+      // What its earlier incarnation said is void, its acknowledgements above all.
+      peer.deferred = [];
     }
     const wasUp = peer.up;
     // The same incarnation says hello again when its standing changes; it has not lost what it had.
@@ -134,6 +136,11 @@ export class Links {
     const own = hello.cursors.find((cursor) => cursor.incarnation === context.incarnation);
     // ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another.
     if (own !== undefined && !log.agrees(own.seq, own.checksum)) {
+      this.#hooks.onRolledBack(peer);
+      return;
+    }
+    // The same the other way round: it has had our word for more of its log than we have.
+    if (hello.acksSeen.some(({ by, origin, seq }) => by === context.incarnation && origin === hello.incarnation && seq > cursors.seq(origin))) {
       this.#hooks.onRolledBack(peer);
       return;
     }

@@ -12,6 +12,8 @@ import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
 import type { Member } from '../view/view.ts';
+import { Handover } from './handover.ts';
+import type { OffersIn } from './handover.ts';
 import { mayLeave } from './drains.ts';
 import type { DrainOrder, DrainOrders } from './drains.ts';
 
@@ -23,6 +25,9 @@ export class Drain {
   readonly #state: ClusterState;
   readonly #leader: Leader;
   readonly #session: Session;
+  readonly handover: Handover;
+  /** The offers are told to the others. */
+  #handedOver = false;
   #askedAt = -Infinity;
   /** The process is to end. */
   stopping = false;
@@ -33,10 +38,11 @@ export class Drain {
   /** The order that was told of last, and whether it was obeyed then. */
   #told = '';
 
-  constructor(state: ClusterState, leader: Leader, session: Session) {
+  constructor(state: ClusterState, leader: Leader, session: Session, offersIn: OffersIn) {
     this.#state = state;
     this.#leader = leader;
     this.#session = session;
+    this.handover = new Handover(state, offersIn);
   }
 
   // ── what is wanted ───────────────────────────────────────────────────────────────────────────
@@ -80,7 +86,10 @@ export class Drain {
 
   #setLeaving(leaving: boolean): void {
     const { context } = this.#state;
-    if (leaving && !this.#state.leaving) this.#leavingSince = context.now.mono;
+    if (leaving && !this.#state.leaving) {
+      this.#leavingSince = context.now.mono;
+      this.#handedOver = false;
+    }
     if (!leaving && this.#state.leaving) this.#leader.withdraw(context.incarnation);
     this.#state.leaving = leaving;
     this.#state.draining = leaving && (this.#state.draining || this.#lastRequestsAreOver());
@@ -121,6 +130,8 @@ export class Drain {
       if (this.stopping) this.stop('the only member');
       return;
     }
+    if (!this.#handedOver) this.handover.beforeLeaving();
+    this.#handedOver = true;
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;
     this.#session.hurry();

@@ -13,12 +13,20 @@ export interface Hold {
 export class Checker {
   /** By address: several where clones share it, which are one client to the servers. */
   readonly #holds = new Map<number, Hold[]>();
+  /** What an operator has said may be lost. */
+  readonly #lost = new Set<Hold>();
+  /** Whether whoever holds an address answered when it was asked for last. */
+  readonly #probed = new Map<number, boolean>();
   grants = 0;
 
   granted(client: SimClient, address: number, until: number, now: number): void {
     const others = (this.#holds.get(address) ?? []).filter((hold) => hold.client !== client && hold.until > now);
     const other = others.find((hold) => hold.client.identity !== client.identity);
-    if (other !== undefined) {
+    // A lost lease protects its client by the probe alone: it has none while it is asleep.
+    const unheard = other !== undefined && this.#lost.has(other) && this.#probed.get(address) === false;
+    // From then on two have the address, and whoever has it next takes it from the second one.
+    if (unheard) others.splice(others.indexOf(other), 1);
+    else if (other !== undefined) {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
@@ -33,8 +41,17 @@ export class Checker {
     else this.#holds.delete(address);
   }
 
-  /** Who holds what at this moment. */
+  /** Who holds what at this moment, as far as it is not lost. */
   held(now: number): Hold[] {
-    return [...this.#holds.values()].flat().filter(({ until }) => until > now);
+    return [...this.#holds.values()].flat().filter((hold) => hold.until > now && !this.#lost.has(hold));
+  }
+
+  lose(holds: readonly Hold[]): void {
+    for (const hold of holds) this.#lost.add(hold);
+    this.#probed.clear();
+  }
+
+  probed(address: number, answered: boolean): void {
+    this.#probed.set(address, answered);
   }
 }

@@ -36,7 +36,8 @@ const PACKETS_HELD_MAX = 500;
 export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
-  isInUse(address: number): boolean;
+  /** Whether somebody answers who is asked, and with which hardware address where that is known. */
+  isInUse(address: number): boolean | Buffer;
   /** Until the next tick of this node. */
   tickMs(node: SimNode): number;
   readonly clustered: boolean;
@@ -105,8 +106,11 @@ export class SimNode {
   dark = false;
   #paused = false;
   #trap: Trap | undefined;
-  /** What the build that is started next speaks. */
+  /** What the build that is started next speaks, and the one that runs. */
   protocol: ProtocolRange = PROTOCOL;
+  speaks: ProtocolRange = PROTOCOL;
+  /** Somebody has switched it off, and will switch it on again. */
+  lockedOff = false;
   #held: Input[] = [];
   #packetsHeld = 0;
   #tickHeld = false;
@@ -171,6 +175,7 @@ export class SimNode {
     const { random, clustered } = this.#world;
     const start = ++this.start;
     this.dark = false;
+    this.speaks = this.protocol;
     const store = new BindingStore(this.disk);
     const table = new LeaseTable(store, config, {});
     table.load(this.now());
@@ -381,9 +386,11 @@ export class SimNode {
 
   #probe({ address, id, timeoutMs }: ProbeRequest): void {
     const { start } = this;
-    const inUse = this.#world.isInUse(address);
+    const answer = this.#world.isInUse(address);
+    const inUse = answer !== false;
+    const answeredBy = typeof answer === 'boolean' ? undefined : answer;
     this.#world.agenda.after(inUse ? this.#world.random.delay(5, timeoutMs) : timeoutMs, () => {
-      if (start === this.start) this.#input('timers', (engine, now) => engine.onProbed(id, inUse, undefined, now));
+      if (start === this.start) this.#input('timers', (engine, now) => engine.onProbed(id, inUse, answeredBy, now));
     });
   }
 

@@ -19,9 +19,10 @@ import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkStores, levelMembers } from './convergence.ts';
+import { checkConverged, checkStores, isKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
+import { checkSpeaks } from './faults/upgrades.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
@@ -172,7 +173,7 @@ export class World implements NodeWorld, ClientWorld {
       this.#starting.delete(node);
       this.agenda.after(this.random.between(300, 1500), () => this.bootNode(node));
     };
-    if (this.clustered && this.etcdPath.loses(node)) return again();
+    if (node.lockedOff || (this.clustered && this.etcdPath.loses(node))) return again();
     const found = this.operator.atStart(node.id);
     if (found === undefined) {
       this.count('fault:config-refused-at-start');
@@ -181,11 +182,13 @@ export class World implements NodeWorld, ClientWorld {
     // Reading and checking takes its time, and the view may change meanwhile.
     this.agenda.after(this.clustered ? this.random.delay(100, 5000) : 0, () => {
       this.#starting.delete(node);
+      if (node.lockedOff) return this.bootNode(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
       // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
       if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clockStepMs = 0;
       node.boot(found.config, found.revision);
       this.links.started(node);
+      return undefined;
     });
     return undefined;
   }
@@ -217,6 +220,7 @@ export class World implements NodeWorld, ClientWorld {
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
     this.#checkConfig(node);
+    checkSpeaks(node);
     this.#segment.toClients(node, packet);
   }
 
@@ -244,9 +248,21 @@ export class World implements NodeWorld, ClientWorld {
     this.checker.givenUp(client, address, said);
   }
 
-  /** Hosts with addresses of their own out of the first pool: they answer most of the time. */
-  isInUse(address: number): boolean {
-    return this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9);
+  /**
+   * Hosts with addresses of their own out of the first pool: they answer most of the time. And machines that
+   * have the address now: what is lost of leases they tell themselves.
+   */
+  isInUse(address: number): boolean | Buffer {
+    const user = this.population.userOf(address);
+    this.checker.probed(address, user !== undefined);
+    return user?.chaddr ?? (this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9));
+  }
+
+  /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
+  loseUnknown(node: SimNode): number {
+    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, this.operator.first.maxClockSkewMs));
+    this.checker.lose(lost);
+    return lost.length;
   }
 
   readonly #strangers = [1, 4, 5];

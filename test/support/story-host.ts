@@ -179,6 +179,11 @@ export class StoryHost {
     });
   }
 
+  /** Its DHCP interface goes, or comes back. */
+  serves(yes: boolean): void {
+    this.input((engine, now) => engine.setInterfaces(yes ? [this.#iface] : [], now));
+  }
+
   /** Takes no writes any more, until it is mended. */
   set diskStuck(stuck: boolean) {
     this.#diskStuck = stuck;

@@ -99,7 +99,8 @@ class Nonsense {
         state: this.random.pick(['NORMAL', 'ISOLATED', '', 'x']), epoch: epoch(), finished: boolean(), dhcpReady: boolean(), serverIds: this.list(u32),
         last: number(), committed: number(), draining: boolean(), wallMs: number(), fit: boolean(),
       } };
-      case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: node() } };
+      case 'held': return { $case: kind, value: { offers: this.list(() => ({ address: u32(), client: chaddrOf(number() % 9), xid: u32() })) } };
+      case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: this.list(node) } };
       case 'forceAnswer': return { $case: kind, value: { epoch: epoch(), refusal: this.random.pick(['', 'x']) } };
       default: return kind satisfies never;
     }
@@ -108,7 +109,7 @@ class Nonsense {
 
 const KINDS: readonly Body['$case'][] = [
   'hello', 'batch', 'ack', 'refuse', 'adopted', 'tailRequest', 'tail', 'confirmRequest', 'confirmReply', 'propose', 'proposeResult', 'allocate', 'allocateResult',
-  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status', 'forceRequest', 'forceAnswer',
+  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status', 'held', 'forceRequest', 'forceAnswer',
 ];
 
 /** As it comes from the wire; undefined where it cannot be put there. */

@@ -84,7 +84,7 @@ export const CLOCK_FAULTS = {
       strike.count('clock-slews-without-etcd-done');
       node.drift(-SLEW_PPM);
     });
-    strike.lasts(2 * halfMs, () => node.drift(0));
+    strike.lasts(2 * halfMs, () => node.setClock());
     return true;
   } },
   // Its battery is empty, and its time service not there yet. It is in no view any more when it comes up.
