@@ -83,6 +83,11 @@ export class Population {
     return this.#add(id, { ...this.#traits(id), identity: id, bootp: false, vendor: undefined }, this.#world.plan.places[0]!);
   }
 
+  /** Another machine is the same to the servers, and may have spoken for it. */
+  isCloned({ identity }: SimClient): boolean {
+    return this.clients.filter((each) => each.identity === identity).length > 1;
+  }
+
   // ── their lives ──────────────────────────────────────────────────────────────────────────────
 
   /** One after the other does something; the fewer there are, the longer until the next. */
