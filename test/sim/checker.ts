@@ -7,6 +7,8 @@ export class PromiseBroken extends Error {}
 export interface Hold {
   readonly address: number;
   readonly client: SimClient;
+  /** Without a break. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -30,7 +32,8 @@ export class Checker {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    this.#holds.set(address, [...others, { address, client, until }]);
+    const since = this.holdOf(client, address, now)?.since ?? now;
+    this.#holds.set(address, [...others, { address, client, since, until }]);
     this.grants++;
   }
 
@@ -39,6 +42,11 @@ export class Checker {
     const holds = this.#holds.get(address)?.filter((hold) => (said ? hold.client.identity !== client.identity : hold.client !== client)) ?? [];
     if (holds.length > 0) this.#holds.set(address, holds);
     else this.#holds.delete(address);
+  }
+
+  /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */
+  holdOf(client: SimClient, address: number, now: number): Hold | undefined {
+    return this.#holds.get(address)?.find((hold) => hold.client === client && hold.until > now && !this.#lost.has(hold));
   }
 
   /** Who holds what at this moment, as far as it is not lost. */
