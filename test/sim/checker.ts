@@ -10,6 +10,8 @@ const SAID_LATE_MS = 60_000;
 export interface Hold {
   readonly address: number;
   readonly client: SimClient;
+  /** Without a break. */
+  readonly since: number;
   readonly until: number;
 }
 
@@ -35,7 +37,8 @@ export class Checker {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    this.#holds.set(address, [...others, { address, client, until }]);
+    const since = this.holdOf(client, address, now)?.since ?? now;
+    this.#holds.set(address, [...others, { address, client, since, until }]);
     this.grants++;
   }
 
@@ -53,6 +56,11 @@ export class Checker {
     const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
     if (hold === undefined || (saidAt !== undefined && now - saidAt < SAID_LATE_MS)) return;
     throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
+  }
+
+  /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */
+  holdOf(client: SimClient, address: number, now: number): Hold | undefined {
+    return this.#holds.get(address)?.find((hold) => hold.client === client && hold.until > now && !this.#lost.has(hold));
   }
 
   /** Who holds what at this moment, as far as it is not lost. */

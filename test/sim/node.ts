@@ -41,6 +41,8 @@ export interface NodeWorld {
   /** Until the next tick of this node. */
   tickMs(node: SimNode): number;
   readonly clustered: boolean;
+  /** A turn is over, and nothing that it decided has been carried out. */
+  onTurn?(node: SimNode): void;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
   onReset(from: SimNode, peer: string): void;
@@ -331,6 +333,7 @@ export class SimNode {
   /** True: what waits in the sockets is to be discarded. */
   #turn(): boolean {
     const outputs = this.engine!.takeOutputs(this.now());
+    this.#world.onTurn?.(this);
     if (this.#trap === undefined) this.#carryOut(outputs, (_step, run) => run());
     else {
       // Somebody may stop it in the middle.

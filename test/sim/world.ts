@@ -17,6 +17,7 @@ import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
+import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
 import { checkConverged, checkOwners, checkStores, isKnown, levelMembers } from './convergence.ts';
@@ -77,6 +78,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly checker = new Checker();
   readonly counts = new Map<string, number>();
   readonly nemesis: Nemesis;
+  readonly #watch: Watch;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
@@ -104,6 +106,7 @@ export class World implements NodeWorld, ClientWorld {
     this.#segment = new Segment(this.nodes, this.clientPath);
     this.population = new Population(this);
     this.nemesis = new Nemesis(this, options.theme);
+    this.#watch = new Watch(this);
   }
 
   get now(): number {
@@ -150,6 +153,7 @@ export class World implements NodeWorld, ClientWorld {
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
     this.population.begin();
     this.#compareStores();
+    this.#watch.begin();
     this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
@@ -161,9 +165,9 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
     checkStores(this, this.nodes);
+    this.#watch.atEnd();
     this.#checkNewcomer();
   }
-
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
   bootNode(node: SimNode): void {
@@ -276,6 +280,10 @@ export class World implements NodeWorld, ClientWorld {
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
 
+  onTurn(node: SimNode): void {
+    this.#watch.onTurn(node);
+  }
+
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
     this.links.send(from, peer, message);
   }
@@ -288,7 +296,7 @@ export class World implements NodeWorld, ClientWorld {
     this.count(`event:${id}`);
     if (id === 'config.applied') this.links.dropUnknown(node);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
-    this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
+    if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 
   /** The process has drained and ends by itself; it is started again, as an upgrade would. */
