@@ -52,7 +52,7 @@ export class Checker {
 
   /** A DHCPNAK for its own lease, where nothing that it or an operator did takes the address from it. */
   refused(client: SimClient, address: number, now: number): void {
-    const hold = this.#holds.get(address)?.find((each) => each.client === client && each.until > now);
+    const hold = this.holdOf(client, address, now);
     const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
     if (hold === undefined || (saidAt !== undefined && now - saidAt < SAID_LATE_MS)) return;
     throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
