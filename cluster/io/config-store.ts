@@ -117,7 +117,7 @@ export class ConfigStore {
 
   /**
    * For a node that starts: the revision that the view names, so that it serves what the others serve;
-   * where none is named the newest. Where etcd holds none, `initial` becomes revision 1.
+   * where none is named, or etcd has lost it, the newest. Where etcd holds none, `initial` becomes revision 1.
    * @throws ConfigDamaged
    */
   async readOrCreate(initial: () => Promise<{ readonly text: string } & Omit<PublishOptions, 'expected'>>): Promise<StoredConfig> {
@@ -133,7 +133,8 @@ export class ConfigStore {
         await this.publish(text, { expected: 0, ...rest });
         continue;
       }
-      const record = named === 0 || named === newest.revision ? newest : await this.record(named);
+      // Where a restored etcd lacks the one that is named, what an operator has applied since takes its place.
+      const record = named === 0 || named === newest.revision ? newest : await this.record(named) ?? (newest.revision > named ? newest : undefined);
       if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names: ${APPLY_AGAIN}`);
       return { record, text: await this.text(record) };
     }

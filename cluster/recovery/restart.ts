@@ -153,9 +153,9 @@ export class Restart {
       (ack) => !this.#beats.holds(ack.by) || ack.seq <= cursors.seq(ack.origin)));
   }
 
-  /** The configuration that the view names is here: a node that goes on serves what it served. */
+  /** The configuration that the first view is to name is here. */
   hasConfig(read: ClusterRead | undefined): boolean {
-    return this.#configuration.has(this.#viewThatCounts(read)?.configRevision ?? 0);
+    return read !== undefined && this.#configuration.forFirstView(this.#viewThatCounts(read)?.configRevision ?? 0, read) !== undefined;
   }
 
   #goOnAlone(read: ClusterRead, view: View, own: Member): void {
@@ -182,21 +182,21 @@ export class Restart {
   }
 
   #writeFirst(read: ClusterRead, view: View): void {
-    this.#leader.writeFirst(this.#firstOf(view), read.viewRevision);
+    this.#leader.writeFirst(this.#firstOf(view, read), read.viewRevision);
   }
 
   /** etcd has only an older generation's view: no leader of that one is waited for. */
   #replace(read: ClusterRead, view: View): void {
     if (this.#writing || !etcdReachable(this.#state)) return;
     this.#writing = true;
-    this.#lastResort.putView(this.#firstOf(view), read.viewRevision, () => {
+    this.#lastResort.putView(this.#firstOf(view, read), read.viewRevision, () => {
       this.#writing = false;
       this.#leader.lookAgain();
     });
   }
 
   /** The fit nodes that answered, and this one. */
-  #firstOf(view: View): View {
+  #firstOf(view: View, read: ClusterRead): View {
     const { peers, context } = this.#state;
     const ranges: ProtocolRange[] = [];
     const fit = view.members.filter((member) => {
@@ -210,6 +210,6 @@ export class Restart {
     }).map((member) => ({ node: member.node, incarnation: peers.get(member.node)!.incarnation }));
     const members = [selfMember(this.#state), ...fit].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     context.out.event('cluster.cold-start', { members: members.map((member) => member.node).join(' '), epoch: view.epoch + 1 });
-    return this.#viewOf(members, ranges, view);
+    return this.#viewOf(members, ranges, { ...view, configRevision: this.#configuration.forFirstView(view.configRevision, read)! });
   }
 }

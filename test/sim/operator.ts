@@ -114,7 +114,8 @@ export class Operator {
     // The node brings a file of its own, as the first one did.
     if (this.#clustered && this.newest === 0) this.#write({ config: this.first, tooNewFor: new Set() });
     const named = this.#view()?.configRevision ?? 0;
-    const revision = named === 0 ? this.newest : named;
+    const lost = named < this.newest && this.#json(`config/revisions/${named}`) === undefined;
+    const revision = named === 0 || lost ? this.newest : named;
     const read = this.read(node, revision);
     return read.ok ? { config: read.config, revision } : undefined;
   }
