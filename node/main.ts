@@ -232,7 +232,7 @@ class NodeProcess {
       },
     });
     const sockets = this.#sockets;
-    this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters);
+    this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters, () => readClock().mono);
     this.#prober = openConflictProber({
       counters: this.#counters,
       onResult: (id, inUse, answeredBy) => {

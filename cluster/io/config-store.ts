@@ -287,7 +287,7 @@ function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
 }
 
 /** That anybody shows: the newest, the one that the view names, and those that the nodes have. */
-function highestRevision({ newest, nodes, view }: ClusterKeys): number {
+export function highestRevision({ newest, nodes, view }: Pick<ClusterKeys, 'nodes' | 'view'> & { readonly newest: Pick<ConfigRevision, 'revision'> | undefined }): number {
   const standings = [...nodes.values()].map(({ config }) => plain(config));
   const known = standings.flatMap(({ loaded, prepared, refused }) => [loaded, prepared, plain(refused)['revision']]);
   return Math.max(newest?.revision ?? 0, view?.configRevision ?? 0, ...known.filter((revision) => Number.isSafeInteger(revision)) as number[]);

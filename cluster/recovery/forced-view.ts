@@ -90,7 +90,7 @@ export class ForcedView {
     const unreached = this.#unreached(view.members, without);
     if (unreached !== undefined) {
       const noted = without.length === 0 ? '' : `${without.join(' and ')} ${without.length === 1 ? 'is' : 'are'} taken to be switched off, but `;
-      return refuse(`${noted}${unreached} is not linked with this node, and without it nothing can be committed: repair the link, or say that it is switched off as well (lessor partner-down ${[...without, unreached].join(' ')})`);
+      return refuse(`${noted}${unreached} is not linked with this node, and without it nothing can be committed: repair the link, or say that it is switched off as well (lessor partner-down ${unreached})`);
     }
     // One that is on its way out gives up nothing that is not committed: the others have all of it.
     const members = view.members.filter(({ node }) => !without.includes(node) && state.peers.get(node)?.status?.draining !== true);

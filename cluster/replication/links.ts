@@ -215,16 +215,19 @@ export class Links {
     this.#settleClockStep();
   }
 
-  /** After a step of the wall clock nothing is committed until it agrees with every member's. */
+  /**
+   * After a step of the wall clock nothing is committed until it agrees with every member's. Where they have
+   * left the view meanwhile, one of the nodes that it has to do with must agree: alone it has nobody's word.
+   */
   #settleClockStep(): void {
-    const { clockSteppedAt, context } = this.#state;
+    const { clockSteppedAt, context, peers } = this.#state;
     if (clockSteppedAt === undefined) return;
     const limit = context.options.maxClockSkewMs;
-    const agrees = otherMembers(this.#state).every((member) => {
-      const peer = this.#state.peers.get(member.node);
-      return peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
-    });
-    if (agrees) this.#state.clockSteppedAt = undefined;
+    const agrees = (peer: Peer | undefined): boolean =>
+      peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
+    const others = otherMembers(this.#state);
+    const all = others.length > 0 ? others.every(({ node }) => agrees(peers.get(node))) : [...peers.values()].some(agrees);
+    if (all) this.#state.clockSteppedAt = undefined;
   }
 
   // ── time ─────────────────────────────────────────────────────────────────────────────────────

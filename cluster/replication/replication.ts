@@ -187,6 +187,9 @@ export class Replication {
       return;
     }
     if (Math.abs(batch.wallMs - context.now.wall) > context.options.maxClockSkewMs) {
+      // The stream ends with it: a node that stood still finds many more of them there.
+      if (peer.clockRefused) return;
+      peer.clockRefused = true;
       this.#refuse(peer, RefuseReason.REFUSE_REASON_CLOCK);
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(batch.wallMs - context.now.wall) });
       context.out.resets.push(peer.id);

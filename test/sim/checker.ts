@@ -1,8 +1,11 @@
-/** What must hold, seen from the clients: no two of them hold one address at the same true time. */
+/** What must hold, seen from the clients: no two of them hold one address at the same true time, and who holds one is not told otherwise. */
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { SimClient } from './client.ts';
 
 export class PromiseBroken extends Error {}
+
+/** A release or a decline that the network held back may come so late. */
+const SAID_LATE_MS = 60_000;
 
 export interface Hold {
   readonly address: number;
@@ -19,6 +22,8 @@ export class Checker {
   readonly #lost = new Set<Hold>();
   /** Whether whoever holds an address answered when it was asked for last. */
   readonly #probed = new Map<number, boolean>();
+  /** When a machine last told the servers that an address is not its own any more. */
+  readonly #saidAt = new Map<string, number>();
   grants = 0;
 
   granted(client: SimClient, address: number, until: number, now: number): void {
@@ -38,10 +43,19 @@ export class Checker {
   }
 
   /** `said`: to the servers, for whom a clone speaks for the others. */
-  givenUp(client: SimClient, address: number, said: boolean): void {
+  givenUp(client: SimClient, address: number, said: boolean, now: number): void {
+    if (said) this.#saidAt.set(`${client.identity} ${address}`, now);
     const holds = this.#holds.get(address)?.filter((hold) => (said ? hold.client.identity !== client.identity : hold.client !== client)) ?? [];
     if (holds.length > 0) this.#holds.set(address, holds);
     else this.#holds.delete(address);
+  }
+
+  /** A DHCPNAK for its own lease, where nothing that it or an operator did takes the address from it. */
+  refused(client: SimClient, address: number, now: number): void {
+    const hold = this.holdOf(client, address, now);
+    const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
+    if (hold === undefined || (saidAt !== undefined && now - saidAt < SAID_LATE_MS)) return;
+    throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
   }
 
   /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */

@@ -17,6 +17,8 @@ export interface ClientWorld {
   /** `to` 0: broadcast. `from` 0: no address yet. Relayed where the client sits behind relays. */
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void;
   onGranted(client: SimClient, address: number, untilMs: number): void;
+  /** A DHCPNAK for the address of its lease. */
+  onRefused(client: SimClient, address: number): void;
   /** `said`: it told the servers so. */
   onGivenUp(client: SimClient, address: number, said: boolean): void;
   count(what: string): void;
@@ -395,7 +397,10 @@ export class SimClient {
   #onNak(server: number): void {
     if (this.state === 'selecting' || this.state === 'bound') return;
     if (this.state === 'requesting' && server !== this.#server) return;
-    if (this.address !== 0) this.#world.onGivenUp(this, this.address, false);
+    if (this.address !== 0) {
+      if (this.state !== 'requesting') this.#world.onRefused(this, this.address);
+      this.#world.onGivenUp(this, this.address, false);
+    }
     this.#world.count('client-nak');
     this.#lease = NO_LEASE;
     this.#later(this.#world.random.between(50, 1000), () => this.#discover());

@@ -2,6 +2,8 @@
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { BINDING_STATE_NAMES, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import { reuseSeconds } from '../../node/lease/table.ts';
+import { names, SLOTS } from '../../cluster/view/view.ts';
+import type { View } from '../../cluster/view/view.ts';
 import { PromiseBroken } from './checker.ts';
 import type { Hold } from './checker.ts';
 import { WALL_EPOCH_MS } from './config.ts';
@@ -18,7 +20,7 @@ export function checkConverged({ clustered, nodes, operator }: World, within: nu
   if (behind.length > 0) throw new PromiseBroken(`configuration ${operator.newest} is not in force on ${behind.join(' ')}`);
   const leaders = nodes.filter((node) => node.engine!.core.leader.leads);
   if (clustered && leaders.length !== 1) throw new PromiseBroken(`${leaders.length} leaders after convergence`);
-  for (let slot = 0; slot < 256; slot++) {
+  for (let slot = 0; slot < SLOTS; slot++) {
     const owners = nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
     if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
     if (owners[0] !== nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
@@ -76,6 +78,15 @@ export function levelMembers({ nodes }: World): SimNode[] | undefined {
   }
   const level = members.every(({ engine: a }) => members.every(({ engine: b }) => a!.core.state.cursors.seq(b!.incarnation) === b!.core.state.log.last));
   return level ? members : undefined;
+}
+
+/** Of those that etcd's view names nobody owns what another one owns; who is out of it owns nothing that counts. */
+export function checkOwners({ nodes }: World, view: View | undefined): void {
+  const named = nodes.filter(({ engine, id }) => view !== undefined && engine !== undefined && names(view, id, engine.incarnation));
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const owners = named.filter(({ engine }) => engine!.core.owns(slot));
+    if (owners.length > 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.map(({ id }) => id).join(' and ')} in epoch ${view!.epoch}`);
+  }
 }
 
 /** Of the view that it is a member of; 0: of none. */

@@ -3,7 +3,7 @@
  * after the other, sometimes one that a node cannot take, sometimes one with another list of nodes; orders to
  * leave service; and what a node gets to see of them.
  */
-import { nextRevision } from '../../cluster/io/config-revisions.ts';
+import { highestRevision } from '../../cluster/io/config-store.ts';
 import type { EtcdOp } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
@@ -65,8 +65,9 @@ export class Operator {
   }
 
   #write(text: Text): void {
-    const nodes = this.#etcd.entries().filter(({ key }) => key.startsWith('nodes/')).map(({ value }) => JSON.parse(value.toString()) as Record<string, unknown>);
-    const revision = nextRevision({ newest: this.newest, view: this.#view(), nodes });
+    const nodes = new Map(this.#etcd.entries().filter(({ key }) => key.startsWith('nodes/'))
+      .map(({ key, value }) => [key, JSON.parse(value.toString()) as Record<string, unknown>]));
+    const revision = highestRevision({ newest: this.#json(NEWEST), view: this.#view(), nodes }) + 1;
     const value = Buffer.from(JSON.stringify({ revision, text: this.#texts.push(text) - 1 }));
     this.#revisionOf.set(text.config, revision);
     this.#apply([{ op: 'put', key: `config/revisions/${revision}`, value }, { op: 'put', key: NEWEST, value }]);

@@ -89,6 +89,11 @@ export class Population {
     return this.clients.find((client) => client.address === address && !client.asleep && USING.has(client.state));
   }
 
+  /** Another machine is the same to the servers, and may have spoken for it. */
+  isCloned({ identity }: SimClient): boolean {
+    return this.clients.filter((each) => each.identity === identity).length > 1;
+  }
+
   // ── their lives ──────────────────────────────────────────────────────────────────────────────
 
   /** One after the other does something; the fewer there are, the longer until the next. */

@@ -20,7 +20,7 @@ import type { ClientWorld } from './client.ts';
 import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkStores, isKnown, levelMembers } from './convergence.ts';
+import { checkConverged, checkOwners, checkStores, isKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
 import { checkSpeaks } from './faults/upgrades.ts';
@@ -249,7 +249,14 @@ export class World implements NodeWorld, ClientWorld {
 
   onGivenUp(client: SimClient, address: number, said: boolean): void {
     this.log(`client ${client.id} gives up ${formatIpv4(address)}`);
-    this.checker.givenUp(client, address, said);
+    this.checker.givenUp(client, address, said, this.now);
+  }
+
+  /** What an operator changes, and whom pools and addresses are kept for, may take a lease from its client. */
+  onRefused(client: SimClient, address: number): void {
+    const { classes, limits, reservations } = this.operator.first;
+    const plain = this.operator.newest === 1 && classes.length === 0 && reservations.length === 0 && limits.leasesPerCircuit === 0;
+    if (plain && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
   }
 
   /**
@@ -288,6 +295,7 @@ export class World implements NodeWorld, ClientWorld {
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
     this.count(`event:${id}`);
     if (id === 'config.applied') this.links.dropUnknown(node);
+    if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
     if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 
@@ -334,6 +342,7 @@ export class World implements NodeWorld, ClientWorld {
 
   /** A difference shows soon after it came about, or the next change of the binding hides it. */
   #compareStores(): void {
+    checkOwners(this, this.viewInEtcd());
     const members = levelMembers(this);
     if (members !== undefined) {
       this.count('stores-compared');

@@ -17,6 +17,8 @@ export const SILENT_AND_ETCD_MS = 7000;
  */
 export const LINK_MS = 250 + 4 * 150 + 100;
 
+/** Section 3: `loadBalance.maxSeconds` until a member answers for another one that is there but does not; and a second. */
+export const DEAF_MS = 4000;
 /**
  * While a node or a link comes back nobody has to wait, says section 3; a change of the view is under way, and
  * clients still renew with a node that is not there yet, four times before they ask others.

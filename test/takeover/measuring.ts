@@ -26,6 +26,8 @@ const wallNow = (): number => performance.timeOrigin + performance.now();
 export interface Fault {
   /** Who serves nobody from it on: their clients' renewals go on as rebindings, and they are not asked what they know. */
   readonly gone: readonly ClusterNode[];
+  /** Who does not hear the clients any more, and is well otherwise. */
+  readonly deaf?: readonly ClusterNode[];
   /** They serve nobody before it either: the others are to be a healthy cluster by themselves. */
   readonly wereGone?: boolean;
   readonly strike: () => Promise<void> | void;
@@ -70,10 +72,11 @@ export interface Measured {
 
 export async function measure(stage: Stage, fault: Fault): Promise<Measured> {
   const { gone } = fault;
+  const unheard = [...gone, ...fault.deaf ?? []];
   if (fault.wereGone === true) await stage.serving(stage.world.nodes.filter((node) => !gone.includes(node)));
   else await stage.healthy();
   const struck = await watch(stage, fault, fault.alone === undefined, gone, async () => {
-    stage.askers.do({ do: 'dead', serverIds: gone.map(({ name }) => nodeAddress(name)) });
+    stage.askers.do({ do: 'dead', serverIds: unheard.map(({ name }) => nodeAddress(name)) });
     const begun = performance.now();
     await fault.strike();
     fault.alone?.();
@@ -88,7 +91,7 @@ export async function measure(stage: Stage, fault: Fault): Promise<Measured> {
     await sleep(LEAD_MS);
   });
   return {
-    figures: figuresOf(struck.waits), ...othersOf(stage, struck.waits, gone), mending: worst(mended.waits) ?? 0,
+    figures: figuresOf(struck.waits), ...othersOf(stage, struck.waits, unheard), mending: worst(mended.waits) ?? 0,
     lost: [...struck.lost, ...mended.lost], timersMs: struck.timersMs, flushMs: struck.flushMs, broken,
     longest: [...longestOf('', struck), ...longestOf(' (mending)', mended)], struckAt: struck.from, mendedAt: mended.from,
   };

@@ -9,7 +9,7 @@ import type { Stage } from './stage.ts';
 
 const PAUSED_MS = 20_000;
 
-/** Most clients ask again after 4 s. One begins with the fault; a quick run does without, as it takes so long. */
+/** Most clients ask again after 4 s. One begins right after the fault; a quick run does without, as it takes so long. */
 class OrdinaryClient {
   readonly #stage: Stage;
   readonly #hardware: string;
@@ -28,7 +28,7 @@ class OrdinaryClient {
   notes(): string[] {
     const served = this.#stage.askers.events.findLast((event) => event.event === 'served' && event.client === this.#hardware);
     if (served?.event !== 'served') return [];
-    return [`an ordinary client that begins with the fault, and asks again after about 4 s, has a lease after ${(served.at - served.beganAt).toFixed(0)} ms`];
+    return [`an ordinary client that begins right after the fault, and asks again after about 4 s, has a lease after ${(served.at - served.beganAt).toFixed(0)} ms`];
   }
 }
 
@@ -38,9 +38,9 @@ async function killAndReturn(stage: Stage, which: 'leader' | 'follower', number:
   const ordinary = new OrdinaryClient(stage, victim, number, quick);
   const measured = await measure(stage, {
     gone: [victim], lasts: () => stage.takenOver(victim),
-    strike: () => {
+    strike: async () => {
+      await victim.kill();
       ordinary.begin();
-      return victim.kill();
     },
     mend: () => victim.start(),
   });
@@ -55,9 +55,9 @@ async function silentHost(stage: Stage, withEtcdLeader: boolean, { quick }: Case
   const measured = await measure(stage, {
     gone: [victim], lasts: () => stage.takenOver(victim),
     strike: async () => {
-      ordinary.begin();
       if (withEtcdLeader) await stage.silence(hosts);
       else stage.world.lan.cut(victim.host, 'unplugged');
+      ordinary.begin();
     },
     mend: async () => {
       if (withEtcdLeader) {

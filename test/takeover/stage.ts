@@ -19,6 +19,7 @@ const COMMON_FIELDS: readonly string[] = ['time', 'self', 'event', 'level', 'mes
 
 export const LEASE_SECONDS = 3600;
 export const LOAD_HOST = 'load';
+export const CLIENTS_HOST = 'clients';
 const entry = join(import.meta.dirname, '../../node/cli/lessor.ts');
 
 export class Stage {
@@ -31,7 +32,7 @@ export class Stage {
   constructor(nodes: number) {
     this.world = new ClusterWorld({
       nodes, leaseTime: `${LEASE_SECONDS}s`, ownClocks: true, handleSignals: false,
-      hosts: [{ name: 'clients' }, { name: LOAD_HOST, addresses: ['10.77.0.31/16'] }],
+      hosts: [{ name: CLIENTS_HOST }, { name: LOAD_HOST, addresses: ['10.77.0.31/16'] }],
     });
     this.#weights = Object.fromEntries(this.world.nodes.map(({ name }) => [name, 1]));
   }
@@ -43,7 +44,7 @@ export class Stage {
   async begin(): Promise<void> {
     this.#noise = new LabProcess('noise', [process.execPath, join(import.meta.dirname, 'noise.ts'), this.world.folder], { input: true });
     await Promise.all([this.world.start(), this.#noise.waitForLine(/^ready/, HEALTHY_MS)]);
-    this.#askers = new Askers(this.world.host('clients'));
+    this.#askers = new Askers(this.world.host(CLIENTS_HOST));
     await this.#askers.ready();
     await this.#askers.hold(HELD, HOLD_MS);
   }

@@ -96,9 +96,11 @@ export class Nemesis {
     const cut = (): Quality => CUT;
     const slow = ({ delayMs, lossPercent }: Fault): Quality => ({ lossPercent, delay: { delayMs, jitterMs: delayMs / 4 } });
     const everybodyElse = (fault: Fault): Host[] => this.#world.network.hosts.filter((host) => host !== this.#node(fault).host);
-    const isolate = linkAct(everybodyElse, cut);
+    const bothWays = ({ begin, end }: Act): Act => ({ begin: (fault) => begin({ ...fault, way: 'both' }), end });
     return {
-      'isolate-node': { begin: (fault) => isolate.begin({ ...fault, way: 'both' }), end: isolate.end },
+      'isolate-node': bothWays(linkAct(everybodyElse, cut)),
+      // Its clients are all that reach it still, and they reach the others as well.
+      'split-node': bothWays(linkAct((fault) => everybodyElse(fault).filter((host) => !this.#clients.includes(host)), cut)),
       'cut-nodes': linkAct(peer, cut),
       'cut-etcd': linkAct(() => etcd, cut),
       'cut-clients': linkAct(() => this.#clients, cut),

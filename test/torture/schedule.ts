@@ -5,7 +5,7 @@
 import { Random } from '../sim/random.ts';
 
 export const FAULT_KINDS = [
-  'kill-node', 'pause-node', 'isolate-node', 'cut-nodes', 'cut-etcd', 'cut-clients', 'slow-nodes', 'slow-etcd', 'slow-clients',
+  'kill-node', 'pause-node', 'isolate-node', 'split-node', 'cut-nodes', 'cut-etcd', 'cut-clients', 'slow-nodes', 'slow-etcd', 'slow-clients',
   'clock-drifts', 'clock-steps', 'full-disk', 'wipe-disk', 'kill-etcd-member', 'kill-etcd-leader', 'kill-etcd', 'rolling-restart',
   'power-cut-nodes', 'power-cut',
 ] as const;
@@ -55,6 +55,7 @@ const SHAPES: Readonly<Record<FaultKind, Shape>> = {
   'kill-node': { hold: [500, 8000], combines: true },
   'pause-node': { hold: [1000, 12_000], longMs: 120_000, combines: true },
   'isolate-node': { hold: [2000, 12_000], longMs: 60_000, combines: true },
+  'split-node': { hold: [2000, 12_000], longMs: 60_000, combines: true },
   'cut-nodes': { hold: [1000, 12_000], longMs: 60_000, combines: true },
   'cut-etcd': { hold: [2000, 12_000], longMs: 60_000, combines: true },
   'cut-clients': { hold: [2000, 10_000], combines: true },

@@ -38,10 +38,8 @@ export type LoadCommand =
 
 export interface LoadReport {
   readonly buckets: readonly BucketReport[];
-  /** Holders with a lease, those of them that wait for an answer to a renewal, and exchanges under way. */
+  /** Holders that have a lease. */
   readonly holding: number;
-  readonly renewing: number;
-  readonly underWay: number;
   /** Two clients with one address at a time, in words. */
   readonly duplicates: readonly string[];
   /** What some of the exchanges that failed met. */
@@ -84,11 +82,15 @@ class Client {
   #sentAt = 0;
   #until = 0;
   #rebindAt = 0;
+  #renewedBefore = false;
+  /** Its first renewal comes after this part of T1, so that those who came together do not renew together for ever. */
+  readonly #spread: number;
 
   constructor(number: number, holds: boolean) {
     this.#chaddr = Buffer.from([0x02, holds ? 0x48 : 0x4c, 0, 0, 0, 0]);
     this.#chaddr.writeUInt32BE(number, 2);
     this.#holds = holds;
+    this.#spread = 0.05 + 0.95 * ((number * 0.618_034) % 1);
   }
 
   get name(): string {
@@ -181,7 +183,9 @@ class Client {
     }
     this.#enter('bound');
     this.#rebindAt = this.#sentAt + leaseMs * 0.875;
-    return timers.set(this, this.#sentAt + leaseMs / 2);
+    const spread = this.#renewedBefore ? 1 : this.#spread;
+    this.#renewedBefore = true;
+    return timers.set(this, this.#sentAt + leaseMs / 2 * spread);
   }
 
   #lose(how: 'expired' | 'refused', now: number): void {
@@ -231,8 +235,7 @@ function beginExchanges(now: number, elapsedMs: number): void {
 function report(): LoadReport {
   const bound = clients.filter(({ state }) => state === 'bound' || state === 'renewing' || state === 'rebinding');
   return {
-    buckets: tally.report(), holding: bound.length, renewing: bound.filter(({ state }) => state !== 'bound').length,
-    underWay: waiting.size, duplicates, stories: tally.stories, stalls,
+    buckets: tally.report(), holding: bound.length, duplicates, stories: tally.stories, stalls,
   };
 }
 

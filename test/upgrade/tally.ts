@@ -16,6 +16,8 @@ export interface KindReport {
 
 export interface BucketReport {
   readonly name: string;
+  /** Of what began under it, how much is still under way. */
+  readonly open: number;
   readonly exchange: KindReport;
   readonly renewal: KindReport;
   /** Leases that ended or were refused under their clients, by how. */
@@ -127,6 +129,10 @@ export class Tally {
   }
 
   report(): BucketReport[] {
-    return this.#buckets.map(({ exchange, lost, name, renewal }) => ({ name, exchange: exchange.report(), renewal: renewal.report(), lost }));
+    const open = new Map<Bucket, number>();
+    for (const { bucket } of this.#underWay.values()) open.set(bucket, (open.get(bucket) ?? 0) + 1);
+    return this.#buckets.map((bucket) => ({
+      name: bucket.name, open: open.get(bucket) ?? 0, exchange: bucket.exchange.report(), renewal: bucket.renewal.report(), lost: bucket.lost,
+    }));
   }
 }

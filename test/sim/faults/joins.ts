@@ -65,13 +65,20 @@ export const JOIN_FAULTS = {
     const learner = newcomer(strike);
     const deaf = learner === undefined ? undefined : another(strike, learner);
     if (learner === undefined || deaf === undefined) return false;
-    strike.trap([learner], JOIN_MS_MAX, { before: true, matches: (step) => nameOf(step) === 'joinReady' }, () => {
-      strike.cut(deaf, learner, false, random.between(400, 1500));
-      world.population.flicker(0.7);
-    });
-    atTheJoin(strike, learner, random.between(20, 600), () => {
+    // Its beat comes before its question; and what is not acknowledged for long goes through its inbox.
+    const beatMs = random.between(100, 220);
+    const { etcdPath } = world;
+    etcdPath.meddle = (from, request) => {
+      if (from !== learner || nameOf({ kind: 'etcd', request }) !== 'put-beats') return undefined;
       strike.count('join-behind-done');
-      strike.later(600 + random.between(5, 60), () => crashAllBut(strike, strike, learner));
+      strike.cut(deaf, learner, false, random.between(400, 1500));
+      world.population.flicker(1);
+      atTheJoin(strike, learner, 0.2, () => strike.later(0.3, () => crashAllBut(strike, strike, learner)));
+      return { delayMs: beatMs };
+    };
+    const first = etcdPath.meddle;
+    strike.lasts(JOIN_MS_MAX, () => {
+      if (etcdPath.meddle === first) etcdPath.meddle = undefined;
     });
     return true;
   } },
@@ -86,7 +93,8 @@ export const JOIN_FAULTS = {
       for (const each of world.nodes) if (each !== learner) strike.cut(each, learner, false, delayMs + 3000);
       world.population.flicker(0.7);
       strike.later(delayMs * random.between(0.2, 0.8), () => world.population.flicker(0.5));
-      strike.later(delayMs + random.between(2, 40), () => crashAllBut(strike, strike, learner));
+      // Before they hear of it.
+      strike.later(delayMs + (random.chance(0.7) ? 0.1 : random.between(0.1, 40)), () => crashAllBut(strike, strike, learner));
     });
     return true;
   } },
@@ -106,6 +114,10 @@ export const JOIN_FAULTS = {
         strike.lasts(ms, () => world.links.fast(unaware, third));
       }
       if (random.chance(0.3)) strike.pause(unaware, random.between(3500, 8000));
+      // Each hears another half of what clients ask.
+      const { clientPath } = world;
+      clientPath.loss = random.between(0.2, 0.6);
+      strike.lasts(ms, () => clientPath.mendLoss());
       strike.repeats(900, ms, () => world.population.flicker(0.6));
     });
     return true;
@@ -148,9 +160,10 @@ export const JOIN_FAULTS = {
       joining = true;
       strike.count('inbox-cleared-late-done');
       for (const each of world.nodes) if (each !== learner) strike.cut(each, learner, false, delayMs + 3000);
+      strike.cutFromEtcd(learner, delayMs - 1);
       world.population.flicker(0.7);
       strike.later(delayMs - 3, () => world.etcd.apply(clearing!, world.now));
-      strike.later(delayMs + random.between(2, 40), () => crashAllBut(strike, strike, learner));
+      strike.later(delayMs + 0.1, () => crashAllBut(strike, strike, learner));
       return { delayMs };
     };
     etcdPath.meddle = meddle;

@@ -91,8 +91,10 @@ function recoverFromEtcd(world: World, generation: number, done: () => void): vo
 }
 
 function askMember(world: World, member: SimNode, off: ReadonlySet<SimNode>): OperatorAnswer | undefined {
-  const absent = [...off].find((each) => member.engine!.core.isMember(each.id));
-  return ask(world, member, absent === undefined ? { kind: 'recover', force: true } : { kind: 'partner-down', node: absent.id });
+  const absent = [...off].filter((each) => member.engine!.core.isMember(each.id));
+  if (absent.length === 0) return ask(world, member, { kind: 'recover', force: true });
+  // All of them, one after the other: the node puts them together.
+  return absent.map((each) => ask(world, member, { kind: 'partner-down', node: each.id })).at(-1);
 }
 
 /** No member is left. All stores must have been asked, or the one that is taken is not the best. */

@@ -30,8 +30,8 @@ export const COMMIT_SABOTAGES = {
   'acknowledge-before-the-flush': {
     rule: 'Nothing is acknowledged before it is flushed together with its cursor.',
     file: REPLICATION,
-    line: '    const { seq, checksum } = this.#flushedOf.get(peer.incarnation) ?? NOTHING;',
-    becomes: '    const [seq, checksum] = [this.#state.cursors.seq(peer.incarnation), this.#state.cursors.checksum(peer.incarnation)];',
+    line: '    if (!this.#applyInOrder(batch.incarnation, batch.changes)) context.out.resets.push(peer.id);',
+    becomes: '    if (!this.#applyInOrder(batch.incarnation, batch.changes)) return void context.out.resets.push(peer.id);\n    this.#flushedOf.set(batch.incarnation, { seq: this.#state.cursors.seq(batch.incarnation), checksum: this.#state.cursors.checksum(batch.incarnation) });\n    this.sendAck(peer);',
     without: 'power is lost everywhere during a flush, and the one that comes back has less than it said',
   },
   'ack-when-visible': {
