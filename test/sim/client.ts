@@ -373,10 +373,9 @@ export class SimClient {
   /** Not what RFC 2131 has in mind, and yet some do: the check comes before the request. */
   #declineOffer(address: number, server: number): void {
     this.#world.count('client-declined-offer');
-    if (address === this.address) {
-      this.#world.onGivenUp(this, address, true);
-      this.#lease = NO_LEASE;
-    }
+    // Also where only its clone has it.
+    this.#world.onGivenUp(this, address, true);
+    if (address === this.address) this.#lease = NO_LEASE;
     this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: server }, 0, 0);
     // What else answers the old transaction is not for it any more.
     this.#newTransaction();
