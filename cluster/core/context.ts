@@ -145,6 +145,9 @@ export class EtcdCalls {
 /** Longer than an etcd election takes notice of a lost follower, shorter than the session TTL. */
 export const ETCD_DEADLINE_MS = 1500;
 
+/** A turn of the event loop that starts this long after the last: what waited is from before. */
+export const STALL_MS = 1000;
+
 export interface Context {
   /** Replaced when another revision of the configuration comes into force: not to be kept. */
   options: ClusterOptions;

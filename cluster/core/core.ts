@@ -8,6 +8,7 @@ import { answerFetch } from '../recovery/fetch.ts';
 import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
+import { StuckDisk } from '../recovery/stuck-disk.ts';
 import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
 import type { Cursors } from '../replication/cursors.ts';
@@ -16,6 +17,7 @@ import { initialState } from '../replication/initial-state.ts';
 import { Links } from '../replication/links.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
+import type { OffersIn } from '../upgrade/handover.ts';
 import { Versions } from '../upgrade/versions.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Configuration } from '../view/configuration.ts';
@@ -26,8 +28,9 @@ import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
 import { homeTable } from '../view/slots.ts';
 import { isNewer, memberOf, ownerOf } from '../view/view.ts';
-import type { View } from '../view/view.ts';
+import type { Member, View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
@@ -39,13 +42,14 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { countsOn, isMember, isNamed, linkUp, memberNamed, owns } from './state.ts';
+import { countsOn, forgetDeparted, isMember, isNamed, isPresent, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
   readonly onRequest: (from: string, body: RequestBody) => void;
+  readonly offersIn: OffersIn;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
   /** Another configuration is in force from now on. */
@@ -76,6 +80,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
+  readonly #stuckDisk: StuckDisk;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
@@ -104,7 +109,7 @@ export class ClusterCore {
     this.confirmations = new Confirmations(state, this.inbox);
     this.adoption = new Adoption(state, this.replication, this.inbox, {
       onAdopted: (previous, wasMember) => this.#onAdopted(previous, wasMember),
-      onFinished: () => this.#onFinished(),
+      onFinished: (evicted) => this.#onFinished(evicted),
     });
     this.adoption.restore();
     this.#beats = new Beats(context, state.view !== undefined || context.table.records(-1, 1).length > 0);
@@ -119,7 +124,8 @@ export class ClusterCore {
       isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
     this.#vouching = new Vouching(state, this.inbox);
-    this.leaving = new Drain(state, this.leader, this.session);
+    this.leaving = new Drain(state, this.leader, this.session, hooks.offersIn);
+    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
@@ -169,8 +175,9 @@ export class ClusterCore {
 
   /** May answer clients: in the view, able to commit, its wall clock trusted, not on its way out. */
   serving(): boolean {
-    const { draining, clockSteppedAt, view } = this.state;
-    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' && this.configuration.inForce(view!);
+    const { clockSteppedAt, committedSeq, draining, log, view } = this.state;
+    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== 'ISOLATED' &&
+      this.configuration.inForce(view!) && log.last - committedSeq < UNCOMMITTED_CHANGES_MAX;
   }
 
   owns(slot: number): boolean {
@@ -189,18 +196,7 @@ export class ClusterCore {
     return this.#roster.addresses;
   }
 
-  isReachable(node: string): boolean {
-    const member = memberNamed(this.state.view, node);
-    if (node === this.state.context.options.self) return true;
-    // One that is on its way out leaves new clients to the others.
-    return member !== undefined && linkUp(this.state, member) && this.state.peers.get(node)?.status?.draining !== true;
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
-
-  append(address: number, record: Buffer): number {
-    return this.replication.append(address, record);
-  }
 
   onLink(event: LinkEvent): void {
     const peer = this.state.peers.get(event.peer);
@@ -277,6 +273,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
+      this.#stuckDisk.step();
       this.leaving.step();
     }
     this.#standing.update();
@@ -301,8 +298,7 @@ export class ClusterCore {
   }
 
   #choosePath(): void {
-    const { state, state: { phase } } = this;
-    const read = this.coordination.latest;
+    const { coordination: { latest: read }, state, state: { phase } } = this;
     if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.leaving.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
     this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
@@ -324,16 +320,14 @@ export class ClusterCore {
     this.#roster.onRead(read);
     this.memory.onRead(read);
     this.leader.onRead(read);
-    this.leaving.onRead(read);
+    // In one that went back there may be an order that was taken back since.
+    if (state.wentBack === '') this.leaving.onRead(read);
     if (read.view !== undefined && state.wentBack === '') this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
     this.lastResort.onRead(read);
-    if (isMember(state)) this.#decideDrain();
-  }
-
-  /** Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that. */
-  #decideDrain(): void {
+    if (!isMember(state)) return;
     this.leaving.decide(true);
+    // Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that.
     this.#standing.update();
   }
 
@@ -412,12 +406,14 @@ export class ClusterCore {
     const { view, context } = state;
     if (!wasMember) {
       context.out.discardPackets = true;
+      this.#beats.entered();
       this.learner.reset();
       this.#restart.reset();
     }
+    if (wasMember && previous !== undefined) this.leaving.handover.onAdopted(previous, view!);
     if (!wasMember || previous?.generation !== view!.generation) this.#links.helloAll();
     this.#standing.recovering = false;
-    this.lastResort.onAdopted(view!, previous);
+    this.lastResort.onAdopted(view!, previous, wasMember);
     this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
     this.#roster.meet();
@@ -441,7 +437,10 @@ export class ClusterCore {
     this.#hooks.onConfig(config);
   }
 
-  #onFinished(): void {
+  #onFinished(evicted: readonly Member[]): void {
+    forgetDeparted(this.state, evicted);
+    this.replication.forgetDeparted();
+    this.#beats.forgetAcks((by) => isPresent(this.state, by));
     this.#links.statusAll();
     this.replication.advanceCommit();
   }

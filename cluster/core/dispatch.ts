@@ -22,7 +22,7 @@ import type { ClusterState } from './state.ts';
 const DEFERRED_MAX = 1024;
 
 type Body = NonNullable<PeerMessage['body']>;
-export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' }>;
+export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' | 'held' }>;
 
 export interface DispatchParts {
   readonly state: ClusterState;
@@ -54,7 +54,7 @@ export class Dispatcher {
     // A hello is said once on a stream: it is noted even while this incarnation is not announced yet.
     if (body.$case === 'hello') return links.onHello(peer, body.value);
     if (peer.hello === undefined || state.phase === 'starting') return;
-    if (peer.deferred.length === 0 && !isOfNewerEpoch(state, body)) return this.#dispatch(peer, body);
+    if (peer.deferred.length === 0 && !isOfNewerEpoch(state, peer, body)) return this.#dispatch(peer, body);
     if (body.$case === 'status') links.onStatus(peer, body.value);
     else if (peer.deferred.length < DEFERRED_MAX) peer.deferred.push({ body });
     else state.context.out.resets.push(peer.id);
@@ -87,7 +87,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'confirmRequest': return confirmations.onRequest(peer, body.value);
       case 'confirmReply': return confirmations.onReply(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
+      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult': case 'held':
         return this.#parts.onRequest(peer.id, body);
       case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);
@@ -114,6 +114,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'require': return vouching.onRequire({ node: body.value.node, incarnation: body.value.incarnation }, body.value.epoch);
       case 'vouch': return leader.onVouch(from, body.value);
+      case 'evict': return leader.onEvict(body.value);
       case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
         return this.#parts.onRequest(from, body);
       default: return undefined;
@@ -121,9 +122,12 @@ export class Dispatcher {
   }
 }
 
-function isOfNewerEpoch({ phase, view }: ClusterState, body: Body): boolean {
-  if (phase !== 'member') return false;
+function isOfNewerEpoch({ phase, view }: ClusterState, { status }: Peer, body: Body): boolean {
+  if (phase !== 'member' && phase !== 'learner') return false;
   switch (body.$case) {
+    // It names none: who asks has just said that it knows of a view that this node does not, which may be the owner in it.
+    case 'propose':
+      return (status?.epoch ?? 0) > (view?.epoch ?? 0);
     case 'batch': case 'adopted': case 'tailRequest': case 'confirmRequest': case 'require':
       return body.value.epoch > (view?.epoch ?? 0);
     default:

@@ -17,17 +17,14 @@ import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPac
 import type { Counters } from '../../node/telemetry/counters.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { MonotonicMs, Now } from '../../node/time.ts';
-import { EtcdCalls, newIncarnation, Outbox } from './context.ts';
+import { EtcdCalls, newIncarnation, Outbox, STALL_MS } from './context.ts';
 import type { ClusterOptions, Context } from './context.ts';
 import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
-import { nodeOfServerId, probingSince } from './state.ts';
+import { isReachable, nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
-
-/** A turn of the event loop that starts this long after the last: what waited is from before. */
-export const STALL_MS = 1000;
 
 export interface Outputs {
   readonly packets: readonly OutgoingPacket[];
@@ -83,6 +80,8 @@ export class Engine {
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, configRevision, {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
+      offersIn: (slots, limit) => table.offers.newest((address) => slots(address & 0xff), limit)
+        .map(({ address, clientKey, xid }) => ({ address, client: Buffer.from(clientKey), xid })),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
       onGeneration: () => this.server.forgetWhatIsFree(),
@@ -98,7 +97,7 @@ export class Engine {
         ownerOf: (slot) => core.ownerOf(slot),
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
-        isReachable: (node) => core.isReachable(node),
+        isReachable: (node) => isReachable(core.state, node),
         nodeOfServerId: (address) => nodeOfServerId(core.state, address),
         probingSince: () => probingSince(core.state),
       },
@@ -272,7 +271,7 @@ export class Engine {
   }
 
   #make(address: number, record: Buffer): number {
-    const seq = this.core.append(address, record);
+    const seq = this.core.replication.append(address, record);
     this.#waiting.made(seq);
     return seq;
   }

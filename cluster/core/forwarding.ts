@@ -35,7 +35,7 @@ interface Forwarded extends Wanted {
   readonly packets: readonly OutgoingPacket[];
   owner: string;
   ownerIncarnation: number;
-  /** It went over the link, and is lost if that goes down. */
+  /** It may have gone over the link, and is lost if that goes down. */
   overLink: boolean;
 }
 
@@ -164,7 +164,10 @@ export class Forwarding {
         continue;
       }
       const another = memberNamed(core.state.view, owner)?.incarnation !== forwarded.ownerIncarnation;
-      if (!another && !(forwarded.overLink && !up.includes(owner))) continue;
+      const wasOverLink = forwarded.overLink;
+      // What waits for the inbox goes over a link that comes up.
+      if (up.includes(owner)) forwarded.overLink = true;
+      if (!another && (up.includes(owner) || !wasOverLink)) continue;
       forwarded.owner = owner;
       this.#propose(id, forwarded);
     }
@@ -216,6 +219,9 @@ export class Forwarding {
       case 'propose': return this.#onPropose(from, body.value);
       case 'proposeResult': return this.#onProposeResult(from, body.value);
       case 'allocate': return this.#onAllocate(from, body.value);
+      case 'held':
+        for (const { address, client, xid } of body.value.offers) server.holdOffered(address, client, xid, context.now);
+        return undefined;
       case 'allocateResult': return carryOut(server.onAllocated(body.value.id, body.value.address, context.now));
       default: return body satisfies never;
     }

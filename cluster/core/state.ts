@@ -104,6 +104,13 @@ export function linkUp(state: ClusterState, member: Member): boolean {
   return peer !== undefined && peer.up && peer.incarnation === member.incarnation;
 }
 
+/** For what a client asks: a member whose link is up. One that is on its way out leaves new clients to the others. */
+export function isReachable(state: ClusterState, node: string): boolean {
+  if (node === state.context.options.self) return true;
+  const member = memberNamed(state.view, node);
+  return member !== undefined && linkUp(state, member) && state.peers.get(node)?.status?.draining !== true;
+}
+
 export function owns(state: ClusterState, slot: number): boolean {
   if (!isMember(state) || state.view === undefined) return false;
   return state.continuous[slot] === 1;
@@ -123,6 +130,33 @@ export function updateContinuous(state: ClusterState, view: View, gained: boolea
   return gainedSlots;
 }
 
+/** May an incarnation still play a part: a member, one that is to become one, or one that is connected. */
+export function isPresent(state: ClusterState, incarnation: number): boolean {
+  const { context, peers, required, view } = state;
+  return incarnation === context.incarnation || incarnation === required?.incarnation ||
+    view?.members.some((member) => member.incarnation === incarnation) === true ||
+    [...peers.values()].some((peer) => peer.incarnation === incarnation);
+}
+
+/** What is remembered of incarnations that are gone. `heirsAsk`: evicted ones whose logs other members may still ask for. */
+export function forgetDeparted(state: ClusterState, heirsAsk: readonly Member[]): void {
+  for (const known of [state.acknowledged, state.inboxed, state.committedOf]) {
+    for (const incarnation of known.keys()) if (!isPresent(state, incarnation)) known.delete(incarnation);
+  }
+  for (const incarnation of state.received.keys()) {
+    if (!isPresent(state, incarnation) && !heirsAsk.some((member) => member.incarnation === incarnation)) state.received.delete(incarnation);
+  }
+}
+
+/** A change that is committed: durable on every member, and none can lose it. */
+export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
+  if (incarnation === context.incarnation) return seq <= committedSeq;
+  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
+  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
+  // Of a node that has left: what its heirs agreed on when they finished the view.
+  return finished && !duties.some((duty) => duty.incarnation === incarnation);
+}
+
 /** The process of that incarnation has ended: its port refuses, or another incarnation answers. */
 export function isKnownGone({ context, peers }: ClusterState, { node, incarnation }: Member): boolean {
   if (node === context.options.self) return incarnation !== context.incarnation;
@@ -134,15 +168,6 @@ export function isKnownGone({ context, peers }: ClusterState, { node, incarnatio
 export function protocolWith({ context, view }: ClusterState, peer: Peer): number {
   const { min, max } = context.options.protocol;
   return Math.min(view?.protocol ?? min, max, peer.hello?.protocolMax ?? min);
-}
-
-/** A change that is committed: durable on every member, and none can lose it. */
-export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
-  if (incarnation === context.incarnation) return seq <= committedSeq;
-  const named = view?.members.some((member) => member.incarnation === incarnation) === true;
-  if (named) return seq <= (committedOf.get(incarnation) ?? 0);
-  // Of a node that has left: what its heirs agreed on when they finished the view.
-  return finished && !duties.some((duty) => duty.incarnation === incarnation);
 }
 
 export function selfMember(state: ClusterState): Member {

@@ -11,7 +11,7 @@ import type { Engine } from './engine.ts';
 import { etcdReachable, isMember, memberNamed } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
-  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
 
 export function describeEngine(engine: Engine, table: LeaseTable, interfaces: readonly InterfaceInfo[]): ClusterStatus {
   const { core } = engine;
@@ -30,7 +30,9 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
       epoch: view.epoch, generation: view.generation,
       members: view.members.map(({ node }) => ({ node, slots: slotsOf(view, node) })),
       ...(leader === undefined ? {} : { leader }),
+      probeUntil: view.probeUntil, inEtcd: clustered && !state.unwritten,
     },
+    operator: core.lastResort.progress ?? null,
     config: describeConfig(engine),
     slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
     homeSlots: core.home.filter((node) => node === self).length,
@@ -40,6 +42,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     etcd: {
       configured: clustered, reachable: clustered && etcdReachable(state),
       lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
+      wentBack: state.wentBack,
     },
     leases: engine.config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
     interfaces: interfaces.map(({ name, addresses }) => ({

@@ -23,6 +23,7 @@ import type { OnUnreachable, TxnResult } from './etcd-requests.ts';
 
 /** A writer that is overtaken by the deletion of its pieces writes them again. */
 const PUBLISH_TRIES = 5;
+const APPLY_AGAIN = 'apply the configuration again (lessor config apply FILE)';
 /** etcd takes 128 operations in a transaction. */
 const DELETE_OPS_MAX = 100;
 
@@ -121,15 +122,19 @@ export class ConfigStore {
    */
   async readOrCreate(initial: () => Promise<{ readonly text: string } & Omit<PublishOptions, 'expected'>>): Promise<StoredConfig> {
     for (;;) {
-      const { newest, view } = await this.clusterKeys();
+      const keys = await this.clusterKeys();
+      const { newest, view } = keys;
       const named = view?.configRevision ?? 0;
       if (newest === undefined) {
+        const known = highestRevision(keys);
+        // What this node's file says may be long out of date.
+        if (known > 0) throw new ConfigDamaged('record-unreadable', `etcd has lost its configuration, and the nodes have revision ${known}: ${APPLY_AGAIN}`);
         const { text, ...rest } = await initial();
         await this.publish(text, { expected: 0, ...rest });
         continue;
       }
       const record = named === 0 || named === newest.revision ? newest : await this.record(named);
-      if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names`);
+      if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names: ${APPLY_AGAIN}`);
       return { record, text: await this.text(record) };
     }
   }
@@ -153,8 +158,10 @@ export class ConfigStore {
   ): Promise<Publication> {
     const { expected, at, by, comment } = options;
     const { hash, bytes, stored } = content;
+    // In an etcd that was restored the numbers begin anew where they were; nodes know later ones, and what those said.
+    const revision = Math.max(expected, highestRevision(await this.clusterKeys())) + 1;
     const record: ConfigRevision = {
-      revision: expected + 1, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
+      revision, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
     };
     for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
       const compares = await this.#storePieces(record, pieces);
@@ -277,4 +284,15 @@ function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
   } catch {
     return {};
   }
+}
+
+/** That anybody shows: the newest, the one that the view names, and those that the nodes have. */
+export function highestRevision({ newest, nodes, view }: Pick<ClusterKeys, 'nodes' | 'view'> & { readonly newest: Pick<ConfigRevision, 'revision'> | undefined }): number {
+  const standings = [...nodes.values()].map(({ config }) => plain(config));
+  const known = standings.flatMap(({ loaded, prepared, refused }) => [loaded, prepared, plain(refused)['revision']]);
+  return Math.max(newest?.revision ?? 0, view?.configRevision ?? 0, ...known.filter((revision) => Number.isSafeInteger(revision)) as number[]);
+}
+
+function plain(json: unknown): Record<string, unknown> {
+  return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
 }

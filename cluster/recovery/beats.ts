@@ -59,12 +59,22 @@ export class Beats {
   /** Names this start on the disk; announced once that is flushed. */
   begin(): void {
     this.#origin = this.#context.incarnation;
-    this.#held = [...this.#held.filter((held) => held !== this.#context.incarnation), this.#context.incarnation].slice(-HELD_MAX);
+    const held = [...this.#held.filter((one) => one !== this.#context.incarnation), this.#context.incarnation];
+    // The first was in the view last: the others are starts that have led to nothing since.
+    this.#held = [...held.slice(0, 1), ...held.slice(1).slice(1 - HELD_MAX)];
     this.#incarnationPosition = this.#putJson(META_INCARNATIONS, this.#held);
   }
 
   announced(): boolean {
     return this.#store.flushedPosition >= this.#incarnationPosition;
+  }
+
+  /** A view names the present incarnation: it will never name an earlier one again. */
+  entered(): void {
+    if (this.mayHoldMore()) this.#store.putMeta(META_FETCHING, null);
+    if (this.#held.length === 1) return;
+    this.#held = [this.#context.incarnation];
+    this.#putJson(META_INCARNATIONS, this.#held);
   }
 
   /** Earlier incarnations whose data is whole here, and the present one. */
@@ -97,11 +107,16 @@ export class Beats {
 
   /** A fetch began and did not end: the records and the cursors do not belong together. */
   fetchIncomplete(): boolean {
-    return this.#store.readMeta(META_FETCHING) !== undefined;
+    return readJson(this.#store, META_FETCHING) === true;
+  }
+
+  /** A fetch ended, and no view has named the node since: pages may have shown more of a log than its cursor says. */
+  mayHoldMore(): boolean {
+    return readJson(this.#store, META_FETCHING) !== undefined;
   }
 
   fetchComplete(): void {
-    this.#store.putMeta(META_FETCHING, null);
+    this.#putJson(META_FETCHING, false);
   }
 
   /** The disk had a view or a binding when the node started; what it got since is asked of the state. */
@@ -165,9 +180,20 @@ export class Beats {
     return [...this.#acks, ...[...this.#acksNow].map(([by, seq]) => ({ by, origin: this.#origin, seq }))];
   }
 
+  /** Whoever acknowledges goes to the end: those that are gone are forgotten first. */
   noteAck(by: number, seq: number): void {
+    this.#acksNow.delete(by);
     this.#acksNow.set(by, seq);
+    for (const oldest of this.#acksNow.keys()) {
+      if (this.#acksNow.size <= HELD_MAX) break;
+      this.#acksNow.delete(oldest);
+    }
     this.#acksDirtyAt ??= this.#context.now.mono;
+  }
+
+  /** Of incarnations that no view will name any more. */
+  forgetAcks(isKept: (by: number) => boolean): void {
+    for (const by of this.#acksNow.keys()) if (!isKept(by)) this.#acksNow.delete(by);
   }
 
   /** Before the driver takes the writes: no flush of their own unless they are a second old. */

@@ -23,11 +23,13 @@ import type { LastResort, LastResortParts } from './last-resort.ts';
 /** The others answer at once, or are not reached. */
 const ANSWER_MS = 3000;
 const RETRY_MS = 500;
+/** How long a node is taken to be switched off by a word that was not enough. */
+const WORD_MS = 60_000;
 
 interface Proposal {
   readonly view: View;
   readonly after: number;
-  readonly without: string;
+  readonly without: readonly string[];
   readonly agreed: Set<string>;
   readonly until: number;
 }
@@ -36,6 +38,8 @@ export class ForcedView {
   readonly #parts: LastResortParts;
   readonly #lastResort: LastResort;
   #proposal: Proposal | undefined;
+  /** Declared to be switched off, and when, as long as others are not reached either. */
+  readonly #declared = new Map<string, number>();
   #writing = false;
   #retryAt = -Infinity;
 
@@ -51,14 +55,17 @@ export class ForcedView {
     const { context, required, wentBack } = state;
     if (!isMember(state)) return refuse('this node is not in the view: it serves nobody, whatever the other one does. See lessor recover');
     if (node === context.options.self) return refuse('this is that node: it is not switched off');
-    const named = memberNamed(state.view, node) ?? (required?.node === node ? required : undefined);
-    if (named === undefined) return refuse(`${node} is not in the view: this node does not wait for it`);
+    if ((memberNamed(state.view, node) ?? (required?.node === node ? required : undefined)) === undefined) return refuse(`${node} is not in the view: this node does not wait for it`);
     if (state.peers.get(node)?.introduced !== undefined) return refuse(`${node} answers on its link: it is not switched off`);
     if (!isolated()) {
       return refuse(etcdReachable(state) && wentBack === '' ? `etcd answers: it takes ${node} out of the view by itself, if it is gone, within some seconds`
         : 'this node is not ISOLATED: it serves, and waits for nobody');
     }
-    return this.#propose(node, this.#lastResort.probeUntil());
+    for (const [other, at] of this.#declared) {
+      if (context.now.mono - at > WORD_MS || state.peers.get(other)?.introduced !== undefined) this.#declared.delete(other);
+    }
+    this.#declared.set(node, context.now.mono);
+    return this.#propose([...this.#declared.keys()], this.#lastResort.probeUntil());
   }
 
   /** On a member, where etcd went back: what the members hold is the truth. */
@@ -70,39 +77,43 @@ export class ForcedView {
     if (!force) return { ok: true, text: `${text}\nNothing was changed. With --force a new generation with these members is begun and written to etcd; what etcd has now counts for nothing.` };
     // What an evicted node left for somebody in the inbox may have gone with it.
     const complete = state.finished && others.every(({ node }) => state.peers.get(node)?.status?.finished === true);
-    const answer = this.#propose('', complete ? state.view!.probeUntil : this.#lastResort.probeUntil());
+    const answer = this.#propose([], complete ? state.view!.probeUntil : this.#lastResort.probeUntil());
     return answer.ok ? { ok: true, text: `${text}\n${answer.text}` } : answer;
   }
 
-  #propose(without: string, probeUntil: number): OperatorAnswer {
+  #propose(without: readonly string[], probeUntil: number): OperatorAnswer {
     const { state, versions } = this.#parts;
     const { context } = state;
     const view = state.view!;
-    if (state.leaving) return refuse('this node is stopping');
+    if (state.leaving) return refuse('this node is on its way out: it is stopping, or drained (lessor undrain)');
     if (state.clockSteppedAt !== undefined) return refuse('the clock of this node stepped, and has not been compared with all members since: nothing can be granted by it');
     const unreached = this.#unreached(view.members, without);
-    if (unreached !== undefined) return refuse(`${unreached} is not linked with this node: without its changes nothing can be committed. If it is switched off as well, say so first (lessor partner-down ${unreached})`);
-    const members = view.members.filter(({ node }) => node !== without);
+    if (unreached !== undefined) {
+      const noted = without.length === 0 ? '' : `${without.join(' and ')} ${without.length === 1 ? 'is' : 'are'} taken to be switched off, but `;
+      return refuse(`${noted}${unreached} is not linked with this node, and without it nothing can be committed: repair the link, or say that it is switched off as well (lessor partner-down ${unreached})`);
+    }
+    // One that is on its way out gives up nothing that is not committed: the others have all of it.
+    const members = view.members.filter(({ node }) => !without.includes(node) && state.peers.get(node)?.status?.draining !== true);
     const slots = assignSlots(context.options.nodes, members, (node) => (node === context.options.self ? state.dhcpReady : state.peers.get(node)?.status?.dhcpReady ?? true));
-    const next: View = { ...view, ...this.#lastResort.next(), members, slots, protocol: versions.next(view, members) ?? view.protocol, probeUntil };
+    const next: View = { ...view, ...this.#lastResort.next(), members, slots, protocol: versions.next(view, members) ?? view.protocol, probeUntil: Math.max(probeUntil, view.probeUntil) };
     this.#proposal = { view: next, after: view.epoch, without, agreed: new Set([context.options.self]), until: context.now.mono + ANSWER_MS };
-    const others = otherMembers(state).filter(({ node }) => node !== without);
+    const others = members.filter(({ node }) => node !== context.options.self);
     if (others.length === 0) {
       this.#adopt(this.#proposal);
       return { ok: true, text: `generation ${next.generation} has begun with this node alone` };
     }
     for (const { node } of others) {
-      context.out.send(node, { $case: 'forceRequest', value: { view: encodeView(next), after: view.epoch, without } });
+      context.out.send(node, { $case: 'forceRequest', value: { view: encodeView(next), after: view.epoch, without: [...without] } });
     }
     const asked = others.map(({ node }) => node).join(' and ');
     this.#say('running', `${asked} ${others.length === 1 ? 'is' : 'are'} asked to go by generation ${next.generation}`);
     return { ok: true, text: `${asked} ${others.length === 1 ? 'is' : 'are'} asked to go by generation ${next.generation}; lessor status shows the outcome` };
   }
 
-  #unreached(members: readonly Member[], without: string): string | undefined {
+  #unreached(members: readonly Member[], without: readonly string[]): string | undefined {
     const { state } = this.#parts;
     const { self } = state.context.options;
-    return members.find((member) => member.node !== self && member.node !== without && !linkUp(state, member))?.node;
+    return members.find((member) => member.node !== self && !without.includes(member.node) && !linkUp(state, member))?.node;
   }
 
   #say(progress: OperatorProgress['state'], text: string): void {
@@ -118,14 +129,15 @@ export class ForcedView {
     this.#parts.state.context.out.send(peer.id, { $case: 'forceAnswer', value: { epoch: next?.epoch ?? 0, refusal } });
   }
 
-  #whyNot(next: View, after: number, without: string): string {
+  #whyNot(next: View, after: number, without: readonly string[]): string {
     const { state, versions } = this.#parts;
     const { self } = state.context.options;
     if (!isMember(state) || state.view?.epoch !== after) return `it is not in the view of epoch ${after}`;
     if (!isNewer(next, state.view) || !isNamed(state, next) || !versions.speaks(next)) return 'that view is not for it';
-    if (state.leaving) return 'it is stopping';
+    if (state.leaving) return 'it is on its way out';
     if (state.clockSteppedAt !== undefined) return 'its clock stepped';
-    if (without === self || (without !== '' && state.peers.get(without)?.introduced !== undefined)) return `${without} answers it: it is not switched off`;
+    const answers = without.find((node) => node === self || state.peers.get(node)?.introduced !== undefined);
+    if (answers !== undefined) return `${answers} answers it: it is not switched off`;
     if (this.#lastResort.etcdUsable) return 'etcd answers it';
     const unreached = this.#unreached(next.members, without);
     return unreached === undefined ? '' : `it does not reach ${unreached}`;
@@ -150,6 +162,7 @@ export class ForcedView {
 
   #adopt({ view }: Proposal): void {
     this.#proposal = undefined;
+    this.#declared.clear();
     this.#say('done', `generation ${view.generation} has begun with ${view.members.map(({ node }) => node).join(' ')}`);
     this.#parts.adoption.adopt(view, 0, true);
     this.#parts.onForced();
@@ -204,9 +217,9 @@ export class ForcedView {
     });
   }
 
-  /** What cannot be read may be newer. */
+  /** What cannot be read too: the operator has said what counts. */
   #mayReplace(read: ClusterRead): boolean {
-    return read.view === undefined ? read.viewRevision === 0 : isNewer(this.#parts.state.view!, read.view);
+    return read.view === undefined || isNewer(this.#parts.state.view!, read.view);
   }
 }
 

@@ -110,8 +110,8 @@ export class LastResort {
 
   #whyNotRecover(): string {
     const { coordination, state } = this.#parts;
-    const { context, leaving, peers, phase } = state;
-    if (leaving || phase === 'stopped') return 'this node is stopping';
+    const { context, peers, phase, leaving } = state;
+    if (leaving || phase === 'stopped') return 'this node is on its way out: it is stopping, or drained (lessor undrain)';
     if (phase === 'starting') return 'this node is only just starting: ask again in a moment';
     if (this.#sent !== undefined) return 'a view is being written already: whether it was shows when etcd answers';
     const live = [...peers.values()].find(({ introduced }) => introduced?.member === true);
@@ -157,7 +157,9 @@ export class LastResort {
     const { nodes, protocol } = context.options;
     const named = read.view?.configRevision ?? 0;
     const configRevision = named !== 0 && configuration.has(named) ? named : configuration.loaded;
-    return viewOfMembers(nodes, [selfMember(state)], { ...this.next(), protocol: protocol.max, configRevision, probeUntil: this.probeUntil() });
+    return viewOfMembers(nodes, [selfMember(state)], {
+      ...this.next(), protocol: protocol.max, configRevision, probeUntil: Math.max(this.probeUntil(), read.view?.probeUntil ?? 0),
+    });
   }
 
   #write(view: View, read: ClusterRead): void {
@@ -219,7 +221,7 @@ export class LastResort {
     this.forced.step();
   }
 
-  onAdopted(view: View, previous: View | undefined): void {
+  onAdopted(view: View, previous: View | undefined, wasMember: boolean): void {
     const { beats, memory, onGeneration, state: { context, unwritten } } = this.#parts;
     memory.onAdopted();
     // What this store has is what counts from now on, also where it is not of one piece.
@@ -229,8 +231,9 @@ export class LastResort {
         generation: view.generation, epoch: view.epoch, members: view.members.map(({ node }) => node).join(' '),
         probeUntil: view.probeUntil, inEtcd: !unwritten,
       });
-      onGeneration();
     }
+    // What it found free, or offered, may be from before somebody else was given it.
+    if (view.probeUntil > 0 && (!wasMember || view.generation !== previous?.generation)) onGeneration();
     if (this.#sent !== undefined && view.generation >= this.#sent.view.generation) this.#settle('done', `generation ${view.generation} has begun`);
   }
 

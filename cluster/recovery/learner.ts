@@ -14,6 +14,7 @@ import type { ClusterState } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { memberOf, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
+import { isCursor } from '../replication/cursors.ts';
 import type { Beats } from './beats.ts';
 
 const ANSWER_MS = 3000;
@@ -35,6 +36,8 @@ interface FetchRun {
   stage: 'pages' | 'scan' | 'suspects';
   /** Addresses that came, where everything is wanted: all others go. */
   readonly came: Set<number> | undefined;
+  /** The store may hold more of a log than its own cursors say. */
+  readonly mayHoldMore: boolean;
   scanned: number;
   suspects: number[];
   /** A page of suspects was asked for and has not come. */
@@ -146,7 +149,7 @@ export class Learner {
     const everything = this.#beats.fetchIncomplete();
     this.#run = {
       id: this.#nextId++, source: source.id, epoch: view.epoch, wanted: everything ? [] : cursors.list(), cursors: undefined,
-      stage: 'pages', came: everything ? new Set() : undefined, scanned: -1, suspects: [], suspectsAsked: false, answeredAt: context.now.mono, started: false, records: 0,
+      stage: 'pages', came: everything ? new Set() : undefined, mayHoldMore: this.#beats.mayHoldMore(), scanned: -1, suspects: [], suspectsAsked: false, answeredAt: context.now.mono, started: false, records: 0,
     };
     context.out.event('recover.fetch', { source: source.id, epoch: view.epoch, everything });
     this.#request(this.#run, { from: 0 });
@@ -162,7 +165,8 @@ export class Learner {
   onRecords(peer: Peer, answer: FetchRecords): void {
     const run = this.#run;
     if (run === undefined || answer.id !== run.id || peer.id !== run.source) return;
-    if (answer.refused || answer.epoch !== run.epoch || answer.changes.some(({ record }) => record.length > 0 && !isRecord(record))) {
+    if (answer.refused || answer.epoch !== run.epoch || !answer.cursors.every(isCursor) ||
+        answer.changes.some(({ record }) => record.length > 0 && !isRecord(record))) {
       this.#restart();
       return;
     }
@@ -185,10 +189,10 @@ export class Learner {
     else this.#askForSuspects(run);
   }
 
-  /** Only records beyond what the members have of some log can be ones that they do not have. */
+  /** Only records beyond what the members have of some log can be ones that they do not have: a member's own cursors tell. */
   #mayHaveSuspects(run: FetchRun): boolean {
     const theirs = new Map(run.cursors!.map((cursor) => [cursor.incarnation, cursor.seq]));
-    return run.came !== undefined || this.#state.cursors.list().some(({ incarnation, seq }) => seq > (theirs.get(incarnation) ?? 0));
+    return run.mayHoldMore || this.#state.cursors.list().some(({ incarnation, seq }) => seq > (theirs.get(incarnation) ?? 0));
   }
 
   #continue(run: FetchRun, view: View, revision: number): void {

@@ -16,6 +16,18 @@ interface Position {
   checksum: number;
 }
 
+/** Both numbers have 48 bits, on the disk and in each record. */
+const NUMBER_MAX = 2 ** 48 - 1;
+
+export function isIncarnation(value: number): boolean {
+  return Number.isInteger(value) && value > 0 && value <= NUMBER_MAX;
+}
+
+/** Of a peer's word; what is none cannot be stored. */
+export function isCursor({ incarnation, seq }: Cursor): boolean {
+  return isIncarnation(incarnation) && Number.isInteger(seq) && seq >= 0 && seq <= NUMBER_MAX;
+}
+
 export function chainChecksum(previous: number, record: Uint8Array): number {
   return crc32(record, previous);
 }
@@ -50,6 +62,11 @@ export class Cursors {
       position.checksum = checksum;
     }
     this.#dirty = true;
+  }
+
+  /** The store's position that must be flushed before all that is stored so far counts: cursors are queued just before. */
+  get safePosition(): number {
+    return this.#store.position + (this.#dirty ? 1 : 0);
   }
 
   /** What a learner stands on after a fetch. */

@@ -290,7 +290,7 @@ export class Inbox {
         this.#hooks.onMessage(from!, incarnation, message);
       }
     }
-    this.#taken.set(key, this.#state.context.store.position);
+    this.#taken.set(key, this.#state.cursors.safePosition);
     return true;
   }
 
@@ -343,7 +343,7 @@ export class Inbox {
  */
 function subjectOf({ body }: PeerMessage): string | undefined {
   switch (body?.$case) {
-    case 'adopted': case 'require': case 'vouch': return body.$case;
+    case 'adopted': case 'evict': case 'require': case 'vouch': return body.$case;
     case 'tailRequest': return `${body.$case} ${body.value.incarnation}`;
     case 'tail': return '';
     default: return undefined;

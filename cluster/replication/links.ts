@@ -16,6 +16,7 @@ import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
+import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 
 export const STATUS_EVERY_MS = 250;
@@ -105,9 +106,9 @@ export class Links {
   }
 
   onHello(peer: Peer, hello: Hello): void {
-    const { context, acknowledged, log, view } = this.#state;
+    const { context, acknowledged, cursors, log, view } = this.#state;
     if (hello.cluster !== context.options.clusterName || hello.node !== peer.id ||
-        !isIncarnation(hello.incarnation) || !hello.cursors.every(({ incarnation }) => isIncarnation(incarnation))) {
+        !isIncarnation(hello.incarnation) || !hello.cursors.every(isCursor)) {
       context.out.event('link.refused-hello', { peer: peer.id, cluster: hello.cluster, node: hello.node });
       context.out.resets.push(peer.id);
       return;
@@ -123,6 +124,8 @@ export class Links {
       peer.lastIncarnation = hello.incarnation;
       peer.status = undefined;
       peer.refusesClock = false;
+      // What its earlier incarnation said is void, its acknowledgements above all.
+      peer.deferred = [];
     }
     const wasUp = peer.up;
     // The same incarnation says hello again when its standing changes; it has not lost what it had.
@@ -133,6 +136,11 @@ export class Links {
     const own = hello.cursors.find((cursor) => cursor.incarnation === context.incarnation);
     // ARCHITECTURE.md, Fit: a peer that has a number never sent, or another checksum for it: our past is another.
     if (own !== undefined && !log.agrees(own.seq, own.checksum)) {
+      this.#hooks.onRolledBack(peer);
+      return;
+    }
+    // The same the other way round: it has had our word for more of its log than we have.
+    if (hello.acksSeen.some(({ by, origin, seq }) => by === context.incarnation && origin === hello.incarnation && seq > cursors.seq(origin))) {
       this.#hooks.onRolledBack(peer);
       return;
     }
@@ -207,16 +215,19 @@ export class Links {
     this.#settleClockStep();
   }
 
-  /** After a step of the wall clock nothing is committed until it agrees with every member's. */
+  /**
+   * After a step of the wall clock nothing is committed until it agrees with every member's. Where they have
+   * left the view meanwhile, one of the nodes that it has to do with must agree: alone it has nobody's word.
+   */
   #settleClockStep(): void {
-    const { clockSteppedAt, context } = this.#state;
+    const { clockSteppedAt, context, peers } = this.#state;
     if (clockSteppedAt === undefined) return;
     const limit = context.options.maxClockSkewMs;
-    const agrees = otherMembers(this.#state).every((member) => {
-      const peer = this.#state.peers.get(member.node);
-      return peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
-    });
-    if (agrees) this.#state.clockSteppedAt = undefined;
+    const agrees = (peer: Peer | undefined): boolean =>
+      peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
+    const others = otherMembers(this.#state);
+    const all = others.length > 0 ? others.every(({ node }) => agrees(peers.get(node))) : [...peers.values()].some(agrees);
+    if (all) this.#state.clockSteppedAt = undefined;
   }
 
   // ── time ─────────────────────────────────────────────────────────────────────────────────────
@@ -265,8 +276,4 @@ export class Links {
     if (etcdReachable(this.#state) && etcdCounts(this.#state)) return false;
     return commitPeers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
-}
-
-function isIncarnation(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && value < 2 ** 48;
 }

@@ -14,7 +14,7 @@ import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, owns, protocolWith } from '../core/state.ts';
+import { commitPeers, isPresent, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
@@ -178,14 +178,18 @@ export class Replication {
   // ── receiving ────────────────────────────────────────────────────────────────────────────────
 
   onBatch(peer: Peer, batch: Batch): void {
-    const { context, view } = this.#state;
-    if (view === undefined || batch.incarnation !== peer.incarnation) return;
+    const { context, phase, view } = this.#state;
+    // One that is outside has what it fetches, and what is under way to an earlier incarnation is not for it.
+    if (view === undefined || batch.incarnation !== peer.incarnation || (phase !== 'member' && phase !== 'learner')) return;
     if (!this.#accepts(peer, batch)) {
       this.#refuse(peer, RefuseReason.REFUSE_REASON_EPOCH);
       this.#readView();
       return;
     }
     if (Math.abs(batch.wallMs - context.now.wall) > context.options.maxClockSkewMs) {
+      // The stream ends with it: a node that stood still finds many more of them there.
+      if (peer.clockRefused) return;
+      peer.clockRefused = true;
       this.#refuse(peer, RefuseReason.REFUSE_REASON_CLOCK);
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(batch.wallMs - context.now.wall) });
       context.out.resets.push(peer.id);
@@ -200,7 +204,7 @@ export class Replication {
     const { view } = this.#state;
     if (!names(view!, peer.id, batch.incarnation)) return false;
     if (batch.epoch === view!.epoch) return true;
-    return batch.epoch < view!.epoch && peer.adopted?.epoch !== view!.epoch;
+    return batch.epoch < view!.epoch && (peer.adopted?.epoch ?? 0) < view!.epoch;
   }
 
   #refuse(peer: Peer, reason: RefuseReason): void {
@@ -230,7 +234,7 @@ export class Replication {
     const log = this.#receivedLog(incarnation);
     for (const change of changes) {
       const { record } = change;
-      if (!isRecord(record)) {
+      if (!isRecord(record) || recordIncarnation(record) !== incarnation) {
         complete = false;
         break;
       }
@@ -270,12 +274,11 @@ export class Replication {
 
   /** The log is stored up to `seq` here; acknowledged when it is flushed. */
   #advance(incarnation: number, seq: number, checksum: number): void {
-    const { context, cursors, received } = this.#state;
+    const { cursors, received } = this.#state;
     cursors.set(incarnation, seq, checksum);
     received.get(incarnation)?.trim(seq);
-    // One position more: the cursor itself, queued just before the next flush begins. A change that
-    // replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
-    this.#pendingAcks.push({ incarnation, seq, checksum, position: context.store.position + 1 });
+    // A change that replaced nothing queues no record, and yet must not be acknowledged before its cursor is safe.
+    this.#pendingAcks.push({ incarnation, seq, checksum, position: cursors.safePosition });
   }
 
   /** The tail of an evicted node's log; false when a record is none. */
@@ -337,6 +340,11 @@ export class Replication {
       state.committedSeq = seq;
       state.log.trim(seq);
     }
+  }
+
+  /** Logs of incarnations that are gone need no acknowledgement. */
+  forgetDeparted(): void {
+    for (const origin of this.#flushedOf.keys()) if (!isPresent(this.#state, origin)) this.#flushedOf.delete(origin);
   }
 
   /** What is flushed counts from the disk's cursors at a start. */

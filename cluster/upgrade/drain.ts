@@ -6,15 +6,20 @@
  */
 import type { DrainStatus } from '../../node/admin/status.ts';
 import { DRAIN_LAST_REQUESTS_MS, DRAIN_ORDER_MS_MAX } from '../../node/limits.ts';
+import type { Status } from '../../proto/gen/replication.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
 import type { Member } from '../view/view.ts';
+import { Handover } from './handover.ts';
+import type { OffersIn } from './handover.ts';
 import { mayLeave } from './drains.ts';
 import type { DrainOrder, DrainOrders } from './drains.ts';
 
+/** What is heard sooner may have been sent before. */
+const LISTEN_AFTER_MS = 200;
 /** The request can be lost with a link or a leader. */
 const ASK_EVERY_MS = 200;
 const NONE: DrainOrders = new Map();
@@ -23,20 +28,27 @@ export class Drain {
   readonly #state: ClusterState;
   readonly #leader: Leader;
   readonly #session: Session;
+  readonly handover: Handover;
+  /** The offers are told to the others. */
+  #handedOver = false;
   #askedAt = -Infinity;
   /** The process is to end. */
   stopping = false;
   #leavingSince = 0;
+  /** What the others had said of themselves a moment later: whoever says another thing since then lives. */
+  #statuses: Map<string, Status | undefined> | undefined;
+  #read: ClusterRead | undefined;
   #orders = NONE;
   /** Since when each order is known here, by the revision that it was written in. */
   readonly #seenAt = new Map<number, number>();
   /** The order that was told of last, and whether it was obeyed then. */
   #told = '';
 
-  constructor(state: ClusterState, leader: Leader, session: Session) {
+  constructor(state: ClusterState, leader: Leader, session: Session, offersIn: OffersIn) {
     this.#state = state;
     this.#leader = leader;
     this.#session = session;
+    this.handover = new Handover(state, offersIn);
   }
 
   // ── what is wanted ───────────────────────────────────────────────────────────────────────────
@@ -48,7 +60,9 @@ export class Drain {
     if (!isMember(this.#state)) this.stop('not in the view');
   }
 
-  onRead({ drains }: ClusterRead): void {
+  onRead(read: ClusterRead): void {
+    const { drains } = read;
+    this.#read = read;
     this.#orders = drains;
     const known = new Set([...drains.values()].map(({ createRevision }) => createRevision));
     for (const revision of known) if (!this.#seenAt.has(revision)) this.#seenAt.set(revision, this.#state.context.now.mono);
@@ -80,7 +94,11 @@ export class Drain {
 
   #setLeaving(leaving: boolean): void {
     const { context } = this.#state;
-    if (leaving && !this.#state.leaving) this.#leavingSince = context.now.mono;
+    if (leaving && !this.#state.leaving) {
+      this.#leavingSince = context.now.mono;
+      this.#handedOver = false;
+      this.#statuses = undefined;
+    }
     if (!leaving && this.#state.leaving) this.#leader.withdraw(context.incarnation);
     this.#state.leaving = leaving;
     this.#state.draining = leaving && (this.#state.draining || this.#lastRequestsAreOver());
@@ -88,8 +106,26 @@ export class Drain {
 
   /** Where nobody takes over, or nobody is served, there is nothing to wait for. */
   #lastRequestsAreOver(): boolean {
-    return !isMember(this.#state) || otherMembers(this.#state).length === 0 ||
-      this.#state.context.now.mono - this.#leavingSince >= DRAIN_LAST_REQUESTS_MS;
+    if (!isMember(this.#state) || otherMembers(this.#state).length === 0) return true;
+    const someoneLives = this.#someoneLives();
+    return someoneLives && this.#state.context.now.mono - this.#leavingSince >= DRAIN_LAST_REQUESTS_MS;
+  }
+
+  /**
+   * A view that is left to a node which has just died, without anybody having noticed it yet, could be led by nobody, and this
+   * node would be outside of it. So one of the others must have been heard well after this node began to leave;
+   * or have a session in etcd for longer than that outlives a node.
+   */
+  #someoneLives(): boolean {
+    const { context, peers } = this.#state;
+    const since = context.now.mono - this.#leavingSince;
+    if (since < LISTEN_AFTER_MS) return false;
+    this.#statuses ??= new Map([...peers].map(([node, { status }]) => [node, status]));
+    return otherMembers(this.#state).some(({ incarnation, node }) => {
+      const peer = peers.get(node);
+      if (peer?.connected === true && peer.incarnation === incarnation && peer.status !== this.#statuses!.get(node)) return true;
+      return this.#read !== undefined && this.#read.readAt - this.#leavingSince > this.#session.ttlMs && this.#read.sessions.get(node) === incarnation;
+    });
   }
 
   #tell(order: DrainOrder | undefined, obeyed: boolean): void {
@@ -121,6 +157,8 @@ export class Drain {
       if (this.stopping) this.stop('the only member');
       return;
     }
+    if (!this.#handedOver) this.handover.beforeLeaving();
+    this.#handedOver = true;
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;
     this.#session.hurry();
@@ -141,7 +179,7 @@ export class Drain {
   waitsFor(): string {
     const { committedSeq, draining, leaving, log } = this.#state;
     if (!leaving || !isMember(this.#state)) return '';
-    if (!draining) return 'clients that have an offer may still take it';
+    if (!draining) return 'a sign of life of another member';
     if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
     return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
   }

@@ -48,7 +48,8 @@ interface Finishing {
 
 export interface AdoptionHooks {
   readonly onAdopted: (previous: View | undefined, wasMember: boolean) => void;
-  readonly onFinished: () => void;
+  /** `evicted`: whom it was finished without. */
+  readonly onFinished: (evicted: readonly Member[]) => void;
 }
 
 export class Adoption {
@@ -198,7 +199,7 @@ export class Adoption {
     const missing = otherMembers(this.#state).flatMap((member) =>
       duties.filter((duty) => !finishing.tails.has(`${duty.incarnation} ${member.node}`)).map((duty) => ({ member, duty })));
     if (missing.length === 0) {
-      finishing.dutiesPosition = context.store.position;
+      finishing.dutiesPosition = cursors.safePosition;
       return;
     }
     if (context.now.mono - finishing.tailsAskedAt < ASK_AGAIN_MS) return;
@@ -284,13 +285,14 @@ export class Adoption {
     this.#finishing = undefined;
     this.#state.finished = true;
     this.#state.lastFinished = view;
-    if (finishing.inboxWaived) this.#state.waived = [...this.#state.waived, ...this.#state.duties];
+    const evicted = this.#state.duties;
+    if (finishing.inboxWaived) this.#state.waived = [...this.#state.waived, ...evicted];
     this.#state.duties = [];
     context.store.putMeta(META_FINISHED, encodeView(view!));
     this.#storeDuties();
     const gained = updateContinuous(this.#state, view!, true);
     context.out.event('view.finished', { epoch: view!.epoch, slots: slotsOf(view!, context.options.self), gained });
-    this.#hooks.onFinished();
+    this.#hooks.onFinished(evicted);
     this.#answerTails(undefined);
   }
 

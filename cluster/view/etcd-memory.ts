@@ -4,7 +4,7 @@
  *
  * Invariants: an answer that shows less than was known when the question was sent proves nothing, and from then
  * on no other answer of that etcd does; only a view of a newer generation in it, which an operator has asked for,
- * ends that. Both outlive the process. In an etcd that went back revisions come again, so that a transaction
+ * ends that, or, where it was another etcd, that the right one answers again. All this outlives the process. In an etcd that went back revisions come again, so that a transaction
  * which compares one may succeed, and what lay in an inbox is gone: that is why no view is written, nobody
  * campaigns, and neither an inbox nor a confirmation counts.
  */
@@ -24,25 +24,26 @@ interface Remembered {
   readonly revision: number;
   /** Of the view for whose sake this etcd is trusted. */
   readonly generation: number;
-  /** Why its answers do not count; empty: they do. */
+  /** Why answers do not count; empty: they do. And of which etcd, by its cluster id. */
   readonly wentBack: string;
+  readonly wentBackId: string;
   /** The highest generation that any node was heard of. */
   readonly newestGeneration: number;
   /** When this store was last in the view, UTC seconds; 0: never. */
   readonly memberAt: number;
 }
 
-const NOTHING: Remembered = { clusterId: '', revision: 0, generation: 0, wentBack: '', newestGeneration: 0, memberAt: 0 };
+const NOTHING: Remembered = { clusterId: '', revision: 0, generation: 0, wentBack: '', wentBackId: '', newestGeneration: 0, memberAt: 0 };
 
 interface Mark {
   readonly era: number;
   readonly revision: number;
 }
 
-/** What a read that is asked for now must show at least. */
+/** What a read that is asked for now must show at least: not a view that nobody has put there. */
 export function expectedOf({ peers, unwritten, view }: ClusterState): Expected {
   const said = [...peers.values()].flatMap(({ id, introduced, status }) =>
-    (introduced === undefined ? [] : [{ node: id, generation: introduced.generation, epoch: Math.max(introduced.epoch, status?.epoch ?? 0) }]));
+    (introduced === undefined || introduced.forcedView.length > 0 ? [] : [{ node: id, generation: introduced.generation, epoch: Math.max(introduced.epoch, status?.epoch ?? 0) }]));
   return { view: unwritten ? undefined : view, peers: said };
 }
 
@@ -53,6 +54,7 @@ export class EtcdMemory implements EtcdGuard {
   #revision: number;
   #generation: number;
   #memberAt: number;
+  #wentBackId: string;
   newestGeneration: number;
   /** Grows when an operator has had another etcd, or an older state of it, taken for the truth. */
   #era = 0;
@@ -68,6 +70,7 @@ export class EtcdMemory implements EtcdGuard {
     this.#revision = remembered.revision;
     this.#generation = remembered.generation;
     this.#memberAt = remembered.memberAt;
+    this.#wentBackId = remembered.wentBackId;
     this.newestGeneration = remembered.newestGeneration;
     state.wentBack = remembered.wentBack;
   }
@@ -92,8 +95,9 @@ export class EtcdMemory implements EtcdGuard {
     const { era, revision: atLeast } = mark as Mark;
     if (era !== this.#era) return false;
     if (this.#clusterId === '') this.#clusterId = clusterId;
-    if (clusterId !== this.#clusterId) this.#distrust(`it is another one: its cluster id is ${clusterId}, and was ${this.#clusterId}`);
-    else if (revision < atLeast) this.#distrust(`it is at revision ${revision}, and was at ${atLeast}`);
+    if (clusterId !== this.#clusterId) this.#distrust(`it is another one: its cluster id is ${clusterId}, and was ${this.#clusterId}`, clusterId);
+    else if (revision < atLeast) this.#distrust(`it is at revision ${revision}, and was at ${atLeast}`, clusterId);
+    else if (this.#state.wentBack !== '' && this.#wentBackId !== clusterId) this.#believe();
     if (this.#state.wentBack !== '') return false;
     this.#revision = Math.max(this.#revision, revision);
     return true;
@@ -109,7 +113,14 @@ export class EtcdMemory implements EtcdGuard {
       this.#context.out.event('cluster.generation-written', { generation: read.view.generation, epoch: read.view.epoch });
     }
     const why = this.#state.wentBack === '' ? this.#whyBack(read) : '';
-    if (why !== '') this.#distrust(why);
+    if (why !== '') this.#distrust(why, read.clusterId);
+  }
+
+  /** It was another etcd that answered for a while, by a wrong address; this one has never shown less than it did. */
+  #believe(): void {
+    this.#state.wentBack = '';
+    this.#context.out.event('etcd.right-one');
+    this.#save();
   }
 
   /** Either the first etcd that this node sees, or the one that an operator has begun a generation in. */
@@ -127,7 +138,9 @@ export class EtcdMemory implements EtcdGuard {
   #whyBack({ expected, view, viewRevision, wentBack }: ClusterRead): string {
     const known = expected.view;
     if (known !== undefined) {
-      if (view === undefined) return viewRevision === 0 ? `it has no view, and had that of epoch ${known.epoch}` : '';
+      if (view === undefined && viewRevision === 0) return `it has no view, and had that of epoch ${known.epoch}`;
+      // Outside the view that is told by itself, and a person may overwrite it.
+      if (view === undefined) return this.#state.phase === 'member' ? `its view cannot be read, and was of epoch ${known.epoch}` : '';
       if (isNewer(known, view)) return `its view is of epoch ${view.epoch}, and was of ${known.epoch}`;
       if (view.epoch === known.epoch && !isSameView(view, known)) return `its view of epoch ${view.epoch} is another than this node adopted`;
     }
@@ -138,9 +151,11 @@ export class EtcdMemory implements EtcdGuard {
     return told === undefined ? '' : `${told[0]} says so`;
   }
 
-  #distrust(why: string): void {
-    if (this.#state.wentBack !== '') return;
+  #distrust(why: string, clusterId: string): void {
+    // Of the right one what was found before outlasts that another one answers for a while.
+    if (this.#state.wentBack !== '' && (this.#wentBackId === this.#clusterId || clusterId !== this.#clusterId)) return;
     this.#state.wentBack = why;
+    this.#wentBackId = clusterId;
     this.#report();
     this.#save();
   }
@@ -179,7 +194,7 @@ export class EtcdMemory implements EtcdGuard {
     this.#savedAt = context.now.mono;
     if (phase === 'member') this.#memberAt = Math.floor(context.now.wall / 1000);
     const remembered: Remembered = {
-      clusterId: this.#clusterId, revision: this.#revision, generation: this.#generation, wentBack,
+      clusterId: this.#clusterId, revision: this.#revision, generation: this.#generation, wentBack, wentBackId: this.#wentBackId,
       newestGeneration: this.newestGeneration, memberAt: this.#memberAt,
     };
     context.store.putMeta(META_KEY, Buffer.from(JSON.stringify(remembered)));

@@ -23,8 +23,6 @@ import type { Session } from './session.ts';
 /** A join that takes longer is given up, so that a learner that is gone holds up no commit. */
 const JOIN_MS = 3000;
 const RETRY_MS = 100;
-/** A leader whose own disk takes nothing for so long leaves: nobody else could evict it. */
-const DISK_STUCK_MS = 5000;
 
 interface Join {
   readonly learner: Member;
@@ -195,8 +193,6 @@ export class Leader {
       const why = this.#whyEvict(member, read);
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
-    const stuck = this.#state.log.at(this.#state.flushedSeq + 1);
-    if (stuck !== undefined && context.now.mono - stuck.madeAt > DISK_STUCK_MS) this.#evictions.set(context.incarnation, `the disk of ${self} takes no writes`);
     let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
@@ -212,7 +208,7 @@ export class Leader {
     const newConfig = configRevision !== view.configRevision;
     if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
-      ...leaving.values(), ...(leavesItself ? ['drain'] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
+      ...leaving.values(), ...(leavesItself ? [this.#evictions.get(context.incarnation)!] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
       ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
     this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },

@@ -9,6 +9,7 @@ import type { Change, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import { isRecord, recordIncarnation, recordSeq } from '../../node/lease/record.ts';
 import { CHANGES_BYTES_MAX } from '../../node/limits.ts';
 import type { ClusterState } from '../core/state.ts';
+import { isCursor } from '../replication/cursors.ts';
 import { withinBytes } from '../replication/log.ts';
 import type { Replication } from '../replication/replication.ts';
 
@@ -82,7 +83,7 @@ export class Tails {
   take(peer: string, tail: Tail): 'whole' | 'part' | 'bad' {
     const { incarnation, through } = tail;
     const stored = this.#state.cursors.seq(incarnation);
-    if (through?.incarnation !== incarnation || !tail.changes.every(({ record }) => isRecord(record) && recordIncarnation(record) === incarnation)) return 'bad';
+    if (through?.incarnation !== incarnation || !isCursor(through) || !tail.changes.every(({ record }) => isRecord(record) && recordIncarnation(record) === incarnation)) return 'bad';
     const key = `${incarnation} ${peer}`;
     const gathered = this.#gathered.get(key) ?? { reached: stored, changes: [] };
     this.#gathered.set(key, gathered);

@@ -32,7 +32,8 @@ export interface View {
 }
 
 const schema = z.looseObject({
-  epoch: z.int().min(1),
+  // Each record carries it in 32 bits.
+  epoch: z.int().min(1).max(2 ** 32 - 1),
   generation: z.int().min(1),
   members: z.array(z.looseObject({ node: z.string().min(1), incarnation: z.int().min(1).max(2 ** 48 - 1) })).min(1).max(36),
   slots: z.string().length(SLOTS),

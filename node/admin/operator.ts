@@ -18,3 +18,6 @@ export interface OperatorProgress {
   readonly state: 'running' | 'done' | 'refused';
   readonly text: string;
 }
+
+/** In the node's data folder: where it takes these commands. */
+export const CONTROL_SOCKET = 'control.sock';

@@ -4,6 +4,7 @@
  */
 import type { ProtocolRange } from '../protocol.ts';
 import type { WallMs } from '../time.ts';
+import type { OperatorProgress } from './operator.ts';
 
 /** Every node state; the metric `lessor_node_state` has a series for each. */
 export const NODE_STATES = [
@@ -80,7 +81,13 @@ export interface NodeStatus {
     readonly generation: number;
     readonly members: readonly { readonly node: string; readonly slots: number }[];
     readonly leader?: string;
+    /** Until then, UTC seconds, every address is probed before it is given out; 0: as the configuration says. */
+    readonly probeUntil: number;
+    /** False: an operator's word made it, and it lies on the disks of its members only. */
+    readonly inEtcd: boolean;
   } | null;
+  /** How the operator's last resort goes on that could not be done at once; null: none was asked for since the start. */
+  readonly operator: OperatorProgress | null;
   /** Revisions of the cluster's configuration; 0: none. Without a cluster `loaded` counts how often the file was read. */
   readonly config: {
     /** In force here. */
@@ -105,6 +112,8 @@ export interface NodeStatus {
     readonly configured: boolean;
     readonly reachable: boolean;
     readonly lastSuccessSecondsAgo: number | null;
+    /** Why what it shows counts for nothing: it was restored, emptied or replaced; "": it counts. */
+    readonly wentBack: string;
   };
   readonly leases: readonly SubnetLeases[];
   /** DHCPACKs over the last seconds. */

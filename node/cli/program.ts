@@ -5,6 +5,7 @@ import { VERSION } from '../version.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addConfigCommand } from './config.ts';
 import { addDrainCommands } from './drain.ts';
+import { addLastResortCommands } from './last-resort.ts';
 import { addLeasesCommand } from './leases.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
@@ -40,6 +41,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addConfigCommand(program, output);
   addReservationCommand(program, output);
   addDrainCommands(program, output);
+  addLastResortCommands(program, output);
   addStatusCommand(program, output);
   addLeasesCommand(program, output);
   addVersion(program);

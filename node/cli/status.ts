@@ -1,5 +1,6 @@
 /** `lessor status`: what one node knows about itself and the cluster, on one screen. */
 import type { Command } from 'commander';
+import { isoSeconds } from '../admin/lease-view.ts';
 import type { DrainStatus, NodeStatus } from '../admin/status.ts';
 import { rangeText } from '../protocol.ts';
 import { describeOrder } from './drain.ts';
@@ -29,14 +30,17 @@ const DRAIN_STANDING: Readonly<Record<DrainStatus['standing'], string>> = {
 };
 
 function headLines(status: NodeStatus): string[] {
-  const { node, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog } = status;
+  const { node, startedAt, state, version, uptimeSeconds, view, etcd, interfaces, exchangesPerSecond, log, backlog } = status;
   const names = interfaces.map(({ name, addresses }) => [name, ...addresses].join(' '));
   return [
     `node ${node}: ${state}, up ${formatDuration(uptimeSeconds)}, version ${version}`,
     view === null
       ? 'view: none; this node serves nobody'
       : `view: epoch ${view.epoch}, generation ${view.generation}, members ${view.members.map((member) => member.node).join(' ')}`
-        + (etcd.configured ? `, leader ${view.leader ?? 'unknown'}` : ''),
+        + (etcd.configured ? `, leader ${view.leader ?? 'unknown'}` : '') + (etcd.configured && !view.inEtcd ? '; NOT in etcd yet' : ''),
+    ...(view !== null && view.probeUntil * 1000 > startedAt + uptimeSeconds * 1000
+      ? [`probing: every address before it is given out, until ${isoSeconds(view.probeUntil)}`] : []),
+    ...(status.operator === null ? [] : [`last resort: ${status.operator.state}: ${status.operator.text}`]),
     ...(etcd.configured ? [`protocol: ${protocolText(status.protocol)}`] : []),
     ...status.drains.map((drain) => `drained: ${describeOrder(drain.node, drain)} (${DRAIN_STANDING[drain.standing]})`),
     `configuration: ${configText(status)}`,
@@ -64,10 +68,10 @@ function configText({ config, etcd }: NodeStatus): string {
   return parts.join('; ');
 }
 
-function etcdText({ configured, reachable, lastSuccessSecondsAgo }: NodeStatus['etcd']): string {
+function etcdText({ configured, reachable, lastSuccessSecondsAgo, wentBack }: NodeStatus['etcd']): string {
   if (!configured) return 'not used, a single node';
   const since = lastSuccessSecondsAgo === null ? 'never answered' : `last answer ${lastSuccessSecondsAgo.toFixed(1)} s ago`;
-  return `${reachable ? 'reachable' : 'NOT reachable'}, ${since}`;
+  return `${reachable ? 'reachable' : 'NOT reachable'}, ${since}${wentBack === '' ? '' : `; WENT BACK, and counts for nothing: ${wentBack} (see lessor recover)`}`;
 }
 
 /** This node first, then its peers as it knows them. */

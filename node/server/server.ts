@@ -189,6 +189,12 @@ export class DhcpServer {
     return allocateFor(this.#context, poolIds, clientKey, slot, now);
   }
 
+  /** Another node has offered the address, and this one owns it now: nobody else is offered it meanwhile. */
+  holdOffered(address: number, clientKey: Buffer, xid: number, now: Now): void {
+    const { offers, table } = this.#context;
+    if (table.mayGive(address, clientKey, table.networkOf(address), now, false)) offers.hold(address, clientKey, now, xid);
+  }
+
   /**
    * As an owner, asked to make another node's change: whether it may be made now. The caller has checked
    * that the binding is still what the other node saw; this checks what that cannot show.

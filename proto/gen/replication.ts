@@ -116,6 +116,7 @@ export interface PeerMessage {
     | { $case: "status"; value: Status }
     | { $case: "forceRequest"; value: ForceRequest }
     | { $case: "forceAnswer"; value: ForceAnswer }
+    | { $case: "held"; value: Held }
     | undefined;
 }
 
@@ -349,14 +350,14 @@ export interface Status {
 }
 
 /**
- * The operator has said on the sender that `without` is switched off (or, where it is empty, that the members'
+ * The operator has said on the sender that `without` are switched off (or, where it is empty, that the members'
  * view counts and not etcd's): may all that this view names go on by it? Whoever agrees has changed nothing yet.
  */
 export interface ForceRequest {
   /** The view as JSON, and the epoch of the one that it follows. */
   view: Buffer;
   after: number;
-  without: string;
+  without: string[];
 }
 
 export interface ForceAnswer {
@@ -364,6 +365,20 @@ export interface ForceAnswer {
   epoch: number;
   /** Empty: agreed. */
   refusal: string;
+}
+
+/**
+ * Addresses that the sender has offered and no longer owns, or is about to give up with all it has: the
+ * receiver holds them for the same clients. What is not said costs a client a second DHCPDISCOVER.
+ */
+export interface Held {
+  offers: HeldOffer[];
+}
+
+export interface HeldOffer {
+  address: number;
+  client: Buffer;
+  xid: number;
 }
 
 export interface InboxItem {
@@ -444,6 +459,9 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         break;
       case "forceAnswer":
         ForceAnswer.encode(message.body.value, writer.uint32(178).fork()).join();
+        break;
+      case "held":
+        Held.encode(message.body.value, writer.uint32(186).fork()).join();
         break;
     }
     return writer;
@@ -638,6 +656,14 @@ export const PeerMessage: MessageFns<PeerMessage> = {
             message.body = { $case: "forceAnswer", value: ForceAnswer.decode(reader, reader.uint32()) };
             continue;
           }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.body = { $case: "held", value: Held.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -714,6 +740,8 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         ? { $case: "forceAnswer", value: ForceAnswer.fromJSON(object.forceAnswer) }
         : isSet(object.force_answer)
         ? { $case: "forceAnswer", value: ForceAnswer.fromJSON(object.force_answer) }
+        : isSet(object.held)
+        ? { $case: "held", value: Held.fromJSON(object.held) }
         : undefined,
     };
   },
@@ -764,6 +792,8 @@ export const PeerMessage: MessageFns<PeerMessage> = {
       obj.forceRequest = ForceRequest.toJSON(message.body.value);
     } else if (message.body?.$case === "forceAnswer") {
       obj.forceAnswer = ForceAnswer.toJSON(message.body.value);
+    } else if (message.body?.$case === "held") {
+      obj.held = Held.toJSON(message.body.value);
     }
     return obj;
   },
@@ -903,6 +933,12 @@ export const PeerMessage: MessageFns<PeerMessage> = {
       case "forceAnswer": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "forceAnswer", value: ForceAnswer.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "held": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "held", value: Held.fromPartial(object.body.value) };
         }
         break;
       }
@@ -3952,7 +3988,7 @@ export const Status: MessageFns<Status> = {
 };
 
 function createBaseForceRequest(): ForceRequest {
-  return { view: Buffer.alloc(0), after: 0, without: "" };
+  return { view: Buffer.alloc(0), after: 0, without: [] };
 }
 
 export const ForceRequest: MessageFns<ForceRequest> = {
@@ -3963,8 +3999,8 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     if (message.after !== 0) {
       writer.uint32(16).uint64(message.after);
     }
-    if (message.without !== "") {
-      writer.uint32(26).string(message.without);
+    for (const v of message.without) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -4003,7 +4039,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
               break;
             }
 
-            message.without = reader.string();
+            message.without.push(reader.string());
             continue;
           }
         }
@@ -4022,7 +4058,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     return {
       view: isSet(object.view) ? Buffer.from(bytesFromBase64(object.view)) : Buffer.alloc(0),
       after: isSet(object.after) ? globalThis.Number(object.after) : 0,
-      without: isSet(object.without) ? globalThis.String(object.without) : "",
+      without: globalThis.Array.isArray(object?.without) ? object.without.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -4034,7 +4070,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     if (message.after !== 0) {
       obj.after = Math.round(message.after);
     }
-    if (message.without !== "") {
+    if (message.without?.length) {
       obj.without = message.without;
     }
     return obj;
@@ -4047,7 +4083,7 @@ export const ForceRequest: MessageFns<ForceRequest> = {
     const message = createBaseForceRequest();
     message.view = object.view ?? Buffer.alloc(0);
     message.after = object.after ?? 0;
-    message.without = object.without ?? "";
+    message.without = object.without?.map((e) => e) || [];
     return message;
   },
 };
@@ -4133,6 +4169,176 @@ export const ForceAnswer: MessageFns<ForceAnswer> = {
     const message = createBaseForceAnswer();
     message.epoch = object.epoch ?? 0;
     message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBaseHeld(): Held {
+  return { offers: [] };
+}
+
+export const Held: MessageFns<Held> = {
+  encode(message: Held, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.offers) {
+      HeldOffer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Held {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.offers.push(HeldOffer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Held {
+    return {
+      offers: globalThis.Array.isArray(object?.offers) ? object.offers.map((e: any) => HeldOffer.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Held): unknown {
+    const obj: any = {};
+    if (message.offers?.length) {
+      obj.offers = message.offers.map((e) => HeldOffer.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Held>): Held {
+    return Held.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Held>): Held {
+    const message = createBaseHeld();
+    message.offers = object.offers?.map((e) => HeldOffer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldOffer(): HeldOffer {
+  return { address: 0, client: Buffer.alloc(0), xid: 0 };
+}
+
+export const HeldOffer: MessageFns<HeldOffer> = {
+  encode(message: HeldOffer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== 0) {
+      writer.uint32(13).fixed32(message.address);
+    }
+    if (message.client.length !== 0) {
+      writer.uint32(18).bytes(message.client);
+    }
+    if (message.xid !== 0) {
+      writer.uint32(24).uint32(message.xid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldOffer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldOffer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 13) {
+              break;
+            }
+
+            message.address = reader.fixed32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.client = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.xid = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldOffer {
+    return {
+      address: isSet(object.address) ? globalThis.Number(object.address) : 0,
+      client: isSet(object.client) ? Buffer.from(bytesFromBase64(object.client)) : Buffer.alloc(0),
+      xid: isSet(object.xid) ? globalThis.Number(object.xid) : 0,
+    };
+  },
+
+  toJSON(message: HeldOffer): unknown {
+    const obj: any = {};
+    if (message.address !== 0) {
+      obj.address = Math.round(message.address);
+    }
+    if (message.client.length !== 0) {
+      obj.client = base64FromBytes(message.client);
+    }
+    if (message.xid !== 0) {
+      obj.xid = Math.round(message.xid);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldOffer>): HeldOffer {
+    return HeldOffer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldOffer>): HeldOffer {
+    const message = createBaseHeldOffer();
+    message.address = object.address ?? 0;
+    message.client = object.client ?? Buffer.alloc(0);
+    message.xid = object.xid ?? 0;
     return message;
   },
 };

@@ -10,12 +10,18 @@ const SAID_LATE_MS = 60_000;
 export interface Hold {
   readonly address: number;
   readonly client: SimClient;
+  /** Without a break. */
+  readonly since: number;
   readonly until: number;
 }
 
 export class Checker {
   /** By address: several where clones share it, which are one client to the servers. */
   readonly #holds = new Map<number, Hold[]>();
+  /** What an operator has said may be lost. */
+  readonly #lost = new Set<Hold>();
+  /** Whether whoever holds an address answered when it was asked for last. */
+  readonly #probed = new Map<number, boolean>();
   /** When a machine last told the servers that an address is not its own any more. */
   readonly #saidAt = new Map<string, number>();
   grants = 0;
@@ -23,11 +29,16 @@ export class Checker {
   granted(client: SimClient, address: number, until: number, now: number): void {
     const others = (this.#holds.get(address) ?? []).filter((hold) => hold.client !== client && hold.until > now);
     const other = others.find((hold) => hold.client.identity !== client.identity);
-    if (other !== undefined) {
+    // A lost lease protects its client by the probe alone: it has none while it is asleep.
+    const unheard = other !== undefined && this.#lost.has(other) && this.#probed.get(address) === false;
+    // From then on two have the address, and whoever has it next takes it from the second one.
+    if (unheard) others.splice(others.indexOf(other), 1);
+    else if (other !== undefined) {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    this.#holds.set(address, [...others, { address, client, until }]);
+    const since = this.holdOf(client, address, now)?.since ?? now;
+    this.#holds.set(address, [...others, { address, client, since, until }]);
     this.grants++;
   }
 
@@ -47,8 +58,22 @@ export class Checker {
     throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
   }
 
-  /** Who holds what at this moment. */
+  /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */
+  holdOf(client: SimClient, address: number, now: number): Hold | undefined {
+    return this.#holds.get(address)?.find((hold) => hold.client === client && hold.until > now && !this.#lost.has(hold));
+  }
+
+  /** Who holds what at this moment, as far as it is not lost. */
   held(now: number): Hold[] {
-    return [...this.#holds.values()].flat().filter(({ until }) => until > now);
+    return [...this.#holds.values()].flat().filter((hold) => hold.until > now && !this.#lost.has(hold));
+  }
+
+  lose(holds: readonly Hold[]): void {
+    for (const hold of holds) this.#lost.add(hold);
+    this.#probed.clear();
+  }
+
+  probed(address: number, answered: boolean): void {
+    this.#probed.set(address, answered);
   }
 }

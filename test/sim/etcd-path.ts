@@ -111,8 +111,12 @@ export class EtcdPath {
     const answer = (result: EtcdResult): void => {
       if (answered || start !== from.start) return;
       answered = true;
+      this.#underWay.set(from.id, this.underWay(from) - 1);
       from.etcdResult(result);
     };
+    if (this.#lastStart.get(from.id) !== start) this.#underWay.delete(from.id);
+    this.#lastStart.set(from.id, start);
+    this.#underWay.set(from.id, this.underWay(from) + 1);
     agenda.after(request.deadlineMs, () => answer({ id: request.id, outcome: 'unknown', error: 'deadline' }));
     const fate = this.meddle?.(from, request);
     if (fate?.lost === 'request' || this.loses(from)) return;
@@ -129,6 +133,15 @@ export class EtcdPath {
       }
       agenda.after(random.delay(0.5, 20), () => answer(result));
     });
+  }
+
+  readonly #underWay = new Map<string, number>();
+  /** Which start of a node these are of. */
+  readonly #lastStart = new Map<string, number>();
+
+  /** Requests of a node that have had no answer yet. */
+  underWay(node: SimNode): number {
+    return this.#underWay.get(node.id) ?? 0;
   }
 
   /** This node's next request would be lost on its way. */

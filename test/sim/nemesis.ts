@@ -10,6 +10,7 @@ import { CLIENT_FAULTS } from './faults/clients.ts';
 import { DISK_FAULTS } from './faults/disk.ts';
 import { ETCD_FAULTS } from './faults/etcd.ts';
 import { JOIN_FAULTS } from './faults/joins.ts';
+import { LAST_RESORTS } from './faults/last-resorts.ts';
 import { NETWORK_FAULTS } from './faults/network.ts';
 import { OPERATOR_FAULTS } from './faults/operator.ts';
 import { PROCESS_FAULTS } from './faults/process.ts';
@@ -17,9 +18,10 @@ import { SCHEMES } from './faults/schemes.ts';
 import { Strike } from './faults/strike.ts';
 import type { FaultKind } from './faults/strike.ts';
 import { TAKEOVER_FAULTS } from './faults/takeovers.ts';
+import { drawVersions, UPGRADES } from './faults/upgrades.ts';
 import type { World } from './world.ts';
 
-const FAMILIES = [PROCESS_FAULTS, DISK_FAULTS, NETWORK_FAULTS, ETCD_FAULTS, CLOCK_FAULTS, OPERATOR_FAULTS, CLIENT_FAULTS, SCHEMES, JOIN_FAULTS, TAKEOVER_FAULTS] as const;
+const FAMILIES = [PROCESS_FAULTS, DISK_FAULTS, NETWORK_FAULTS, ETCD_FAULTS, CLOCK_FAULTS, OPERATOR_FAULTS, UPGRADES, LAST_RESORTS, CLIENT_FAULTS, SCHEMES, JOIN_FAULTS, TAKEOVER_FAULTS] as const;
 
 /** Every kind of fault; a run over many seeds in which one never happened proves too little. */
 export const FAULTS: Readonly<Record<string, FaultKind>> = Object.assign({}, ...FAMILIES) as Record<string, FaultKind>;
@@ -49,6 +51,7 @@ export class Nemesis {
       for (let i = 0; i < weight; i++) this.#menu.push(kind);
       prepare?.(world);
     }
+    if (world.clustered) drawVersions(world);
     this.#pace = random.pick(['one-by-one', 'bursts', 'bursts', 'storms'] as const);
   }
 

@@ -36,10 +36,13 @@ const PACKETS_HELD_MAX = 500;
 export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
-  isInUse(address: number): boolean;
+  /** Whether somebody answers who is asked, and with which hardware address where that is known. */
+  isInUse(address: number): boolean | Buffer;
   /** Until the next tick of this node. */
   tickMs(node: SimNode): number;
   readonly clustered: boolean;
+  /** A turn is over, and nothing that it decided has been carried out. */
+  onTurn?(node: SimNode): void;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
   onReset(from: SimNode, peer: string): void;
@@ -105,8 +108,11 @@ export class SimNode {
   dark = false;
   #paused = false;
   #trap: Trap | undefined;
-  /** What the build that is started next speaks. */
+  /** What the build that is started next speaks, and the one that runs. */
   protocol: ProtocolRange = PROTOCOL;
+  speaks: ProtocolRange = PROTOCOL;
+  /** Somebody has switched it off, and will switch it on again. */
+  lockedOff = false;
   #held: Input[] = [];
   #packetsHeld = 0;
   #tickHeld = false;
@@ -171,6 +177,7 @@ export class SimNode {
     const { random, clustered } = this.#world;
     const start = ++this.start;
     this.dark = false;
+    this.speaks = this.protocol;
     const store = new BindingStore(this.disk);
     const table = new LeaseTable(store, config, {});
     table.load(this.now());
@@ -326,6 +333,7 @@ export class SimNode {
   /** True: what waits in the sockets is to be discarded. */
   #turn(): boolean {
     const outputs = this.engine!.takeOutputs(this.now());
+    this.#world.onTurn?.(this);
     if (this.#trap === undefined) this.#carryOut(outputs, (_step, run) => run());
     else {
       // Somebody may stop it in the middle.
@@ -381,9 +389,11 @@ export class SimNode {
 
   #probe({ address, id, timeoutMs }: ProbeRequest): void {
     const { start } = this;
-    const inUse = this.#world.isInUse(address);
+    const answer = this.#world.isInUse(address);
+    const inUse = answer !== false;
+    const answeredBy = typeof answer === 'boolean' ? undefined : answer;
     this.#world.agenda.after(inUse ? this.#world.random.delay(5, timeoutMs) : timeoutMs, () => {
-      if (start === this.start) this.#input('timers', (engine, now) => engine.onProbed(id, inUse, undefined, now));
+      if (start === this.start) this.#input('timers', (engine, now) => engine.onProbed(id, inUse, answeredBy, now));
     });
   }
 

@@ -25,6 +25,7 @@ const LIVELY_MS = [500, 20_000] as const;
 const BUSY_MS = [500, 6000] as const;
 const QUIET_MS = [20_000, 400_000] as const;
 const SLEEP_MS_MAX = 1_200_000;
+const USING: ReadonlySet<SimClient['state']> = new Set(['bound', 'renewing', 'rebinding']);
 /** Hardware addresses of machines that replace others begin here. */
 const REPLACEMENTS_FROM = 10_000;
 
@@ -81,6 +82,11 @@ export class Population {
   newcomer(): SimClient {
     const id = this.clients.length;
     return this.#add(id, { ...this.#traits(id), identity: id, bootp: false, vendor: undefined }, this.#world.plan.places[0]!);
+  }
+
+  /** The machine that is switched on and has the address: it answers whoever asks for it. */
+  userOf(address: number): SimClient | undefined {
+    return this.clients.find((client) => client.address === address && !client.asleep && USING.has(client.state));
   }
 
   /** Another machine is the same to the servers, and may have spoken for it. */

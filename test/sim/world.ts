@@ -17,11 +17,13 @@ import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
 import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
+import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkOwners, checkStores, levelMembers } from './convergence.ts';
+import { checkConverged, checkOwners, checkStores, isKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
+import { checkSpeaks } from './faults/upgrades.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
@@ -76,6 +78,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly checker = new Checker();
   readonly counts = new Map<string, number>();
   readonly nemesis: Nemesis;
+  readonly #watch: Watch;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
@@ -103,6 +106,7 @@ export class World implements NodeWorld, ClientWorld {
     this.#segment = new Segment(this.nodes, this.clientPath);
     this.population = new Population(this);
     this.nemesis = new Nemesis(this, options.theme);
+    this.#watch = new Watch(this);
   }
 
   get now(): number {
@@ -149,6 +153,7 @@ export class World implements NodeWorld, ClientWorld {
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
     this.population.begin();
     this.#compareStores();
+    this.#watch.begin();
     this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
@@ -160,9 +165,9 @@ export class World implements NodeWorld, ClientWorld {
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
     checkStores(this, this.nodes);
+    this.#watch.atEnd();
     this.#checkNewcomer();
   }
-
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
   bootNode(node: SimNode): void {
@@ -172,7 +177,7 @@ export class World implements NodeWorld, ClientWorld {
       this.#starting.delete(node);
       this.agenda.after(this.random.between(300, 1500), () => this.bootNode(node));
     };
-    if (this.clustered && this.etcdPath.loses(node)) return again();
+    if (node.lockedOff || (this.clustered && this.etcdPath.loses(node))) return again();
     const found = this.operator.atStart(node.id);
     if (found === undefined) {
       this.count('fault:config-refused-at-start');
@@ -181,11 +186,13 @@ export class World implements NodeWorld, ClientWorld {
     // Reading and checking takes its time, and the view may change meanwhile.
     this.agenda.after(this.clustered ? this.random.delay(100, 5000) : 0, () => {
       this.#starting.delete(node);
+      if (node.lockedOff) return this.bootNode(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
       // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
       if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clockStepMs = 0;
       node.boot(found.config, found.revision);
       this.links.started(node);
+      return undefined;
     });
     return undefined;
   }
@@ -217,6 +224,7 @@ export class World implements NodeWorld, ClientWorld {
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
     this.#checkConfig(node);
+    checkSpeaks(node);
     this.#segment.toClients(node, packet);
   }
 
@@ -251,14 +259,30 @@ export class World implements NodeWorld, ClientWorld {
     if (plain && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
   }
 
-  /** Hosts with addresses of their own out of the first pool: they answer most of the time. */
-  isInUse(address: number): boolean {
-    return this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9);
+  /**
+   * Hosts with addresses of their own out of the first pool: they answer most of the time. And machines that
+   * have the address now: what is lost of leases they tell themselves.
+   */
+  isInUse(address: number): boolean | Buffer {
+    const user = this.population.userOf(address);
+    this.checker.probed(address, user !== undefined);
+    return user?.chaddr ?? (this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9));
+  }
+
+  /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
+  loseUnknown(node: SimNode): number {
+    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, this.operator.first.maxClockSkewMs));
+    this.checker.lose(lost);
+    return lost.length;
   }
 
   readonly #strangers = [1, 4, 5];
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
+
+  onTurn(node: SimNode): void {
+    this.#watch.onTurn(node);
+  }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
     this.links.send(from, peer, message);
@@ -272,7 +296,7 @@ export class World implements NodeWorld, ClientWorld {
     this.count(`event:${id}`);
     if (id === 'config.applied') this.links.dropUnknown(node);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
-    this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
+    if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 
   /** The process has drained and ends by itself; it is started again, as an upgrade would. */

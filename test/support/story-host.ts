@@ -169,12 +169,19 @@ export class StoryHost {
     if (this.#diskStuck) return;
     this.#world.agenda.after(FLUSH_MS, () => {
       if (start !== this.start || this.#diskStuck) return;
-      const { batch } = this.disk.complete()!;
+      const completion = this.disk.complete();
+      if (completion === undefined) return;
+      const { batch } = completion;
       this.input((engine, now) => {
         this.#flushing = false;
         engine.onFlushed(batch.position, now);
       });
     });
+  }
+
+  /** Its DHCP interface goes, or comes back. */
+  serves(yes: boolean): void {
+    this.input((engine, now) => engine.setInterfaces(yes ? [this.#iface] : [], now));
   }
 
   /** Takes no writes any more, until it is mended. */

@@ -199,9 +199,9 @@ export class Story implements HostWorld {
   }
 
   #send(from: StoryHost, to: StoryHost, message: PeerMessage): void {
+    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     const stream = this.#streams.get(pair(from.id, to.id));
     if (stream === undefined) return;
-    this.sent.push({ from: from.id, to: to.id, kind: message.body!.$case, message });
     this.agenda.after(LINK_MS, () => {
       if (!stream.open) return;
       const held = this.#held.get(`${from.id}>${to.id}`);
@@ -310,12 +310,12 @@ export class Story implements HostWorld {
     return address;
   }
 
-  /** Makes so many changes of its own on a node, as if it had granted leases; returns the addresses. */
-  grants(node: string, count: number): number[] {
+  /** Makes so many changes of its own on a node, as if it had granted leases, `from` that address on; returns the addresses. */
+  grants(node: string, count: number, from = 0): number[] {
     const { engine } = this.host(node);
     const addresses: number[] = [];
     const [pool] = this.config.pools;
-    for (let address = pool!.ranges[0]!.first; addresses.length < count; address++) {
+    for (let address = Math.max(from, pool!.ranges[0]!.first); addresses.length < count; address++) {
       assert(address <= pool!.ranges[0]!.last, 'the pool is too small');
       if (!engine.core.owns(address & 255) || this.host(node).table.read(address) !== undefined) continue;
       addresses.push(address);
@@ -323,7 +323,7 @@ export class Story implements HostWorld {
     const second = Math.floor(this.host(node).now().wall / 1000);
     this.host(node).input(() => {
       for (const address of addresses) {
-        engine.core.append(address, encodeRecord({
+        engine.core.replication.append(address, encodeRecord({
           state: BindingState.ACTIVE, hasClientIdentifier: false, reserved: false, htype: 1, chaddr: chaddrOf(address), clientKey: Buffer.concat([Buffer.of(1), chaddrOf(address)]),
           stateSince: second, lastTransaction: second, expires: second + 3600, leaseSeconds: 3600, xid: address, hostname: Buffer.alloc(0), relayAgentInformation: this.#padding,
         }));

@@ -16,3 +16,18 @@ export const SILENT_AND_ETCD_MS = 7000;
  * Each is given 150 ms, of which an idle machine needs 5, and the client asks again after 100.
  */
 export const LINK_MS = 250 + 4 * 150 + 100;
+
+/** Section 3: `loadBalance.maxSeconds` until a member answers for another one that is there but does not; and a second. */
+export const DEAF_MS = 4000;
+/**
+ * While a node or a link comes back nobody has to wait, says section 3; a change of the view is under way, and
+ * clients still renew with a node that is not there yet, four times before they ask others.
+ */
+export const MENDING_MS = 1000;
+
+/**
+ * The design takes a flush for a matter of a millisecond, and this many follow each other at most: three
+ * transactions of etcd (the election key goes, is taken, the view is written) and three of a node (the view, the
+ * tail of who has gone, the change), each of which may have to wait for one that is under way.
+ */
+export const FLUSHES = 3 + 2 * 3;

@@ -1,7 +1,7 @@
 /** What fails in each case, how, and what is promised then. */
 import type { Measured } from './measuring.ts';
 import type { Stage } from './stage.ts';
-import { nodeCases } from './node-cases.ts';
+import { nodeCases, standbyCase } from './node-cases.ts';
 import { networkCases } from './network-cases.ts';
 import { etcdCases } from './etcd-cases.ts';
 import { clockCases } from './clock-cases.ts';
@@ -25,4 +25,4 @@ export interface TakeoverCase {
   readonly run: (stage: Stage, options: CaseOptions) => Promise<Noted>;
 }
 
-export const CASES: readonly TakeoverCase[] = [...nodeCases, ...networkCases, ...etcdCases, ...clockCases];
+export const CASES: readonly TakeoverCase[] = [...nodeCases, ...networkCases, ...etcdCases, ...clockCases, standbyCase];

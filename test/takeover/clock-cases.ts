@@ -8,13 +8,13 @@ import type { Stage } from './stage.ts';
 const OFF_SECONDS = 120;
 const STEP_MS_MAX = 5000;
 const START_MS_MAX = 15_000;
-const LASTS_MS = 4000;
+const LASTS_MS = 3000;
 
 async function stepsWhileRunning(stage: Stage): Promise<Measured> {
   await stage.healthy();
   const victim = await stage.leader();
   return measure(stage, {
-    gone: [victim], lastsMs: LASTS_MS,
+    gone: [victim], lasts: LASTS_MS,
     strike: async () => {
       const steps = (): number => victim.lastLines.split('clock.stepped').length;
       const before = steps();
@@ -31,7 +31,7 @@ async function startsWrong(stage: Stage): Promise<Measured> {
   await victim.kill();
   victim.setClock(OFF_SECONDS);
   return measure(stage, {
-    gone: [victim], wereGone: true, lastsMs: LASTS_MS,
+    gone: [victim], wereGone: true, lasts: LASTS_MS,
     strike: async () => {
       victim.start();
       await waitUntil(`${victim.name} to start`, START_MS_MAX, async () => ((await victim.status()) === undefined ? undefined : true));

@@ -5,6 +5,8 @@ import { measure, type Measured } from './measuring.ts';
 import { LOAD_HOST, type Stage } from './stage.ts';
 import { WatchedLoad } from './watched-load.ts';
 
+/** Longer than it takes to elect another one. */
+const LEADER_MS = 3500;
 const ALL_MS = 600_000;
 const ALL_QUICK_MS = 30_000;
 
@@ -12,10 +14,11 @@ async function etcdLeader(stage: Stage): Promise<Measured> {
   await stage.healthy();
   const victim = await stage.etcdLeader();
   return measure(stage, {
-    gone: [], lastsMs: 4000, strike: () => victim.kill(),
+    gone: [], lasts: LEADER_MS, strike: () => victim.kill(),
     mend: async () => {
       victim.start();
       await victim.ready();
+      await stage.etcdSettled();
     },
   });
 }
@@ -26,13 +29,14 @@ async function allOfEtcd(stage: Stage, quick: boolean): Promise<Noted> {
   const load = new WatchedLoad(stage.world.host(LOAD_HOST));
   await load.start();
   const measured = await measure(stage, {
-    gone: [], lastsMs: quick ? ALL_QUICK_MS : ALL_MS, everyMs: quick ? 50 : 200, alsoAcknowledged: () => load.acknowledged,
+    gone: [], lasts: quick ? ALL_QUICK_MS : ALL_MS, everyMs: quick ? 50 : 200, alsoAcknowledged: () => load.acknowledged,
     strike: async () => {
       await Promise.all(etcd.map((member) => member.kill()));
     },
     mend: async () => {
       for (const member of etcd) member.start();
       await Promise.all(etcd.map((member) => member.ready()));
+      await stage.etcdSettled();
     },
   });
   const { sent, drops } = await load.stop();

@@ -16,7 +16,7 @@ import { missing } from './verdict.ts';
 /** One client of each kind begins so often. */
 const EVERY_MS = 50;
 /** How long clients ask before a fault, so that some are in the middle of it. */
-const LEAD_MS = 300;
+const LEAD_MS = 250;
 /** For who is not served yet when no further client begins. */
 const PATIENCE_MS = 15_000;
 const LONGEST = 3;
@@ -26,11 +26,13 @@ const wallNow = (): number => performance.timeOrigin + performance.now();
 export interface Fault {
   /** Who serves nobody from it on: their clients' renewals go on as rebindings, and they are not asked what they know. */
   readonly gone: readonly ClusterNode[];
+  /** Who does not hear the clients any more, and is well otherwise. */
+  readonly deaf?: readonly ClusterNode[];
   /** They serve nobody before it either: the others are to be a healthy cluster by themselves. */
   readonly wereGone?: boolean;
   readonly strike: () => Promise<void> | void;
-  /** At least. */
-  readonly lastsMs: number;
+  /** How long it lasts, in ms or until this resolves. */
+  readonly lasts: number | (() => Promise<void>);
   /** Nothing moves on the network but a client that this begins, right after the fault. */
   readonly alone?: () => void;
   readonly mend: () => Promise<void> | void;
@@ -46,6 +48,7 @@ interface Seen {
   readonly from: number;
   readonly waits: readonly Wait[];
   readonly timersMs: number;
+  readonly flushMs: number;
   readonly lost: readonly string[];
 }
 
@@ -58,6 +61,7 @@ export interface Measured {
   readonly mending: number;
   readonly lost: readonly string[];
   readonly timersMs: number;
+  readonly flushMs: number;
   readonly broken: readonly string[];
   /** The longest waits, in words. */
   readonly longest: readonly string[];
@@ -68,14 +72,16 @@ export interface Measured {
 
 export async function measure(stage: Stage, fault: Fault): Promise<Measured> {
   const { gone } = fault;
+  const unheard = [...gone, ...fault.deaf ?? []];
   if (fault.wereGone === true) await stage.serving(stage.world.nodes.filter((node) => !gone.includes(node)));
   else await stage.healthy();
   const struck = await watch(stage, fault, fault.alone === undefined, gone, async () => {
-    stage.askers.do({ do: 'dead', serverIds: gone.map(({ name }) => nodeAddress(name)) });
-    const end = performance.now() + fault.lastsMs;
+    stage.askers.do({ do: 'dead', serverIds: unheard.map(({ name }) => nodeAddress(name)) });
+    const begun = performance.now();
     await fault.strike();
     fault.alone?.();
-    await sleep(Math.max(0, end - performance.now()));
+    if (typeof fault.lasts === 'number') await sleep(Math.max(0, begun + fault.lasts - performance.now()));
+    else await fault.lasts();
   });
   const broken = await fault.check?.() ?? [];
   const mended = await watch(stage, fault, true, [], async () => {
@@ -85,8 +91,8 @@ export async function measure(stage: Stage, fault: Fault): Promise<Measured> {
     await sleep(LEAD_MS);
   });
   return {
-    figures: figuresOf(struck.waits), ...othersOf(stage, struck.waits, gone), mending: worst(mended.waits) ?? 0,
-    lost: [...struck.lost, ...mended.lost], timersMs: Math.max(struck.timersMs, mended.timersMs), broken,
+    figures: figuresOf(struck.waits), ...othersOf(stage, struck.waits, unheard), mending: worst(mended.waits) ?? 0,
+    lost: [...struck.lost, ...mended.lost], timersMs: struck.timersMs, flushMs: struck.flushMs, broken,
     longest: [...longestOf('', struck), ...longestOf(' (mending)', mended)], struckAt: struck.from, mendedAt: mended.from,
   };
 }
@@ -96,17 +102,17 @@ async function watch(
   stage: Stage, { alsoAcknowledged, everyMs = EVERY_MS }: Fault, streams: boolean, gone: readonly ClusterNode[], happens: () => Promise<void>,
 ): Promise<Seen> {
   const { askers, world } = stage;
-  await askers.timersWorstMs();
+  await Promise.all([askers.timersWorstMs(), stage.flushWorstMs()]);
   if (streams) askers.stream(ASKS, everyMs);
   await sleep(LEAD_MS);
   const from = wallNow();
   await happens();
   const unserved = await askers.pause(PATIENCE_MS);
   const waits = [...askers.waits(from, wallNow()), ...unserved.map(neverServed)];
-  const timersMs = await askers.timersWorstMs();
+  const [timersMs, flushMs] = await Promise.all([askers.timersWorstMs(), stage.flushWorstMs()]);
   const acknowledged = new Map([...askers.acknowledged, ...alsoAcknowledged?.() ?? []]);
   const lost = stage.notTold([...await missing(world.nodes.filter((node) => !gone.includes(node)), acknowledged), ...askers.newLosses()]);
-  return { from, waits, timersMs, lost };
+  return { from, waits, timersMs, flushMs, lost };
 }
 
 function othersOf(stage: Stage, waits: readonly Wait[], gone: readonly ClusterNode[]): { others?: number } {

@@ -1,9 +1,9 @@
 /** The cluster and the clients that the cases share; healthy at the beginning and at the end of each. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rfc3074Hash } from '../../node/allocation/rfc3074.ts';
 import { homeTable } from '../../cluster/view/slots.ts';
-import { waitUntil } from '../../deploy/lab/processes.ts';
+import { LabProcess, sleep, waitUntil } from '../../deploy/lab/processes.ts';
 import type { ClusterNode } from '../support/cluster-node.ts';
 import { ClusterWorld } from '../support/cluster-world.ts';
 import type { EtcdMember } from '../support/etcd-member.ts';
@@ -12,24 +12,27 @@ import { Askers } from './askers.ts';
 const HELD = 300;
 const HOLD_MS = 30_000;
 const HEALTHY_MS = 30_000;
+const AFTER_MS = 300;
 
 /** Of a log line, besides those of its event. */
 const COMMON_FIELDS: readonly string[] = ['time', 'self', 'event', 'level', 'message'];
 
 export const LEASE_SECONDS = 3600;
 export const LOAD_HOST = 'load';
+export const CLIENTS_HOST = 'clients';
 const entry = join(import.meta.dirname, '../../node/cli/lessor.ts');
 
 export class Stage {
   readonly world: ClusterWorld;
   #askers!: Askers;
+  #noise: LabProcess | undefined;
   readonly #told = new Set<string>();
   #weights: Readonly<Record<string, number>>;
 
   constructor(nodes: number) {
     this.world = new ClusterWorld({
       nodes, leaseTime: `${LEASE_SECONDS}s`, ownClocks: true, handleSignals: false,
-      hosts: [{ name: 'clients' }, { name: LOAD_HOST, addresses: ['10.77.0.31/16'] }],
+      hosts: [{ name: CLIENTS_HOST }, { name: LOAD_HOST, addresses: ['10.77.0.31/16'] }],
     });
     this.#weights = Object.fromEntries(this.world.nodes.map(({ name }) => [name, 1]));
   }
@@ -39,10 +42,23 @@ export class Stage {
   }
 
   async begin(): Promise<void> {
-    await this.world.start();
-    this.#askers = new Askers(this.world.host('clients'));
+    this.#noise = new LabProcess('noise', [process.execPath, join(import.meta.dirname, 'noise.ts'), this.world.folder], { input: true });
+    await Promise.all([this.world.start(), this.#noise.waitForLine(/^ready/, HEALTHY_MS)]);
+    this.#askers = new Askers(this.world.host(CLIENTS_HOST));
     await this.#askers.ready();
     await this.#askers.hold(HELD, HOLD_MS);
+  }
+
+  /** Ends and removes everything. */
+  async remove(): Promise<void> {
+    await Promise.all([this.world.remove(), this.#noise?.kill()]);
+  }
+
+  /** The worst ms, since this was asked last, that a small write to the disk took. */
+  async flushWorstMs(): Promise<number> {
+    const answer = this.#noise!.nextLine(/^\d/, HEALTHY_MS);
+    this.#noise!.write('');
+    return Number(await answer);
   }
 
   // ── who is who ───────────────────────────────────────────────────────────────────────────────
@@ -94,7 +110,6 @@ export class Stage {
 
   async healthy(): Promise<void> {
     await this.world.waitForNormal(HEALTHY_MS);
-    await this.etcdLeader();
   }
 
   /** These are the view, and serve. */
@@ -107,6 +122,21 @@ export class Stage {
     });
   }
 
+  /** All members of etcd follow one leader: one that comes back makes them elect another, if it was cut off and is ahead in terms. */
+  async etcdSettled(): Promise<void> {
+    await waitUntil('etcd of one mind', HEALTHY_MS, async () => {
+      const standings = await Promise.all(this.world.etcd.map((member) => member.standing()));
+      const minds = new Set(standings.map((standing) => `${standing?.leader ?? 0} ${standing?.term ?? 0}`));
+      return minds.size === 1 && (standings[0]?.leader ?? 0) !== 0 ? true : undefined;
+    });
+  }
+
+  /** Resolves a moment after the others have taken over from it. */
+  async takenOver(victim: ClusterNode): Promise<void> {
+    await this.serving(this.except(victim));
+    await sleep(AFTER_MS);
+  }
+
   /** These hosts and all others on the segment do not hear each other any more. */
   async silence(hosts: readonly string[]): Promise<void> {
     const inside = hosts.map((name) => this.world.host(name));
@@ -117,17 +147,13 @@ export class Stage {
   /** By the command, while the cluster serves. */
   async setWeights(weights: Readonly<Record<string, number>>): Promise<void> {
     const node = this.world.nodes[0]!;
-    const { stdout } = await node.host.exec([process.execPath, entry, 'config', 'show', '--config', this.#nodeFile(node)]);
+    const before = readFileSync(join(this.world.folder, 'cluster.yaml'), 'utf8');
     const nodes = Object.entries(weights).map(([name, weight]) => `${name}: { weight: ${weight} }`).join(', ');
     const file = join(this.world.folder, 'weights.yaml');
-    writeFileSync(file, stdout.replace(/^nodes: .*$/m, `nodes: { ${nodes} }`));
-    await node.host.exec([process.execPath, entry, 'config', 'apply', file, '--yes', '--config', this.#nodeFile(node)]);
+    writeFileSync(file, before.replace(/^nodes: .*$/m, `nodes: { ${nodes} }`));
+    await node.host.exec([process.execPath, entry, 'config', 'apply', file, '--yes', '--config', join(this.world.folder, `node-${node.name}.yaml`)]);
     this.#weights = weights;
     await this.healthy();
-  }
-
-  #nodeFile(node: ClusterNode): string {
-    return join(this.world.folder, `node-${node.name}.yaml`);
   }
 
   /** What the nodes logged between two moments, oldest first: `[ms after the first] node event fields`. */

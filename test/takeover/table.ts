@@ -19,15 +19,16 @@ export interface Row {
   readonly lost: readonly string[];
   /** Ms that DESIGN.md gives it. */
   readonly promise: number;
-  /** How late the clients' own timers were at worst: what is added to the promise. */
+  /** How late the clients' own timers were at worst, and how long a small write to the disk took. */
   readonly timersMs: number;
+  readonly flushMs: number;
   /** Why the promise is not kept, in words. */
   readonly broken: readonly string[];
   /** More that was seen. */
   readonly notes: readonly string[];
 }
 
-const COLUMNS = ['case', 'new', 'rebinding', 'renewing', 'others', 'mending', 'lost', 'promise', 'timers', 'held'] as const;
+const COLUMNS = ['case', 'new', 'rebinding', 'renewing', 'others', 'mending', 'lost', 'promise', 'timers', 'flush', 'held'] as const;
 
 export function describeMs(ms: number): string {
   return Number.isFinite(ms) ? `${ms.toFixed(0)} ms` : 'never';
@@ -42,10 +43,10 @@ export function held(row: Row): boolean {
 }
 
 function cellsOf(row: Row): string[] {
-  const { figures, lost, mending, name, others, promise, timersMs } = row;
+  const { figures, flushMs, lost, mending, name, others, promise, timersMs } = row;
   return [
     name, cell(figures.new), cell(figures.rebinding), cell(figures.renewing), cell(others), cell(mending),
-    lost.length === 0 ? 'nothing' : String(lost.length), cell(promise), cell(timersMs), held(row) ? 'yes' : 'NO',
+    lost.length === 0 ? 'nothing' : String(lost.length), cell(promise), cell(timersMs), cell(flushMs), held(row) ? 'yes' : 'NO',
   ];
 }
 

@@ -55,8 +55,18 @@ export class Nemesis {
       'clock-drifts': clock,
       'clock-steps': clock,
       'full-disk': {
-        begin: (fault) => this.#node(fault).fillDisk(),
-        end: (fault) => this.#node(fault).emptyDisk(),
+        begin: async (fault) => {
+          const node = this.#node(fault);
+          if (fault.way === 'in') await node.kill();
+          await node.fillDisk();
+          await node.holdSnapshot();
+          node.start();
+        },
+        end: async (fault) => {
+          await this.#node(fault).emptyDisk();
+          // What starts on a full disk says so and ends.
+          this.#node(fault).start();
+        },
       },
       'wipe-disk': {
         begin: async (fault) => {
@@ -86,9 +96,11 @@ export class Nemesis {
     const cut = (): Quality => CUT;
     const slow = ({ delayMs, lossPercent }: Fault): Quality => ({ lossPercent, delay: { delayMs, jitterMs: delayMs / 4 } });
     const everybodyElse = (fault: Fault): Host[] => this.#world.network.hosts.filter((host) => host !== this.#node(fault).host);
-    const isolate = linkAct(everybodyElse, cut);
+    const bothWays = ({ begin, end }: Act): Act => ({ begin: (fault) => begin({ ...fault, way: 'both' }), end });
     return {
-      'isolate-node': { begin: (fault) => isolate.begin({ ...fault, way: 'both' }), end: isolate.end },
+      'isolate-node': bothWays(linkAct(everybodyElse, cut)),
+      // Its clients are all that reach it still, and they reach the others as well.
+      'split-node': bothWays(linkAct((fault) => everybodyElse(fault).filter((host) => !this.#clients.includes(host)), cut)),
       'cut-nodes': linkAct(peer, cut),
       'cut-etcd': linkAct(() => etcd, cut),
       'cut-clients': linkAct(() => this.#clients, cut),

@@ -5,13 +5,13 @@
 import { Random } from '../sim/random.ts';
 
 export const FAULT_KINDS = [
-  'kill-node', 'pause-node', 'isolate-node', 'cut-nodes', 'cut-etcd', 'cut-clients', 'slow-nodes', 'slow-etcd', 'slow-clients',
+  'kill-node', 'pause-node', 'isolate-node', 'split-node', 'cut-nodes', 'cut-etcd', 'cut-clients', 'slow-nodes', 'slow-etcd', 'slow-clients',
   'clock-drifts', 'clock-steps', 'full-disk', 'wipe-disk', 'kill-etcd-member', 'kill-etcd-leader', 'kill-etcd', 'rolling-restart',
   'power-cut-nodes', 'power-cut',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
-/** Of a link between this end and the other: both ways, only what this end sends, only what it hears. */
+/** Of a link between this end and the other: both ways, only what this end sends, only what it hears. With a full disk, `in`: the node is started on it. */
 export type Way = 'both' | 'out' | 'in';
 
 export interface Fault {
@@ -55,6 +55,7 @@ const SHAPES: Readonly<Record<FaultKind, Shape>> = {
   'kill-node': { hold: [500, 8000], combines: true },
   'pause-node': { hold: [1000, 12_000], longMs: 120_000, combines: true },
   'isolate-node': { hold: [2000, 12_000], longMs: 60_000, combines: true },
+  'split-node': { hold: [2000, 12_000], longMs: 60_000, combines: true },
   'cut-nodes': { hold: [1000, 12_000], longMs: 60_000, combines: true },
   'cut-etcd': { hold: [2000, 12_000], longMs: 60_000, combines: true },
   'cut-clients': { hold: [2000, 10_000], combines: true },
@@ -132,6 +133,7 @@ export function describeFault(fault: Fault, nodeName: (number: number) => string
     case 'slow-etcd': return `${fault.kind} ${node} ${way} etcd (${slow})`;
     case 'cut-clients': return `${fault.kind} ${node} ${way} clients`;
     case 'slow-clients': return `${fault.kind} ${node} ${way} clients (${slow})`;
+    case 'full-disk': return `${fault.kind} ${node}${fault.way === 'in' ? ', started on it' : ''}`;
     case 'clock-drifts': case 'clock-steps': return `${fault.kind} ${node} by ${fault.offset} s`;
     case 'kill-etcd-member': return `${fault.kind} e${fault.member + 1}`;
     case 'kill-etcd-leader': case 'kill-etcd': case 'rolling-restart': case 'power-cut-nodes': case 'power-cut': return fault.kind;

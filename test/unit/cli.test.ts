@@ -125,7 +125,7 @@ test('the status shows nodes, states, view, slots, lag and the leases of each po
 test('a node without a view, etcd and peers has a status as well', () => {
   const text = formatStatus(exampleStatus({
     view: null, peers: [], leases: [], interfaces: [], slotsOwned: 0, state: 'STARTUP', role: 'outside',
-    etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null },
+    etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null, wentBack: '' },
   }));
   assert.match(text, /view: none/);
   assert.match(text, /etcd: not used, a single node/);

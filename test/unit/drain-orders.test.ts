@@ -226,6 +226,30 @@ describe('the last one in service', () => {
     assert.equal(cluster.told('drain.not-obeyed', 'a').length, 1);
   });
 
+  for (const how of ['SIGTERM', 'order'] as const) {
+    test(`${how}: a view is not left to a node that has just died`, () => {
+      const cluster = started(['a', 'b']);
+      const node = cluster.nodes.find((each) => each.engine!.core.leader.leads)!.id;
+      const other = node === 'a' ? 'b' : 'a';
+      const address = cluster.lease(1);
+      // Its host is gone without a word.
+      cluster.node(other).pause();
+      cluster.run(100);
+      if (how === 'SIGTERM') cluster.node(node).drain();
+      else drain(cluster, node);
+      cluster.until('the dead one is out', 10_000, () => cluster.members === node);
+      if (how === 'order') {
+        cluster.until('it serves on', 2000, () => cluster.state(node) === 'PARTNER-DOWN');
+        assert.equal(cluster.lease(1, 10), address);
+        return;
+      }
+      cluster.until('it has ended', 2000, () => cluster.exited.includes(node));
+      cluster.start(node);
+      cluster.until('it goes on by itself', 40_000, () => cluster.settled(node));
+      assert.equal(cluster.lease(1, 10), address);
+    });
+  }
+
   test('by force it falls silent, and leaves when another has come', () => {
     const cluster = started(['a', 'b']);
     const address = cluster.lease(1);
@@ -311,7 +335,8 @@ describe('where the link to the leader is down', () => {
       if (how === 'SIGTERM') cluster.node(node).drain();
       else drain(cluster, node);
       const took = cluster.until('it is out', 5000, () => !cluster.members.includes(node));
-      assert.ok(took < 2000, `${took} ms`);
+      // As long as the session of a node that is dead would stand, and a second.
+      assert.ok(took < 4500, `${took} ms`);
       if (how === 'SIGTERM') cluster.until('its process has ended', 2000, () => cluster.exited.includes(node));
       assert.equal(cluster.lease(1, 10), address);
     });

@@ -1,6 +1,7 @@
 /** etcd restored from a backup, emptied or replaced, in scenarios with production nodes (ARCHITECTURE.md, An etcd that went back). */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { EtcdOp } from '../../cluster/core/ports.ts';
 import { Scenario } from '../support/scenario.ts';
 
 const EMPTY = { revision: 1, keys: new Map(), leases: new Map() };
@@ -199,4 +200,91 @@ test('an ordinary outage of etcd, a new leader of it, and lost answers are no re
   assert.ok(n > 20);
   for (const { id } of world.nodes) assert.equal(reasonOf(world, id), '');
   world.until('all are in service', () => world.nodes.every(({ id }) => world.stateOf(id) === 'NORMAL'));
+});
+
+test('a view in etcd that cannot be read is no view: members go on over their links, and a person may put theirs in its place', () => {
+  const { world } = withBackup();
+  const value = Buffer.from('{"epoch":"of another program"}');
+  world.etcd.apply({ kind: 'txn', id: 0, compares: [], then: [{ op: 'put', key: 'view', value }], otherwise: [], deadlineMs: 1000 }, world.agenda.now);
+  world.until('both have noticed', () => reasonOf(world, 'a') !== '' && reasonOf(world, 'b') !== '', 5000);
+  assert.match(reasonOf(world, 'a'), /its view cannot be read|b says so/);
+  assert.notEqual(world.lease(7), '');
+  assert.ok(world.operate('b', { kind: 'recover', force: true }).ok);
+  world.until('all is well', () => world.nodes.every(({ id }) => reasonOf(world, id) === '' && world.serves(id)), 10_000);
+  assert.equal(world.viewInEtcd()!.generation, 2);
+});
+
+test('the same for a node that starts', () => {
+  const { world } = withBackup();
+  world.crash('a');
+  world.crash('b');
+  const value = Buffer.from('no view');
+  world.etcd.apply({ kind: 'txn', id: 0, compares: [], then: [{ op: 'put', key: 'view', value }], otherwise: [], deadlineMs: 1000 }, world.agenda.now);
+  world.run(6000);
+  world.boot('a');
+  world.run(40_000);
+  assert.ok(world.told('a', 'cluster.view-unreadable').length > 0);
+  assert.equal(world.stateOf('a'), 'STARTUP');
+  assert.match(world.operate('a', { kind: 'recover', force: true }).text, /the view in etcd cannot be read; it is overwritten/);
+  world.until('a serves', () => world.serves('a'), 10_000);
+});
+
+test('an order to leave that a restored etcd brings back is not obeyed', () => {
+  const world = new Scenario();
+  world.bootAll();
+  const order = Buffer.from(JSON.stringify({ by: 'root@host', at: '2026-01-01T00:00:00Z', reason: 'long ago' }));
+  const put = (then: readonly EtcdOp[]): void => {
+    world.etcd.apply({ kind: 'txn', id: 0, compares: [], then, otherwise: [], deadlineMs: 1000 }, world.agenda.now);
+  };
+  put([{ op: 'put', key: 'drains/b', value: order }]);
+  world.until('b is out', () => world.membersOf('a') === 'a');
+  const backup = world.etcd.snapshot();
+  put([{ op: 'delete', key: 'drains/b' }]);
+  world.until('b is back', () => world.stateOf('b') === 'NORMAL' && world.stateOf('a') === 'NORMAL');
+  world.run(10_000);
+  world.etcd.restore(backup, world.agenda.now);
+  world.run(5000);
+  assert.equal(world.stateOf('b'), 'NORMAL');
+  assert.notEqual(world.lease(5), '');
+});
+
+test('a node on its way out is left out of the generation that the others begin', () => {
+  const { world, backup } = withBackup(['a', 'b', 'c']);
+  world.etcd.restore(backup, world.agenda.now);
+  world.until('all have noticed', () => world.nodes.every(({ id }) => reasonOf(world, id) !== ''));
+  world.node('c').drain();
+  world.run(1000);
+  assert.equal(world.stateOf('c'), 'DRAINING');
+  assert.match(world.operate('c', { kind: 'recover', force: true }).text, /on its way out/);
+  assert.ok(world.operate('a', { kind: 'recover', force: true }).ok);
+  world.until('both serve', () => world.serves('a') && world.serves('b') && world.membersOf('a') === 'a b', 10_000);
+  world.until('c has ended', () => world.stateOf('c') === 'dead', 20_000);
+  assert.notEqual(world.lease(5), '');
+});
+
+test('another etcd that answers for a while is not believed, and the right one is again', () => {
+  const { world } = withBackup();
+  const right = world.etcd.snapshot();
+  const id = world.etcd.clusterId;
+  world.etcd.restore(EMPTY, world.agenda.now, '99');
+  world.until('both have noticed', () => reasonOf(world, 'a') !== '' && reasonOf(world, 'b') !== '', 5000);
+  assert.notEqual(world.lease(5), '');
+  world.etcd.restore(right, world.agenda.now, id);
+  world.until('both believe it', () => reasonOf(world, 'a') === '' && reasonOf(world, 'b') === '', 5000);
+  assert.equal(world.viewInEtcd()!.generation, 1);
+  world.crash('a');
+  world.until('b goes on', () => world.serves('b') && world.membersOf('b') === 'b');
+});
+
+test('the right one that came back older is not believed because another one answered meanwhile', () => {
+  const { world, backup } = withBackup();
+  const id = world.etcd.clusterId;
+  world.etcd.restore(backup, world.agenda.now);
+  world.until('both have noticed', () => reasonOf(world, 'a') !== '' && reasonOf(world, 'b') !== '', 5000);
+  world.etcd.restore(EMPTY, world.agenda.now, '99');
+  world.run(3000);
+  world.etcd.restore(backup, world.agenda.now, id);
+  for (let i = 0; i < 2000; i++) world.putConfig();
+  world.run(5000);
+  for (const node of ['a', 'b']) assert.notEqual(reasonOf(world, node), '');
 });

@@ -1,7 +1,11 @@
 /** What goes through an inbox arrives, whatever is lost on the way: executions that were found by thinking. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { isReachable } from '../../cluster/core/state.ts';
 import { ip } from '../support/client-packets.ts';
+import { BindingState, withState } from '../../node/lease/record.ts';
+import type { EtcdRequest } from '../../cluster/core/ports.ts';
+import type { StoryHost } from '../support/story-host.ts';
 import { Story } from '../support/story.ts';
 import { LOG_KEPT_ENTRIES } from '../../cluster/replication/log.ts';
 import { memberOf } from '../../cluster/view/view.ts';
@@ -20,7 +24,7 @@ test('an inbox is looked into also by a node whose links are up and whose watch 
   story.grants('a', changes);
   story.until('a has committed them', () => story.host('a').state.committedSeq === changes, 1500);
   story.together('a', 'b');
-  story.until('b takes the link to be up', () => b.engine.core.isReachable('a'));
+  story.until('b takes the link to be up', () => isReachable(b.engine.core.state, 'a'));
   story.etcdCut.clear();
   story.until('b has them', () => b.state.cursors.seq(story.host('a').engine.incarnation) === changes, 5000);
   assert.equal(story.view?.epoch, b.state.view?.epoch);
@@ -80,4 +84,44 @@ test('a node joins while two members see each other only through etcd', () => {
   story.start('c');
   story.settle(['a', 'b', 'c'], 5000);
   assert.equal(story.view!.epoch, epoch + 1, 'without a try that failed');
+});
+
+test('what was taken from an inbox stays there until it is stored how far it went, also where it changed nothing', () => {
+  const story = new Story({ nodes: ['a', 'b', 'c'], config: { nodes: [{ id: 'a', weight: 0 }, { id: 'b', weight: 1 }, { id: 'c', weight: 1 }] } });
+  story.start('c');
+  story.settle(['c']);
+  for (const id of ['a', 'b']) story.start(id);
+  story.settle();
+  const [a, b, c] = ['a', 'b', 'c'].map((id) => story.host(id)) as [StoryHost, StoryHost, StoryHost];
+  const isOwnInbox = (from: string, request: EtcdRequest): boolean => from === 'a' && request.kind === 'txn' && request.then.some((op) => op.op === 'get-prefix' && op.prefix === 'inbox/a/');
+  // Two changes of b wait in a's inbox, each in an item of its own.
+  story.etcdFate = (from, request) => (isOwnInbox(from, request) ? 'lost' : 'done');
+  story.apart('a', 'b');
+  story.run(300);
+  const first = story.grants('b', 1);
+  story.run(20);
+  const [y] = story.grants('b', 1) as [number];
+  story.run(20);
+  assert.ok(story.keys('inbox/a/b/').length >= 2);
+  assert.equal(b.state.committedSeq, 2);
+  // The first address goes to c, which changes it; a has that at once.
+  b.serves(false);
+  story.until('c owns what b had', () => first.every((address) => c.engine.core.owns(address & 255)), 3000);
+  c.input(() => {
+    for (const address of first) c.engine.core.replication.append(address, withState(c.table.read(address)!, BindingState.EXPIRED, 1));
+  });
+  story.run(50);
+  for (const address of first) assert.match(story.binding('a', address), /^EXPIRED/);
+  // Now a reads its inbox, and the power fails as soon as it deletes there.
+  story.etcdFate = (from, request) => {
+    const deletes = from === 'a' && request.kind === 'txn' && request.then.some((op) => op.op === 'delete');
+    if (deletes) story.agenda.after(0, () => story.hosts.forEach(({ alive, id }) => alive && story.crash(id)));
+    return 'done';
+  };
+  story.until('the power has failed', () => !a.alive);
+  story.run(100);
+  story.etcdFate = () => 'done';
+  story.start('a');
+  story.settle(['a'], 60_000);
+  assert.match(story.binding('a', y), /^ACTIVE/);
 });

@@ -262,3 +262,35 @@ test('a node whose clock stepped since it was compared last is given no say', ()
   assert.equal(ok, false);
   assert.match(text, /the clock of this node stepped/);
 });
+
+test('the last of three serves once both others are declared to be off', () => {
+  const world = isolated(['a', 'b', 'c'], 'c');
+  world.crash('b');
+  world.run(6000);
+  const first = world.operate('a', { kind: 'partner-down', node: 'c' });
+  assert.equal(first.ok, false);
+  assert.match(first.text, /c is taken to be switched off, but b is not linked with this node, .*lessor partner-down b\)/);
+  assert.equal(world.stateOf('a'), 'ISOLATED');
+  assert.ok(world.operate('a', { kind: 'partner-down', node: 'b' }).ok);
+  world.until('a serves', () => world.serves('a'), 1000);
+  assert.equal(world.membersOf('a'), 'a');
+  etcdReturns(world);
+  world.until('etcd has it', () => world.viewInEtcd()!.generation === 2, 5000);
+  world.boot('b', 'c');
+  world.until('all are in service', () => world.nodes.every(({ id }) => world.stateOf(id) === 'NORMAL'), 90_000);
+});
+
+test('a word that was not enough is forgotten after a minute, and when the node is heard of', () => {
+  const world = isolated(['a', 'b', 'c'], 'c');
+  world.crash('b');
+  world.run(6000);
+  assert.equal(world.operate('a', { kind: 'partner-down', node: 'c' }).ok, false);
+  world.run(61_000);
+  const late = world.operate('a', { kind: 'partner-down', node: 'b' });
+  assert.equal(late.ok, false);
+  assert.match(late.text, /b is taken to be switched off, but c is not linked/);
+  world.boot('b');
+  world.until('b says hello', () => world.node('a').engine!.core.state.peers.get('b')!.introduced !== undefined);
+  const third = world.operate('a', { kind: 'partner-down', node: 'c' });
+  assert.match(third.text, /c is taken to be switched off, but b is not linked/);
+});

@@ -12,7 +12,9 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     view: {
       epoch: 7, generation: 1, leader: 'a',
       members: [{ node: 'a', slots: 128 }, { node: 'b', slots: 128 }],
+      probeUntil: 0, inEtcd: true,
     },
+    operator: null,
     config: { loaded: 4, view: 4, prepared: 5, newest: 5, error: '', waitingFor: [{ node: 'b', error: '' }] },
     slotsOwned: 128, homeSlots: 128,
     peers: [{
@@ -20,7 +22,7 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     }],
     drains: [{ node: 'c', by: 'root@host', at: '2026-01-02T03:04:05Z', reason: 'a new disk', force: false, standing: 'out' }],
     log: { last: 1_042, committed: 1_039, flushed: 1_040 },
-    etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5 },
+    etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5, wentBack: '' },
     leases: [{
       subnet: '10.0.0.0/8', active: 812, expired: 4, released: 3, abandoned: 2, free: 179, size: 1_000,
       freeByOwner: { a: 90, b: 89 },

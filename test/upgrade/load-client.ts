@@ -28,7 +28,7 @@ export interface LoadSetup {
 }
 
 export type LoadCommand =
-  /** So many clients get a lease, a thousand of them a second, and keep it. */
+  /** So many clients get a lease, 500 of them a second, and keep it. */
   | { readonly do: 'hold'; readonly count: number }
   /** So many exchanges a second begin from now on. */
   | { readonly do: 'rate'; readonly perSecond: number }
@@ -38,12 +38,12 @@ export type LoadCommand =
 
 export interface LoadReport {
   readonly buckets: readonly BucketReport[];
-  /** Holders with a lease, those of them that wait for an answer to a renewal, and exchanges under way. */
+  /** Holders that have a lease. */
   readonly holding: number;
-  readonly renewing: number;
-  readonly underWay: number;
   /** Two clients with one address at a time, in words. */
   readonly duplicates: readonly string[];
+  /** What some of the exchanges that failed met. */
+  readonly stories: readonly string[];
   /** Turns of this process that came late: the machine was too busy for it. */
   readonly stalls: number;
 }
@@ -51,7 +51,7 @@ export interface LoadReport {
 const TICK_MS = 5;
 /** A turn that comes so late reads first what came in time, before it takes anything for unanswered. */
 const STALL_MS = 100;
-const HOLD_PER_SECOND = 1000;
+const HOLD_PER_SECOND = 500;
 /** RFC 2131 §4.4.5. */
 const RENEW_AGAIN_MS_MIN = 60_000;
 const REQUEST_TRIES = 3;
@@ -82,11 +82,15 @@ class Client {
   #sentAt = 0;
   #until = 0;
   #rebindAt = 0;
+  #renewedBefore = false;
+  /** Its first renewal comes after this part of T1, so that those who came together do not renew together for ever. */
+  readonly #spread: number;
 
   constructor(number: number, holds: boolean) {
     this.#chaddr = Buffer.from([0x02, holds ? 0x48 : 0x4c, 0, 0, 0, 0]);
     this.#chaddr.writeUInt32BE(number, 2);
     this.#holds = holds;
+    this.#spread = 0.05 + 0.95 * ((number * 0.618_034) % 1);
   }
 
   get name(): string {
@@ -121,6 +125,7 @@ class Client {
       case 'rebinding': port.relay(writeClientMessage({ ...common, type: MessageType.request, ciaddr: this.#address })); break;
       default: return;
     }
+    tally.note(this, `sends ${this.state}${this.state === 'requesting' ? ` ${this.#address} of ${this.#serverId}` : ''}`, now);
     this.#sentAt = now;
     timers.set(this, now + this.#patience(now));
   }
@@ -148,6 +153,7 @@ class Client {
 
   onReply(reply: ServerMessage, now: number): void {
     if (reply.chaddr !== this.name) return;
+    tally.note(this, `gets ${reply.type === MessageType.offer ? 'offer' : reply.type === MessageType.ack ? 'ack' : 'nak'} of ${reply.serverId}`, now);
     if (reply.type === MessageType.offer && this.state === 'selecting') {
       this.#address = reply.yiaddr;
       this.#serverId = reply.serverId;
@@ -177,7 +183,9 @@ class Client {
     }
     this.#enter('bound');
     this.#rebindAt = this.#sentAt + leaseMs * 0.875;
-    return timers.set(this, this.#sentAt + leaseMs / 2);
+    const spread = this.#renewedBefore ? 1 : this.#spread;
+    this.#renewedBefore = true;
+    return timers.set(this, this.#sentAt + leaseMs / 2 * spread);
   }
 
   #lose(how: 'expired' | 'refused', now: number): void {
@@ -227,8 +235,7 @@ function beginExchanges(now: number, elapsedMs: number): void {
 function report(): LoadReport {
   const bound = clients.filter(({ state }) => state === 'bound' || state === 'renewing' || state === 'rebinding');
   return {
-    buckets: tally.report(), holding: bound.length, renewing: bound.filter(({ state }) => state !== 'bound').length,
-    underWay: waiting.size, duplicates, stalls,
+    buckets: tally.report(), holding: bound.length, duplicates, stories: tally.stories, stalls,
   };
 }
 

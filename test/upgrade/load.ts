@@ -55,14 +55,14 @@ export class UpgradeLoad {
     return { bucket: buckets.at(-1)!, stalls };
   }
 
-  /** Nothing new begins; resolves when all that began has had its answer. */
+  /** No new clients; resolves when all that had begun has had its answer. */
   async finish(): Promise<LoadReport> {
     this.tell({ do: 'rate', perSecond: 0 });
     this.tell({ do: 'bucket', name: 'afterwards' });
     return waitUntil('the last answers', FINISH_MS, async () => {
       await sleep(500);
       const report = await this.report();
-      return report.renewing === 0 && report.underWay === 0 ? report : undefined;
+      return report.buckets.slice(0, -1).every(({ open }) => open === 0) ? report : undefined;
     });
   }
 }

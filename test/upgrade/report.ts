@@ -10,6 +10,6 @@ export function formatReport({ broken, report, versions }: UpgradeResult): strin
   const table = renderTable(['STEP', 'EXCHANGES', '2ND TRY', 'FAILED', '99 %', 'LONGEST', 'RENEWALS', '2ND TRY', 'FAILED', 'LEASES LOST'], rows);
   const verdict = broken.length === 0
     ? 'No exchange took more than one retransmission, no lease was lost, no address was given twice.\n'
-    : `BROKEN:\n${broken.map((line) => `  ${line}\n`).join('')}`;
+    : `BROKEN:\n${[...broken, ...report.stories].map((line) => `  ${line}\n`).join('')}`;
   return `\n${table}\nProtocol version in force: ${versions.join(', then ')}. The load was held up by the machine ${report.stalls} times.\n${verdict}`;
 }

@@ -16,6 +16,8 @@ export interface KindReport {
 
 export interface BucketReport {
   readonly name: string;
+  /** Of what began under it, how much is still under way. */
+  readonly open: number;
   readonly exchange: KindReport;
   readonly renewal: KindReport;
   /** Leases that ended or were refused under their clients, by how. */
@@ -60,11 +62,18 @@ interface UnderWay {
   readonly kind: Kind;
   readonly beganAt: number;
   sentAgain: number;
+  /** What happened to it, each with its ms from the beginning. */
+  readonly story: string[];
 }
+
+/** Stories of failures that are kept. */
+const STORIES_MAX = 20;
 
 export class Tally {
   readonly #buckets: Bucket[] = [];
   readonly #underWay = new Map<object, UnderWay>();
+  /** Of exchanges that failed, as their clients saw it. */
+  readonly stories: string[] = [];
 
   constructor() {
     this.begin('start');
@@ -76,7 +85,12 @@ export class Tally {
 
   /** One that begins anew before it ended counts once, from its first message. */
   began(client: object, kind: Kind, now: number): void {
-    if (!this.#underWay.has(client)) this.#underWay.set(client, { bucket: this.#buckets.at(-1)!, kind, beganAt: now, sentAgain: 0 });
+    if (!this.#underWay.has(client)) this.#underWay.set(client, { bucket: this.#buckets.at(-1)!, kind, beganAt: now, sentAgain: 0, story: [] });
+  }
+
+  note(client: object, what: string, now: number): void {
+    const one = this.#underWay.get(client);
+    one?.story.push(`${Math.round(now - one.beganAt)} ${what}`);
   }
 
   beganAt(client: object): number {
@@ -105,6 +119,7 @@ export class Tally {
     this.#underWay.delete(client);
     one.bucket[one.kind].took(now - one.beganAt);
     if (one.sentAgain === 1) one.bucket[one.kind].secondTry++;
+    if (one.sentAgain > 1 && this.stories.length < STORIES_MAX) this.stories.push(`${one.bucket.name}: ${one.story.join(', ')}`);
   }
 
   /** It was refused, or had its lease end under it. */
@@ -114,6 +129,10 @@ export class Tally {
   }
 
   report(): BucketReport[] {
-    return this.#buckets.map(({ exchange, lost, name, renewal }) => ({ name, exchange: exchange.report(), renewal: renewal.report(), lost }));
+    const open = new Map<Bucket, number>();
+    for (const { bucket } of this.#underWay.values()) open.set(bucket, (open.get(bucket) ?? 0) + 1);
+    return this.#buckets.map((bucket) => ({
+      name: bucket.name, open: open.get(bucket) ?? 0, exchange: bucket.exchange.report(), renewal: bucket.renewal.report(), lost: bucket.lost,
+    }));
   }
 }

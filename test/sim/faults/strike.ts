@@ -25,6 +25,8 @@ export interface FaultKind {
 export interface Mending {
   /** False once all faults have stopped. */
   readonly active: boolean;
+  /** Those that are not over. */
+  readonly strikes: readonly Strike[];
   readonly mends: Set<() => void>;
 }
 
@@ -56,6 +58,17 @@ export class Strike {
   /** Of a strike that began nothing which lasts. */
   begun(): void {
     if (this.#open === 0) this.endedAt = this.world.now;
+  }
+
+  /** Nothing else is broken at this moment. */
+  isAlone(): boolean {
+    return this.#mending.strikes.every((strike) => strike === this);
+  }
+
+  /** Something that ends when it says so, also after all faults have stopped. */
+  until(): () => void {
+    this.#open++;
+    return () => this.#closed();
   }
 
   #closed(): void {
