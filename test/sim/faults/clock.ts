@@ -73,9 +73,10 @@ export const CLOCK_FAULTS = {
   } },
   // A time service that slews fast, as chrony may, while no view can be written: nobody is evicted for his clock.
   'clock-slews-without-etcd': { weight: 1, nodes: 2, clustered: true, shows: ['clock-slews-without-etcd-done'], strike: (strike) => {
-    const { node, random, world } = strike;
-    const able = inService(strike);
-    if (able.length < world.nodes.length || world.etcdPath.down) return false;
+    const { random, world } = strike;
+    if (inService(strike).length < world.nodes.length || world.etcdPath.down) return false;
+    // From the latest of them on: a clock that moves from one edge of what is allowed to the other moves by twice that.
+    const node = world.nodes.reduce((latest, each) => (each.wallErrorMs > latest.wallErrorMs ? each : latest));
     const halfMs = random.between(250_000, 400_000);
     for (const each of world.nodes) strike.cutFromEtcd(each, 2 * halfMs + 20_000);
     node.drift(SLEW_PPM);

@@ -87,10 +87,11 @@ export const JOIN_FAULTS = {
     const { random, world } = strike;
     const learner = newcomer(strike);
     if (learner === undefined) return false;
-    const delayMs = random.chance(0.6) ? random.between(300, 1400) : random.between(1600, 3500);
+    const delayMs = random.chance(0.5) ? random.between(300, 1400) : random.between(1600, 3500);
+    const bothWays = random.chance(0.5);
     atTheJoin(strike, learner, delayMs, () => {
       strike.count('join-written-late-done');
-      for (const each of world.nodes) if (each !== learner) strike.cut(each, learner, false, delayMs + 3000);
+      for (const each of world.nodes) if (each !== learner) strike.cut(each, learner, bothWays, delayMs + 3000);
       world.population.flicker(0.7);
       strike.later(delayMs * random.between(0.2, 0.8), () => world.population.flicker(0.5));
       // Before they hear of it.
@@ -119,6 +120,22 @@ export const JOIN_FAULTS = {
       clientPath.loss = random.between(0.2, 0.6);
       strike.lasts(ms, () => clientPath.mendLoss());
       strike.repeats(900, ms, () => world.population.flicker(0.6));
+    });
+    return true;
+  } },
+  // Its only member stands still right after letting another one in, is evicted, and hears nothing of it when it goes on.
+  'join-then-pause': { weight: 2, nodes: 2, clustered: true, shows: ['join-then-pause-done'], strike: (strike) => {
+    const { random, world } = strike;
+    const learner = newcomer(strike);
+    if (learner === undefined) return false;
+    for (const each of world.nodes) if (each !== leaderOf(strike) && each !== learner) strike.crash(each, random.between(...LONG_OFF_MS));
+    atTheJoin(strike, learner, random.between(1, 10), (leader) => {
+      strike.count('join-then-pause-done');
+      const pauseMs = random.between(4000, 9000);
+      const ms = pauseMs + random.between(3000, 10_000);
+      strike.pause(leader, pauseMs);
+      strike.cutFromEtcd(leader, ms);
+      strike.repeats(1000, ms, () => world.population.flicker(0.5));
     });
     return true;
   } },

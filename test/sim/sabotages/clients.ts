@@ -93,15 +93,15 @@ export const CLIENT_SABOTAGES = {
   'propose-whatever-changed': {
     rule: 'A proposed change is made only if the binding is still what it was decided on.',
     file: FORWARDING,
-    line: '    return recordSeq(current) === seq && recordIncarnation(current) === incarnation;',
-    becomes: '    return recordSeq(current) >= 0 || recordIncarnation(current) === incarnation;',
+    line: '    if (!unchanged || !server.mayApply(address, record, context.now)) return false;',
+    becomes: '    if (!server.mayApply(address, record, context.now)) return false;',
     without: 'a change that was held up undoes what came after it',
   },
   'apply-unseen': {
     rule: 'An owner checks a proposed change against what it knows itself.',
     file: FORWARDING,
-    line: '      this.#isUnchanged(address, expectedIncarnation, expectedSeq) && server.mayApply(address, record, context.now);',
-    becomes: '      this.#isUnchanged(address, expectedIncarnation, expectedSeq);',
+    line: '    if (!unchanged || !server.mayApply(address, record, context.now)) return false;',
+    becomes: '    if (!unchanged) return false;',
     without: '',
   },
   'nak-by-what-was': {
@@ -121,7 +121,7 @@ export const CLIENT_SABOTAGES = {
   'clock-step-unnoticed': {
     rule: 'A node whose wall clock stepped commits nothing until it has compared with every member.',
     file: 'cluster/core/watches.ts',
-    line: '      if (otherMembers(this.#state).length > 0) this.#state.clockSteppedAt = context.now.mono;',
+    line: '      if (clockSteppedAt !== undefined || otherMembers(this.#state).length > 0) this.#state.clockSteppedAt = context.now.mono;',
     becomes: '',
     without: 'it ends leases too early and gives their addresses away',
   },

@@ -72,7 +72,7 @@ export const COMMIT_SABOTAGES = {
   'accept-an-older-epoch': {
     rule: 'After its `Adopted` a member makes no more changes under an older epoch, and none is accepted.',
     file: REPLICATION,
-    line: '    return batch.epoch < view!.epoch && peer.adopted?.epoch !== view!.epoch;',
+    line: '    return batch.epoch < view!.epoch && (peer.adopted?.epoch ?? 0) < view!.epoch;',
     becomes: '    return true;',
     without: '',
   },
@@ -93,7 +93,7 @@ export const COMMIT_SABOTAGES = {
   'inbox-deleted-before-the-flush': {
     rule: 'Inbox items are deleted only when what they held is flushed.',
     file: INBOX,
-    line: '    this.#taken.set(key, this.#state.context.store.position);',
+    line: '    this.#taken.set(key, this.#state.cursors.safePosition);',
     becomes: '    this.#taken.set(key, 0);',
     without: 'the reader loses power before its flush, and the item is gone',
   },
@@ -135,7 +135,7 @@ export const COMMIT_SABOTAGES = {
   'answer-again-before-the-commit': {
     rule: 'A DHCPACK without a change waits until the change that it tells of is committed.',
     file: 'cluster/core/waiting.ts',
-    line: '    const committed = waiting.seq === 0 || this.#core.isCommitted(waiting.incarnation, waiting.seq);',
+    line: '    const committed = waiting.seq === 0 || isCommitted(this.#core.state, waiting.incarnation, waiting.seq);',
     becomes: '    const committed = true;',
     without: 'a copy of the request is answered from a record that is lost with its owner',
   },

@@ -59,8 +59,8 @@ export const RECOVERY_SABOTAGES = {
   'keep-what-the-members-never-had': {
     rule: 'A learner replaces every record that the members do not have.',
     file: LEARNER,
-    line: '    return run.came !== undefined || this.#state.cursors.list().some(({ incarnation, seq }) => seq > (theirs.get(incarnation) ?? 0));',
-    becomes: '    return run.came !== undefined && theirs.size < 0;',
+    line: '    return run.mayHoldMore || this.#state.cursors.list().some(({ incarnation, seq }) => seq > (theirs.get(incarnation) ?? 0));',
+    becomes: '    return theirs.size < 0;',
     without: 'a change that was never committed stays on one disk',
   },
   'fetch-under-the-old-name': {
@@ -80,8 +80,8 @@ export const RECOVERY_SABOTAGES = {
   'keep-the-incarnation-while-fetching': {
     rule: 'The flush that replaces the first record strikes earlier incarnations from the disk.',
     file: BEATS,
-    line: '    this.#held = [this.#context.incarnation];\n    this.#putJson(META_INCARNATIONS, this.#held);',
-    becomes: '',
+    line: '  strike(): void {\n    this.#held = [this.#context.incarnation];\n    this.#putJson(META_INCARNATIONS, this.#held);',
+    becomes: '  strike(): void {',
     without: 'a disk with half a fetch on it passes for one that the view names',
   },
   'fit-without-its-incarnation': {
@@ -129,15 +129,15 @@ export const RECOVERY_SABOTAGES = {
   'first-view-over-data': {
     rule: 'Where etcd has no view, a store that has data is not ignored.',
     file: RESTART,
-    line: '    if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined) {',
+    line: '    if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined || this.#state.wentBack !== \'\') {',
     becomes: '    if (withData !== undefined && this.#creating && this.#dataSeenAt === -1) {',
     without: 'etcd has lost its contents, and a node with nothing begins anew',
   },
   'go-back-with-etcd': {
-    rule: 'A view older than the one adopted is not followed.',
-    file: RESTART,
-    line: '    if (known !== undefined && (read.view.epoch < known.epoch || read.view.generation < known.generation)) {',
-    becomes: '    if (known !== undefined && read.view.generation < known.generation) {',
+    rule: 'Of an etcd that shows less than it did nothing counts.',
+    file: 'cluster/view/etcd-memory.ts',
+    line: '    this.#state.wentBack = why;',
+    becomes: '    this.#state.wentBack = \'\';',
     without: 'etcd was restored from a backup, and nodes go on by a view whose time is over',
   },
   'clear-inboxes-whatever-the-view': {
@@ -157,8 +157,8 @@ export const RECOVERY_SABOTAGES = {
   'drain-with-open-changes': {
     rule: 'A node that drains leaves when its log is committed.',
     file: 'cluster/upgrade/drain.ts',
-    line: '    if (!draining || committedSeq < log.last) return;',
-    becomes: '    if (!draining || committedSeq > log.last) return;',
+    line: '    if (!this.#state.draining || committedSeq < log.last) return;',
+    becomes: '    if (!this.#state.draining || committedSeq > log.last) return;',
     without: '',
   },
 } as const satisfies Sabotages;

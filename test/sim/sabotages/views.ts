@@ -9,8 +9,8 @@ export const VIEW_SABOTAGES = {
   'skip-the-inbox-at-takeover': {
     rule: 'Whoever takes over has read its whole inbox.',
     file: ADOPTION,
-    line: '    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;',
-    becomes: '    finishing.inboxRead = true;',
+    line: '    if (duties.length === 0 || !context.options.clustered) finishing.inboxRead = true;',
+    becomes: '    if (duties.length >= 0) finishing.inboxRead = true;',
     without: 'a lease that was committed through etcd is unknown to the heir',
   },
   'skip-the-tails': {
@@ -58,8 +58,8 @@ export const VIEW_SABOTAGES = {
   'forget-earlier-duties': {
     rule: 'Duties last until a view is finished, whatever views come in between.',
     file: ADOPTION,
-    line: '    const all = [...this.#state.duties, ...(this.#state.lastFinished?.members ?? []), ...(previous?.members ?? [])];',
-    becomes: '    const all = [...(previous?.members ?? [])];',
+    line: '    const all = [...duties, ...(unwritten ? [] : waived), ...dutiesOf(lastFinished), ...dutiesOf(previous)];',
+    becomes: '    const all = [...dutiesOf(previous)];',
     without: 'a second view comes before the first is finished, and the inbox is not read for who left with the first',
   },
   'adopted-before-the-flush': {
@@ -107,8 +107,8 @@ export const VIEW_SABOTAGES = {
   'retry-blindly': {
     rule: 'A transaction whose answer was lost is not sent again by itself: only who asked knows what it may mean.',
     file: 'cluster/core/context.ts',
-    line: '    this.#waiting.set(id, (result) => done(result.outcome === \'txn\' ? result : undefined));',
-    becomes: '    this.#waiting.set(id, (result) => (result.outcome === \'txn\' ? done(result) : this.txn(request, done)));',
+    line: '      done(counts ? result : undefined);',
+    becomes: '      if (result.outcome === \'unknown\') this.txn(request, done);\n      else done(counts ? result : undefined);',
     without: '',
   },
   'switch-before-the-view-says': {
@@ -129,8 +129,8 @@ export const VIEW_SABOTAGES = {
   'serve-while-isolated': {
     rule: 'An ISOLATED node sends nothing.',
     file: 'cluster/core/core.ts',
-    line: '    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== \'ISOLATED\' && this.configuration.inForce(view!);',
-    becomes: '    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.configuration.inForce(view!);',
+    line: '    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== \'ISOLATED\' &&',
+    becomes: '    return isMember(this.state) && !draining && clockSteppedAt === undefined &&',
     without: '',
   },
 } as const satisfies Sabotages;
