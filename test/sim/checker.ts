@@ -26,7 +26,8 @@ export class Checker {
   readonly #saidAt = new Map<string, number>();
   grants = 0;
 
-  granted(client: SimClient, address: number, until: number, now: number): void {
+  /** `promised`: false where what is assumed of clocks did not hold, so that nothing is said of when the lease ends. */
+  granted(client: SimClient, address: number, until: number, now: number, promised: boolean): void {
     const others = (this.#holds.get(address) ?? []).filter((hold) => hold.client !== client && hold.until > now);
     const other = others.find((hold) => hold.client.identity !== client.identity);
     // A lost lease protects its client by the probe alone: it has none while it is asleep.
@@ -38,7 +39,7 @@ export class Checker {
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
     const since = this.holdOf(client, address, now)?.since ?? now;
-    this.#holds.set(address, [...others, { address, client, since, until }]);
+    this.#holds.set(address, promised ? [...others, { address, client, since, until }] : others);
     this.grants++;
   }
 

@@ -16,7 +16,7 @@ export interface ClientWorld {
   readonly random: Random;
   /** `to` 0: broadcast. `from` 0: no address yet. Relayed where the client sits behind relays. */
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void;
-  onGranted(client: SimClient, address: number, untilMs: number): void;
+  onGranted(client: SimClient, address: number, untilMs: number, server: number): void;
   /** A DHCPNAK for the address of its lease. */
   onRefused(client: SimClient, address: number): void;
   /** `said`: it told the servers so. */
@@ -359,7 +359,7 @@ export class SimClient {
     if (this.address !== 0 && this.address !== lease.address) this.#world.onGivenUp(this, this.address, false);
     this.#lease = lease;
     this.granted++;
-    this.#world.onGranted(this, lease.address, lease.ends);
+    this.#world.onGranted(this, lease.address, lease.ends, lease.server);
   }
 
   /** RFC 951: the address is its own for as long as it likes. */

@@ -242,9 +242,18 @@ export class World implements NodeWorld, ClientWorld {
 
   readonly #configOf = new Map<number, ClusterConfig>();
 
-  onGranted(client: SimClient, address: number, untilMs: number): void {
+  onGranted(client: SimClient, address: number, untilMs: number, server: number): void {
     this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
-    this.checker.granted(client, address, untilMs, this.now);
+    this.checker.granted(client, address, untilMs, this.now, !this.#isAloneWithWrongClock(server));
+  }
+
+  /** Nobody is there to compare it with: by its clock the lease may end earlier than by any other. That is not promised. */
+  #isAloneWithWrongClock(server: number): boolean {
+    const node = this.nodes.find(({ address }) => address === server);
+    const alone = node?.engine?.core.state.view?.members.length === 1;
+    const wrong = alone && Math.abs(node.wallErrorMs) > this.operator.first.maxClockSkewMs / 2;
+    if (wrong) this.count('granted-by-a-wrong-clock-alone');
+    return wrong;
   }
 
   onGivenUp(client: SimClient, address: number, said: boolean): void {

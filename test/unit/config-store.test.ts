@@ -302,8 +302,6 @@ test('a node that starts takes what the view names; the first one writes what it
   await etcd.store().publish('a: 8', options(2));
   assert.equal((await etcd.store().readOrCreate(initial(''))).text, 'a: 8', 'what was applied since takes the place of what etcd has lost');
 });
-  assert.equal((await etcd.store().readOrCreate(initial(''))).text, 'a: 7', 'etcd has lost what the view names: what was applied since');
-});
 
 test('an etcd that has lost revisions gives no number twice, and no node\'s old file takes the place of what is in force', async () => {
   const etcd = new Etcd();

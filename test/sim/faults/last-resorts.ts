@@ -4,6 +4,7 @@
  *
  * The person says nothing that is not true: who is declared to be off is off, and stays off until it is done.
  */
+import { decodeView } from '../../../cluster/view/view.ts';
 import type { OperatorAnswer } from '../../../node/admin/operator.ts';
 import { PromiseBroken } from '../checker.ts';
 import type { SimNode } from '../node.ts';
@@ -15,6 +16,8 @@ import type { FaultKind, Strike } from './strike.ts';
 const LOOK_MS = [2000, 6000] as const;
 /** What the network held back of a node that is off has come by then. */
 const LATE_MS = 16_000;
+/** How often it is looked whether etcd has what the members agreed on. */
+const WRITTEN_LOOK_MS = 500;
 
 function isMember(node: SimNode): boolean {
   return node.engine?.core.state.phase === 'member';
@@ -30,10 +33,24 @@ function lockOff(world: World, node: SimNode): void {
   if (node.alive) world.stopNode(node, true);
 }
 
+/** Not before etcd has the generation that goes on without it: alone with the old view it would take itself for the heir. */
 function letOn(world: World, node: SimNode): void {
   if (!node.lockedOff) return;
+  if (isUnwritten(world)) {
+    world.agenda.after(WRITTEN_LOOK_MS, () => letOn(world, node));
+    return;
+  }
   node.lockedOff = false;
   world.bootNode(node);
+}
+
+/** Some disk has a generation that etcd has not heard of. */
+function isUnwritten(world: World): boolean {
+  const written = world.viewInEtcd()?.generation ?? 0;
+  return world.nodes.some(({ disk }) => {
+    const adopted = disk.readMeta('view-adopted');
+    return adopted !== undefined && (decodeView(adopted)?.generation ?? 0) > written;
+  });
 }
 
 function ask(world: World, node: SimNode, command: Parameters<SimNode['operate']>[0]): OperatorAnswer | undefined {
