@@ -26,6 +26,8 @@ import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
+import { inSomeOrder } from './held-inputs.ts';
+import type { Input, Source } from './held-inputs.ts';
 import type { Random } from './random.ts';
 
 /** As node/main.ts: a commit that failed is tried again. */
@@ -70,14 +72,6 @@ export interface Trap {
   /** Before the step is taken, or after it. */
   readonly before: boolean;
   readonly spring: (step: Step) => void;
-}
-
-/** Whence an input comes; what one source brings keeps its order. */
-type Source = 'packets' | 'timers' | 'etcd' | 'disk' | `link ${string}`;
-
-interface Input {
-  readonly source: Source;
-  readonly run: (engine: Engine, now: Now) => void;
 }
 
 interface Effect {
@@ -439,15 +433,4 @@ export class SimNode {
       engine.onFlushed(batch.position, now);
     });
   }
-}
-
-/**
- * What waited for a process that stood still: as it came, or one source after the other, since timers,
- * streams and sockets are looked at in turn.
- */
-function inSomeOrder(held: Input[], random: Random): Input[] {
-  if (held.length < 2 || random.chance(0.4)) return held;
-  const ranks = new Map<Source, number>();
-  for (const { source } of held) if (!ranks.has(source)) ranks.set(source, random.unit());
-  return held.toSorted((a, b) => ranks.get(a.source)! - ranks.get(b.source)!);
 }

@@ -137,8 +137,9 @@ class Cluster {
     await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'put', key, value }], otherwise: [], deadlineMs: 2000 });
   }
 
-  /** The node does as it is told, after a while. */
+  /** The node does as it is told, a while after it is. */
   async comes(node: string, members: string, state: string): Promise<void> {
+    while ((await this.order(node) !== undefined) !== (state === 'DRAINING')) await this.#asker.pass(20);
     await this.#asker.pass(300);
     this.#members = members.split(' ');
     this.#shows.set(node, state);
