@@ -3,7 +3,8 @@
  * their id. They die with the process that started them, even if that is killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs';
+import { getPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 
 export interface ProcessOptions {
@@ -35,6 +36,20 @@ export async function waitUntil<T>(what: string, timeoutMs: number, probe: () =>
     if (value !== undefined) return value;
     if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await sleep(10);
+  }
+}
+
+/**
+ * A process of a session of its own is scheduled as a group of its own where the kernel groups by session
+ * (autogroup): how nice this process is counts for it only if its group is told so.
+ */
+function takeNiceness(pid: number | undefined): void {
+  const nice = getPriority();
+  if (nice === 0 || pid === undefined) return;
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(nice));
+  } catch {
+    // No such groups here, or not ours to set.
   }
 }
 
@@ -73,6 +88,7 @@ export class LabProcess {
       });
       this.#child.once('close', () => log?.end());
     });
+    takeNiceness(this.#child.pid);
     // Whoever waits sees the failure; a process nobody waits for must not end the runner.
     this.exited.catch(() => undefined);
     this.pid = this.#child.pid ?? -1;
