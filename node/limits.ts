@@ -19,6 +19,18 @@ export const LINK_CONNECTION_IDLE_MS = 5000;
 /** How long a closing node waits until its peers have what was sent to them. */
 export const LINK_CLOSE_MS = 500;
 
+/** Offers that are told to the next owner of their addresses, the newest; the others are forgotten. */
+export const HANDED_OFFERS_MAX = 8192;
+
+/** How long a node that leaves goes on answering clients to whom it has made an offer. */
+export const DRAIN_LAST_REQUESTS_MS = 500;
+
+/** How long a member that is to be drained may take to leave by itself; past it the leader evicts it. */
+export const DRAIN_ORDER_MS_MAX = 10_000;
+
+/** Why a node is drained; a longer text is cut off. */
+export const DRAIN_REASON_CHARACTERS_MAX = 500;
+
 /**
  * Changes of a node's own that are not committed yet, as while its disk is full: past it the node answers nobody
  * until some are. Each is kept in memory.
@@ -170,6 +182,9 @@ export const HTTP_IDLE_MS_MAX = 60_000;
 
 /** A request must be in by then. */
 export const HTTP_REQUEST_MS_MAX = 10_000;
+
+/** Who gives a command on the control socket, and the name of a node in it; a longer one is refused. */
+export const CONTROL_CALLER_CHARACTERS_MAX = 256;
 
 // ── the configuration and the options ───────────────────────────────────────────────────────────
 

@@ -16,8 +16,11 @@ import { optionsOf } from '../cluster/core/context.ts';
 import type { ClusterOptions } from '../cluster/core/context.ts';
 import { Engine } from '../cluster/core/engine.ts';
 import { describeEngine } from '../cluster/core/status.ts';
+import { openControl } from './admin/io/control.ts';
+import type { ControlServer } from './admin/io/control.ts';
 import { startHttp } from './admin/io/http.ts';
 import type { HttpServer } from './admin/io/http.ts';
+import type { OperatorAnswer, OperatorCommand } from './admin/operator.ts';
 import type { NodeStatus } from './admin/status.ts';
 import { loadNodeConfig } from './config/load.ts';
 import type { ClusterConfig, NodeConfig } from './config/types.ts';
@@ -34,6 +37,7 @@ import type { Disk, WriteBatch } from './lease/store.ts';
 import { LeaseTable } from './lease/table.ts';
 import type { OutgoingPacket } from './server/ports.ts';
 import { Counters } from './telemetry/counters.ts';
+import { ExchangeRate } from './telemetry/exchange-rate.ts';
 import { StandardOutput } from './telemetry/io/standard-output.ts';
 import { Telemetry } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -44,7 +48,6 @@ const TICK_MS = 25;
 const STORE_RETRY_MS = 1000;
 /** A drain that takes longer is given up: the others evict the node when its process is gone. */
 const DRAIN_MS_MAX = 8000;
-const RATE_WINDOW_MS = 5000;
 /** The value of option 53 in a reply: it is always written first. */
 const MESSAGE_TYPE_AT = 242;
 
@@ -72,6 +75,7 @@ class NodeProcess {
   #sender: PacedSender | undefined;
   #prober: ConflictProber | undefined;
   #http: HttpServer | undefined;
+  #control: ControlServer | undefined;
   #committing = false;
   #turnScheduled = false;
   #stopped = false;
@@ -80,7 +84,7 @@ class NodeProcess {
   #reloading = false;
   #reloadAgain = false;
   #peersSet = '';
-  #rate: { at: number; acks: number }[] = [];
+  readonly #rate = new ExchangeRate();
   #finish!: (error?: Error) => void;
 
   constructor(config: NodeConfig) {
@@ -154,17 +158,30 @@ class NodeProcess {
       ready: () => this.#ready(),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
     });
+    this.#control = await openControl({
+      dataDir: this.#config.dataDir, status: () => this.#status(), operate: (command) => this.#operate(command),
+      report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
+    });
     this.#telemetry.emit([{ id: 'node.started', fields: {
       version: VERSION, leases: this.#table.size, http: `${this.#config.http.host}:${this.#http.port}`,
     } }], readClock());
     this.#loop();
   }
 
+  #operate(command: OperatorCommand): OperatorAnswer {
+    let answer!: OperatorAnswer;
+    this.#input((engine, now) => {
+      answer = engine.operate(command, now);
+    });
+    this.#scheduleTurn();
+    return answer;
+  }
+
   /** Before the engine asks anything of etcd the configuration is read from it, by requests of their own. */
   #openEtcd(cluster: NonNullable<NodeConfig['cluster']>): ConfigStore {
     const etcd = openEtcd({
       endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`,
-      watchPrefixes: ['view', 'leader', 'nodes/', 'config/revision', `inbox/${this.#config.node}/`],
+      watchPrefixes: ['view', 'leader', 'nodes/', 'drains/', 'config/revision', `inbox/${this.#config.node}/`],
       handler: {
         onResult: (result) => {
           if (configs.settle(result)) return;
@@ -194,6 +211,7 @@ class NodeProcess {
       self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
       address: cluster === undefined ? '' : hostAndPort(cluster.listen),
       sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, software: VERSION,
+      ...(cluster === undefined ? {} : { protocol: cluster.protocol }),
     };
     return optionsOf(host, config);
   }
@@ -214,7 +232,7 @@ class NodeProcess {
       },
     });
     const sockets = this.#sockets;
-    this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters);
+    this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters, () => readClock().mono);
     this.#prober = openConflictProber({
       counters: this.#counters,
       onResult: (id, inUse, answeredBy) => {
@@ -236,7 +254,7 @@ class NodeProcess {
       const now = readClock();
       this.#input((engine) => engine.tick(now));
       this.#input(() => this.#setPeers());
-      this.#sampleRate(now.mono);
+      this.#rate.sample(now.mono, this.#counters.sent[5]!);
       this.#counters.takeovers = this.#engine.core.takeovers;
       this.#counters.conflicts = this.#engine.core.replication.conflicts;
       this.#turn();
@@ -373,24 +391,14 @@ class NodeProcess {
     this.#links.setPeers(addresses);
   }
 
-  #sampleRate(at: number): void {
-    const last = this.#rate.at(-1);
-    if (last !== undefined && at - last.at < 250) return;
-    this.#rate.push({ at, acks: this.#counters.sent[5]! });
-    while (this.#rate[0]!.at < at - RATE_WINDOW_MS) this.#rate.shift();
-  }
-
   // ── questions from outside ───────────────────────────────────────────────────────────────────
 
   #status(): NodeStatus {
-    const first = this.#rate[0];
-    const last = this.#rate.at(-1);
-    const seconds = first === undefined || last === undefined ? 0 : (last.at - first.at) / 1000;
     return {
       version: VERSION,
       startedAt: this.#startedAt.wall,
       uptimeSeconds: Math.round((performance.now() - this.#startedAt.mono) / 1000),
-      exchangesPerSecond: seconds > 0 ? Math.round((last!.acks - first!.acks) / seconds) : 0,
+      exchangesPerSecond: this.#rate.perSecond(),
       recentEvents: this.#telemetry.recent(),
       ...describeEngine(this.#engine, this.#table, this.#sockets!.interfaces()),
     };
@@ -398,7 +406,7 @@ class NodeProcess {
 
   #ready(): { ready: boolean; reason: string } {
     const { core } = this.#engine;
-    if (!core.serving()) return { ready: false, reason: core.nodeState };
+    if (!core.serving() || core.state.leaving) return { ready: false, reason: core.nodeState };
     return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
   }
 
@@ -409,12 +417,17 @@ class NodeProcess {
     if (this.#engine === undefined) process.exit(0);
     this.#engine.drain(readClock());
     this.#scheduleTurn();
-    setTimeout(() => this.#finish(), DRAIN_MS_MAX).unref();
+    setTimeout(() => {
+      if (this.#stopped) return;
+      this.#telemetry.emit([{ id: 'drain.given-up', fields: { waitedFor: this.#engine.core.leaving.waitsFor() } }], readClock());
+      this.#finish();
+    }, DRAIN_MS_MAX).unref();
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     this.#ending.abort(new Error('the node stops'));
+    await this.#control?.close();
     await this.#http?.close();
     this.#sender?.close();
     this.#prober?.close();

@@ -10,6 +10,11 @@ export interface ProtocolRange {
   readonly max: number;
 }
 
+/** "2", or "1 to 2". */
+export function rangeText({ min, max }: ProtocolRange): string {
+  return min === max ? String(min) : `${min} to ${max}`;
+}
+
 export const PROTOCOL: ProtocolRange = { min: 1, max: 2 };
 
 /** The version from which on acknowledgements carry a checksum. */

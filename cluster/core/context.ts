@@ -3,6 +3,7 @@
  * Parts change nothing of the world themselves; they put what is to happen into the outbox, and the
  * driver carries it out after the step.
  */
+import { longestLeaseSeconds } from '../../node/config/longest-lease.ts';
 import type { ClusterConfig, NodeWeight } from '../../node/config/types.ts';
 import type { BindingStore } from '../../node/lease/store.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
@@ -27,6 +28,8 @@ export interface ClusterOptions {
   readonly software: string;
   /** The replication protocol versions that this node speaks. */
   readonly protocol: ProtocolRange;
+  /** The longest lease that the configuration lets anybody have; INFINITE_SECONDS: for ever. */
+  readonly longestLeaseSeconds: number;
 }
 
 /** What a host's own configuration says. Without `protocol` it speaks whatever the build does. */
@@ -41,11 +44,14 @@ export function optionsOf(host: HostOptions, config: ClusterConfig): ClusterOpti
     address, clustered, clusterName, protocol, self, sessionTtlSeconds, software, ackTimeoutMs, coldStartWaitMs, evictAfterMs, maxClockSkewMs,
     // Without a cluster the node is alone, whatever nodes its file names.
     nodes: clustered ? nodes : [{ id: self, weight: 1 }],
+    longestLeaseSeconds: longestLeaseSeconds(config),
   };
 }
 
 /** The bindings, as far as the core needs them. */
 export interface BindingTable {
+  /** How many there are. */
+  readonly size: number;
   read(address: number): Buffer | undefined;
   put(address: number, record: Buffer, now: Now): number;
   remove(address: number, now: Now): number;
@@ -76,25 +82,44 @@ export class Outbox {
   }
 }
 
-type TxnResult = Extract<EtcdResult, { outcome: 'txn' }>;
+export type TxnResult = Extract<EtcdResult, { outcome: 'txn' }>;
+
+/** Judges whether what answers is the etcd that it was (`view/etcd-memory.ts`). */
+export interface EtcdGuard {
+  /** What an answer to a request that is sent now is measured by. */
+  mark(): unknown;
+  /** False: the answer proves nothing. */
+  counts(result: TxnResult, mark: unknown): boolean;
+}
+
+interface TxnCall {
+  readonly compares?: readonly EtcdCompare[];
+  readonly then: readonly EtcdOp[];
+  readonly otherwise?: readonly EtcdOp[];
+  readonly deadlineMs?: number;
+  /** Nothing rests on what it shows: handed over also where etcd's answers do not count. */
+  readonly anyEtcd?: true;
+}
 
 /** Gives requests their numbers and their answers back to whoever asked. */
 export class EtcdCalls {
   readonly #out: Outbox;
   readonly #waiting = new Map<number, (result: EtcdResult) => void>();
   #nextId = 1;
+  guard: EtcdGuard | undefined;
 
   constructor(out: Outbox) {
     this.#out = out;
   }
 
-  /** `done` gets undefined when nobody knows what became of it. */
-  txn(
-    request: { compares?: readonly EtcdCompare[]; then: readonly EtcdOp[]; otherwise?: readonly EtcdOp[]; deadlineMs?: number },
-    done: (result: TxnResult | undefined) => void,
-  ): void {
+  /** `done` gets undefined when nobody knows what became of it, or what answers cannot be trusted. */
+  txn(request: TxnCall, done: (result: TxnResult | undefined) => void): void {
     const id = this.#nextId++;
-    this.#waiting.set(id, (result) => done(result.outcome === 'txn' ? result : undefined));
+    const mark = this.guard?.mark();
+    this.#waiting.set(id, (result) => {
+      const counts = result.outcome === 'txn' && ((this.guard?.counts(result, mark) ?? true) || request.anyEtcd === true);
+      done(counts ? result : undefined);
+    });
     this.#out.etcd.push({
       kind: 'txn', id, compares: request.compares ?? [], then: request.then,
       otherwise: request.otherwise ?? [], deadlineMs: request.deadlineMs ?? ETCD_DEADLINE_MS,

@@ -5,29 +5,33 @@
  */
 import { Beats } from '../recovery/beats.ts';
 import { answerFetch } from '../recovery/fetch.ts';
+import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
 import { StuckDisk } from '../recovery/stuck-disk.ts';
 import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
-import { Cursors } from '../replication/cursors.ts';
+import type { Cursors } from '../replication/cursors.ts';
 import { Inbox } from '../replication/inbox.ts';
+import { initialState } from '../replication/initial-state.ts';
 import { Links } from '../replication/links.ts';
-import { RecentLog } from '../replication/log.ts';
 import { Replication } from '../replication/replication.ts';
 import { Drain } from '../upgrade/drain.ts';
+import type { OffersIn } from '../upgrade/handover.ts';
 import { Versions } from '../upgrade/versions.ts';
 import { Adoption } from '../view/adoption.ts';
 import { Configuration } from '../view/configuration.ts';
 import { Coordination } from '../view/coordination.ts';
 import type { ClusterRead } from '../view/coordination.ts';
+import { EtcdMemory, expectedOf } from '../view/etcd-memory.ts';
 import { Leader } from '../view/leader.ts';
 import { Session } from '../view/session.ts';
-import { assignSlots, homeTable } from '../view/slots.ts';
-import { SLOTS, memberOf, names, ownerOf } from '../view/view.ts';
+import { homeTable } from '../view/slots.ts';
+import { isNewer, memberOf, ownerOf } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { UNCOMMITTED_CHANGES_MAX } from '../../node/limits.ts';
+import type { Hello } from '../../proto/gen/replication.ts';
 import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
@@ -38,17 +42,20 @@ import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
 import { Roster } from './roster.ts';
 import { Standing } from './standing.ts';
-import { forgetDeparted, isCommitted, isMember, isNamed, isPresent, linkUp, memberNamed, owns, selfMember } from './state.ts';
+import { countsOn, forgetDeparted, isMember, isNamed, isPresent, memberNamed, owns } from './state.ts';
 import type { ClusterState } from './state.ts';
 import { Watches } from './watches.ts';
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
   readonly onRequest: (from: string, body: RequestBody) => void;
+  readonly offersIn: OffersIn;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
   /** Another configuration is in force from now on. */
   readonly onConfig: (config: ClusterConfig) => void;
+  /** An operator has begun a generation in which leases may be held that are not known here. */
+  readonly onGeneration: () => void;
 }
 
 export class ClusterCore {
@@ -63,6 +70,8 @@ export class ClusterCore {
   readonly learner: Learner;
   readonly configuration: Configuration;
   readonly versions: Versions;
+  readonly memory: EtcdMemory;
+  readonly lastResort: LastResort;
   readonly #roster: Roster;
   readonly #links: Links;
   readonly #beats: Beats;
@@ -72,7 +81,7 @@ export class ClusterCore {
   readonly #standing: Standing;
   readonly #vouching: Vouching;
   readonly #stuckDisk: StuckDisk;
-  readonly #drain: Drain;
+  readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
   takeovers = 0;
@@ -84,17 +93,13 @@ export class ClusterCore {
     this.home = homeTable(nodes);
     const peers = new Map<string, Peer>();
     meetPeers(peers, new Set(nodes.map(({ id }) => id).filter((id) => id !== self)));
-    this.state = {
-      context, peers, cursors: new Cursors(context.store),
-      phase: 'starting', draining: false, view: undefined, viewRevision: 0, finished: false, lastFinished: undefined, duties: [],
-      continuous: new Uint8Array(SLOTS), log: new RecentLog(context.incarnation), received: new Map(),
-      flushedSeq: 0, committedSeq: 0, acknowledged: new Map(), inboxed: new Map(), committedOf: new Map(), required: undefined,
-      etcdAnsweredAt: -Infinity, clockSteppedAt: undefined, dhcpReady: true, serverIds: [],
-    };
+    this.state = initialState(context, peers);
     const { state } = this;
     this.#roster = new Roster(state, peers);
     this.watches = new Watches(state);
-    this.coordination = new Coordination(context, (read) => this.#onRead(read));
+    this.memory = new EtcdMemory(state);
+    context.etcd.guard = this.memory;
+    this.coordination = new Coordination(context, () => expectedOf(state), (read) => this.#onRead(read));
     this.versions = new Versions(state, () => this.coordination.latest);
     this.replication = new Replication(state, { readView: () => this.coordination.read(), onDiverged: (peer) => this.#onRolledBack(peer) });
     this.inbox = new Inbox(state, this.replication, {
@@ -116,11 +121,20 @@ export class ClusterCore {
     this.leader = new Leader(state, this.coordination, this.session, this.configuration, this.versions, {
       onWritten: (view, revision) => this.#adoptOrLeave(view, revision),
       onRequire: (learner, epoch) => this.#vouching.requireEverywhere(learner, epoch),
+      isDrained: (node) => this.leaving.isOrdered(node), overdue: (member) => this.leaving.overdue(member),
     });
     this.#vouching = new Vouching(state, this.inbox);
-    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader);
-    this.#drain = new Drain(state, this.leader, this.session);
-    this.#restart = new Restart(state, this.#beats, this.leader, this.session, this.configuration);
+    this.leaving = new Drain(state, this.leader, this.session, hooks.offersIn);
+    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader, this.session);
+    this.lastResort = new LastResort({
+      state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
+      memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
+      onForced: () => this.#dispatcher.runDeferred(), onGeneration: hooks.onGeneration,
+    });
+    this.#restart = new Restart({
+      state, beats: this.#beats, leader: this.leader, session: this.session, configuration: this.configuration,
+      memory: this.memory, lastResort: this.lastResort,
+    });
     this.learner = new Learner(state, this.#beats, {
       hasConfig: (revision) => this.configuration.has(revision), mayJoin: (view) => this.versions.mayJoin(view),
       onNewIncarnation: () => this.#beginIncarnation(),
@@ -129,7 +143,7 @@ export class ClusterCore {
     this.#links = new Links(state, this.replication, this.#beats, this.versions, {
       onRolledBack: (peer) => this.#onRolledBack(peer),
       onLinkChange: (peer) => this.adoption.repeat(peer),
-      onNewEpoch: () => this.coordination.read(),
+      onNewEpoch: () => this.coordination.read(), onGeneration: (peer, hello) => this.#onGeneration(peer, hello),
       nodeState: () => this.nodeState,
       isFit: () => this.state.phase === 'outside' && this.#restart.isFit(this.coordination.latest) && this.#restart.hasConfig(this.coordination.latest),
     });
@@ -142,7 +156,7 @@ export class ClusterCore {
     });
     this.#dispatcher = new Dispatcher({
       state, adoption: this.adoption, beats: this.#beats, confirmations: this.confirmations, coordination: this.coordination,
-      leader: this.leader, learner: this.learner, links: this.#links, replication: this.replication, vouching: this.#vouching,
+      lastResort: this.lastResort, leader: this.leader, learner: this.learner, links: this.#links, replication: this.replication, vouching: this.#vouching,
       onFetch: (peer, fetch) => answerFetch(state, peer, fetch), onRequest: hooks.onRequest,
     });
     this.replication.flushedFromCursors();
@@ -182,20 +196,7 @@ export class ClusterCore {
     return this.#roster.addresses;
   }
 
-  isReachable(node: string): boolean {
-    const member = memberNamed(this.state.view, node);
-    return node === this.state.context.options.self || (member !== undefined && linkUp(this.state, member));
-  }
-
-  isCommitted(incarnation: number, seq: number): boolean {
-    return isCommitted(this.state, incarnation, seq);
-  }
-
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
-
-  append(address: number, record: Buffer): number {
-    return this.replication.append(address, record);
-  }
 
   onLink(event: LinkEvent): void {
     const peer = this.state.peers.get(event.peer);
@@ -230,10 +231,9 @@ export class ClusterCore {
 
   /** Before the driver takes the writes: cursors go into the same flush as their records. */
   beforeWrites(): void {
-    const { context, cursors, view, duties } = this.state;
+    const { context, cursors } = this.state;
     const before = context.store.position;
-    cursors.save((incarnation) => view?.members.some((member) => member.incarnation === incarnation) === true ||
-      duties.some((duty) => duty.incarnation === incarnation) || incarnation === context.incarnation);
+    cursors.save((incarnation) => countsOn(this.state, incarnation));
     this.#beats.save(context.store.position > before);
   }
 
@@ -244,9 +244,10 @@ export class ClusterCore {
     this.session.hurry();
   }
 
+  /** The process is asked to stop. */
   drain(): void {
-    if (this.state.draining) return;
-    this.#drain.begin();
+    if (this.leaving.stopping) return;
+    this.leaving.begin();
     this.#links.statusAll();
     this.#standing.update();
   }
@@ -259,11 +260,13 @@ export class ClusterCore {
     if (state.context.options.clustered) {
       this.#links.tick();
       this.watches.watchEtcd();
+      this.memory.tick();
       this.configuration.step(this.coordination.latest);
-      this.session.tick(() => this.#standing.describe(this.configuration.standing()));
+      this.session.tick(() => this.#standing.describe(this.configuration.standing(), { leaves: this.leaving.asking, wentBack: this.memory.wentBackIn }));
       this.coordination.tick(isMember(state) && state.finished && this.coordination.latest?.leader !== undefined);
       this.#choosePath();
       this.leader.tick();
+      this.lastResort.step();
       this.inbox.tick();
     }
     this.adoption.step();
@@ -271,7 +274,7 @@ export class ClusterCore {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
       this.#stuckDisk.step();
-      this.#drain.step();
+      this.leaving.step();
     }
     this.#standing.update();
     this.confirmations.step();
@@ -287,35 +290,27 @@ export class ClusterCore {
   #announce(): void {
     this.state.phase = 'outside';
     if (!this.state.context.options.clustered) {
-      this.#goAlone();
+      this.adoption.adopt(this.#restart.loneView(), 0);
       return;
     }
     this.#links.helloAll();
     this.coordination.read();
   }
 
-  /** Without a cluster: a view of one, by the same rules. */
-  #goAlone(): void {
-    const { context, view: known } = this.state;
-    const members = [selfMember(this.state)];
-    const view: View = {
-      epoch: (known?.epoch ?? 0) + 1, generation: known?.generation ?? 1, members,
-      slots: assignSlots(context.options.nodes, members, () => true), protocol: context.options.protocol.max, configRevision: 0,
-    };
-    this.adoption.adopt(view, 0);
-  }
-
   #choosePath(): void {
-    const { phase } = this.state;
-    const read = this.coordination.latest;
-    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.state.draining) return;
+    const { coordination: { latest: read }, state, state: { phase } } = this;
+    if (read === undefined || (phase !== 'outside' && phase !== 'learner') || this.leaving.stopping) return;
     this.#beats.startAbove(read.beats.get(this.state.context.options.self)?.beat ?? 0);
-    if (phase === 'outside' && !this.#restart.step(read)) {
-      this.#standing.recovering = false;
+    this.#standing.recovering = phase === 'learner' || this.#restart.step(read);
+    this.leaving.decide(this.#standing.recovering);
+    if (!this.#standing.recovering) return;
+    // It neither follows nor keeps anybody waiting.
+    if (state.leaving) {
+      if (phase === 'learner') this.#beginIncarnation();
       return;
     }
-    this.#standing.recovering = true;
-    this.learner.step(read);
+    // Whoever serves is not the one that etcd shows: what follows a member goes on following it.
+    if (state.wentBack === '' && (read.view?.generation ?? 0) >= this.memory.newestGeneration) this.learner.step(read);
   }
 
   #onRead(read: ClusterRead): void {
@@ -323,16 +318,24 @@ export class ClusterCore {
     if (state.phase === 'stopped') this.#standing.update();
     if (state.phase === 'starting' || state.phase === 'stopped') return;
     this.#roster.onRead(read);
+    this.memory.onRead(read);
     this.leader.onRead(read);
-    if (read.view !== undefined) this.#adoptOrLeave(read.view, read.viewRevision);
+    // In one that went back there may be an order that was taken back since.
+    if (state.wentBack === '') this.leaving.onRead(read);
+    if (read.view !== undefined && state.wentBack === '') this.#adoptOrLeave(read.view, read.viewRevision);
     this.leader.adoptKey(read);
+    this.lastResort.onRead(read);
+    if (!isMember(state)) return;
+    this.leaving.decide(true);
+    // Shown at once: a moment later the node may be isolated, and no node goes from DRAINING to that.
+    this.#standing.update();
   }
 
   /** A view read from etcd, or written there by us. */
   #adoptOrLeave(view: View, revision: number): void {
     const { state } = this;
     const known = state.view;
-    const newer = known === undefined || view.epoch > known.epoch || (view.epoch === known.epoch && state.phase !== 'member');
+    const newer = known === undefined || isNewer(view, known) || (view.epoch === known.epoch && state.phase !== 'member');
     if (isNamed(state, view) && this.versions.speaks(view)) {
       if (newer) {
         this.adoption.adopt(view, revision);
@@ -343,12 +346,19 @@ export class ClusterCore {
     if (state.phase === 'member' && newer) this.#leave(view);
   }
 
-  /** Evicted: paused too long, drained, or mistaken for dead. Back through RECOVER, or away. */
-  #leave(view: View): void {
+  /** False: this node has left what it was in. */
+  #onGeneration(peer: Peer, hello: Hello): boolean {
+    const mustLeave = this.lastResort.mustLeaveFor(peer, hello);
+    if (mustLeave) this.#leave(undefined);
+    return !mustLeave;
+  }
+
+  /** Evicted: paused too long, drained, mistaken for dead, or of an older generation. Back through RECOVER, or away. */
+  #leave(view: View | undefined): void {
     const { context } = this.state;
-    context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
-    if (this.state.draining) {
-      this.#drain.stop('left the view');
+    if (view !== undefined) context.out.event('view.left', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' ') });
+    if (this.leaving.stopping) {
+      this.leaving.stop('left the view');
       return;
     }
     this.#standing.recovering = true;
@@ -356,21 +366,12 @@ export class ClusterCore {
   }
 
   #beginIncarnation(): void {
-    const { state } = this;
-    const { context } = state;
+    const { context } = this.state;
     this.#hooks.onOut();
     this.#beats.newIncarnation();
     context.incarnation = newIncarnation(context.random);
-    state.phase = 'starting';
-    state.finished = false;
-    state.required = undefined;
-    state.continuous.fill(0);
-    state.log = new RecentLog(context.incarnation);
-    state.flushedSeq = 0;
-    state.committedSeq = 0;
-    state.acknowledged.clear();
-    state.inboxed.clear();
-    for (const peer of state.peers.values()) peer.forgetOurLog();
+    this.state.phase = 'starting';
+    this.replication.begin();
     this.adoption.abandon();
     this.inbox.reset();
     this.confirmations.reset();
@@ -408,26 +409,22 @@ export class ClusterCore {
       this.#beats.entered();
       this.learner.reset();
       this.#restart.reset();
-      this.#links.helloAll();
     }
+    if (wasMember && previous !== undefined) this.leaving.handover.onAdopted(previous, view!);
+    if (!wasMember || previous?.generation !== view!.generation) this.#links.helloAll();
     this.#standing.recovering = false;
+    this.lastResort.onAdopted(view!, previous, wasMember);
     this.versions.onAdopted(view!, previous);
     this.configuration.onAdopted(view!);
     this.#roster.meet();
     this.leader.onAdopted(view!);
     this.confirmations.reset();
     this.leader.clearInboxes(view!);
-    // What the view names no more neither counts nor gets our log; it says hello again as a learner.
-    for (const peer of state.peers.values()) {
-      if (names(view!, peer.id, peer.incarnation)) continue;
-      peer.up = false;
-      if (peer.hello?.member === true) peer.follows = false;
-    }
     if (!wasMember) this.#standing.update(true);
+    this.#links.onAdopted(view!);
     this.#links.statusAll();
     this.session.hurry();
-    const gone = previous?.members.filter((member) => memberOf(view!, member.node) === undefined) ?? [];
-    if (wasMember && gone.length > 0) this.takeovers++;
+    if (wasMember && previous?.members.some((member) => memberOf(view!, member.node) === undefined) === true) this.takeovers++;
   }
 
   // ── configuration ────────────────────────────────────────────────────────────────────────────

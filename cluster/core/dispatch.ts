@@ -3,6 +3,7 @@
  * that follows it on that link, until the view has been read.
  */
 import type { Beats } from '../recovery/beats.ts';
+import type { LastResort } from '../recovery/last-resort.ts';
 import type { Learner } from '../recovery/learner.ts';
 import type { Vouching } from '../recovery/vouching.ts';
 import type { Confirmations } from '../replication/confirm.ts';
@@ -21,7 +22,7 @@ import type { ClusterState } from './state.ts';
 const DEFERRED_MAX = 1024;
 
 type Body = NonNullable<PeerMessage['body']>;
-export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' }>;
+export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' | 'held' }>;
 
 export interface DispatchParts {
   readonly state: ClusterState;
@@ -29,6 +30,7 @@ export interface DispatchParts {
   readonly beats: Beats;
   readonly confirmations: Confirmations;
   readonly coordination: Coordination;
+  readonly lastResort: LastResort;
   readonly leader: Leader;
   readonly learner: Learner;
   readonly links: Links;
@@ -52,7 +54,7 @@ export class Dispatcher {
     // A hello is said once on a stream: it is noted even while this incarnation is not announced yet.
     if (body.$case === 'hello') return links.onHello(peer, body.value);
     if (peer.hello === undefined || state.phase === 'starting') return;
-    if (peer.deferred.length === 0 && !isOfNewerEpoch(state, body)) return this.#dispatch(peer, body);
+    if (peer.deferred.length === 0 && !isOfNewerEpoch(state, peer, body)) return this.#dispatch(peer, body);
     if (body.$case === 'status') links.onStatus(peer, body.value);
     else if (peer.deferred.length < DEFERRED_MAX) peer.deferred.push({ body });
     else state.context.out.resets.push(peer.id);
@@ -69,7 +71,7 @@ export class Dispatcher {
   }
 
   #dispatch(peer: Peer, body: Body): void {
-    const { adoption, beats, confirmations, leader, learner, links, replication, state, vouching } = this.#parts;
+    const { adoption, beats, confirmations, lastResort, leader, learner, links, replication, state, vouching } = this.#parts;
     switch (body.$case) {
       case 'hello': return undefined;
       case 'batch': return replication.onBatch(peer, body.value);
@@ -85,7 +87,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'confirmRequest': return confirmations.onRequest(peer, body.value);
       case 'confirmReply': return confirmations.onReply(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult':
+      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult': case 'held':
         return this.#parts.onRequest(peer.id, body);
       case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);
@@ -94,6 +96,8 @@ export class Dispatcher {
       case 'vouch': return leader.onVouch(peer.id, body.value);
       case 'evict': return leader.onEvict(body.value);
       case 'status': return links.onStatus(peer, body.value);
+      case 'forceRequest': return lastResort.forced.onRequest(peer, body.value);
+      case 'forceAnswer': return lastResort.forced.onAnswer(peer, body.value);
       default: return body satisfies never;
     }
   }
@@ -118,9 +122,12 @@ export class Dispatcher {
   }
 }
 
-function isOfNewerEpoch({ phase, view }: ClusterState, body: Body): boolean {
+function isOfNewerEpoch({ phase, view }: ClusterState, { status }: Peer, body: Body): boolean {
   if (phase !== 'member' && phase !== 'learner') return false;
   switch (body.$case) {
+    // It names none: who asks has just said that it knows of a view that this node does not, which may be the owner in it.
+    case 'propose':
+      return (status?.epoch ?? 0) > (view?.epoch ?? 0);
     case 'batch': case 'adopted': case 'tailRequest': case 'confirmRequest': case 'require':
       return body.value.epoch > (view?.epoch ?? 0);
     default:

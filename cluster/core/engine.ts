@@ -7,6 +7,7 @@
  * on is confirmed; no answer leaves more than 5 s after its packet was read; a node that is evicted
  * forgets every answer that still waits.
  */
+import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -22,6 +23,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
+import { isReachable, nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
 
 export interface Outputs {
@@ -66,7 +68,6 @@ export class Engine {
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
-  #serverIds = new Map<number, string>();
 
   constructor(parts: EngineParts) {
     const { options, config, configRevision, store, table, counters, random, now } = parts;
@@ -79,8 +80,11 @@ export class Engine {
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, configRevision, {
       onRequest: (from, body) => this.#forwarding.onRequest(from, body),
+      offersIn: (slots, limit) => table.offers.newest((address) => slots(address & 0xff), limit)
+        .map(({ address, clientKey, xid }) => ({ address, client: Buffer.from(clientKey), xid })),
       onOut: () => this.#forget(),
       onConfig: (next) => this.#configure(next),
+      onGeneration: () => this.server.forgetWhatIsFree(),
     });
     const { core } = this;
     this.server = new DhcpServer({
@@ -88,12 +92,14 @@ export class Engine {
       cluster: {
         self: options.self,
         serving: () => core.serving(),
+        leaving: () => core.state.leaving,
         owns: (slot) => core.owns(slot),
         ownerOf: (slot) => core.ownerOf(slot),
         homeOf: (slot) => core.home[slot]!,
         isMember: (node) => core.isMember(node),
-        isReachable: (node) => core.isReachable(node),
-        nodeOfServerId: (address) => this.#serverIds.get(address),
+        isReachable: (node) => isReachable(core.state, node),
+        nodeOfServerId: (address) => nodeOfServerId(core.state, address),
+        probingSince: () => probingSince(core.state),
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters);
@@ -193,6 +199,15 @@ export class Engine {
     this.core.configuration.replace(config);
   }
 
+  /**
+   * An operator's last resort; what cannot be done at once shows in the status. `partner-down` is a promise:
+   * the node stays off until etcd's view is of the new generation, or it is linked with one of its members.
+   */
+  operate(command: OperatorCommand, now: Now): OperatorAnswer {
+    this.#enter(now);
+    return this.core.lastResort.operate(command);
+  }
+
   drain(now: Now): void {
     this.#enter(now);
     this.core.drain();
@@ -201,9 +216,6 @@ export class Engine {
   /** Time passes; several times a second. */
   tick(now: Now): void {
     this.#enter(now);
-    const { peers, serverIds } = this.core.state;
-    this.#serverIds = new Map(serverIds.map((id) => [id, this.#context.options.self]));
-    for (const peer of peers.values()) for (const id of peer.status?.serverIds ?? []) this.#serverIds.set(id, peer.id);
     this.#carryOut(this.server.tick(now));
   }
 
@@ -259,7 +271,7 @@ export class Engine {
   }
 
   #make(address: number, record: Buffer): number {
-    const seq = this.core.append(address, record);
+    const seq = this.core.replication.append(address, record);
     this.#waiting.made(seq);
     return seq;
   }

@@ -2,34 +2,50 @@
  * Between owners (ARCHITECTURE.md, Who owns what): a change of an address that another member owns is
  * proposed to it and answered once it says that it is committed; a free address is borrowed from one
  * whose share has some. Over the link, or through the inbox while that is down.
+ *
+ * A change that is asked for is not lost with the link that it went over, nor with its owner: it is asked
+ * for again through the inbox, or of whoever the next view names. It may then be made twice over, so an owner
+ * that has made it answers as if it had been asked for the first time.
  */
-import { isRecord, recordIncarnation, recordSeq, recordStamp } from '../../node/lease/record.ts';
+import { isRecord, recordIncarnation, recordSeq, recordStamp, sameBinding, type Stamp } from '../../node/lease/record.ts';
 import type { AllocationRequest, Decision, ForwardedChange, OutgoingPacket, OwnChange } from '../../node/server/ports.ts';
 import type { DhcpServer } from '../../node/server/server.ts';
+import type { DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs } from '../../node/time.ts';
 import type { Allocate, PeerMessage, Propose, ProposeResult } from '../../proto/gen/replication.ts';
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
 import type { RequestBody } from './dispatch.ts';
-import { linkUp, memberNamed } from './state.ts';
+import { isCommitted, linkUp, memberNamed, otherMembers } from './state.ts';
 import { COMMIT_TIMEOUT_MS } from './waiting.ts';
 import type { WaitingReplies } from './waiting.ts';
 
 /** Changes under way to other owners, and postponed ones; past it they are dropped and counted. */
 const FORWARDED_MAX = 8192;
 
-interface Forwarded {
-  readonly owner: string;
-  readonly packets: readonly OutgoingPacket[];
+/** A change of an address that this node does not own, or not yet. */
+interface Wanted extends OwnChange {
+  /** Of the record that it was decided on; zeros where there was none. */
+  readonly expected: Stamp;
   readonly since: MonotonicMs;
 }
 
-/** A change of an address that the view gives to this node, which has not finished the view yet. */
-interface Postponed extends OwnChange {
-  readonly expectedSeq: number;
-  readonly expectedIncarnation: number;
+/** Asked for here, of another owner. */
+interface Forwarded extends Wanted {
   readonly packets: readonly OutgoingPacket[];
-  readonly since: MonotonicMs;
+  owner: string;
+  ownerIncarnation: number;
+  /** It may have gone over the link, and is lost if that goes down. */
+  overLink: boolean;
+}
+
+/**
+ * Of an address that the view gives to this node, which has not finished the view yet: wanted here, or by
+ * another node, which is told what became of it.
+ */
+interface Postponed extends Wanted {
+  readonly packets: readonly OutgoingPacket[];
+  readonly for?: { readonly to: string; readonly id: number };
 }
 
 /** A forwarded change that was made here for another node, which is told once it is committed. */
@@ -38,6 +54,8 @@ interface Promised {
   readonly to: string;
   readonly id: number;
 }
+
+const NO_STAMP: Stamp = { epoch: 0, incarnation: 0, seq: 0 };
 
 export interface ForwardingParts {
   readonly context: Context;
@@ -55,6 +73,8 @@ export class Forwarding {
   #postponed: Postponed[] = [];
   #promised: Promised[] = [];
   #nextId = 1;
+  /** The view and the links as they were when everything forwarded was last on its way. */
+  #ways = '';
 
   constructor(parts: ForwardingParts) {
     this.#parts = parts;
@@ -64,33 +84,47 @@ export class Forwarding {
     return this.#forwarded.size + this.#postponed.length;
   }
 
-  #post(node: string, body: NonNullable<PeerMessage['body']>): void {
+  /** True: over the link. */
+  #post(node: string, body: NonNullable<PeerMessage['body']>): boolean {
     const { context, core } = this.#parts;
     const member = memberNamed(core.state.view, node);
-    if (member === undefined) return;
-    if (linkUp(core.state, member)) context.out.send(node, body);
+    if (member === undefined) return false;
+    const overLink = linkUp(core.state, member);
+    if (overLink) context.out.send(node, body);
     else core.inbox.post(member, { body });
+    return overLink;
   }
 
   // ── asking ───────────────────────────────────────────────────────────────────────────────────
 
   /** The packets leave once the owner has committed the change, if nothing else changed the binding. */
-  forward(change: ForwardedChange, packets: readonly OutgoingPacket[]): void {
-    const { context, waiting } = this.#parts;
-    const { address, owner, record } = change;
-    if (this.size >= FORWARDED_MAX) return waiting.dropAll(packets, 'overload');
+  forward({ address, owner, record }: ForwardedChange, packets: readonly OutgoingPacket[]): void {
+    const { context } = this.#parts;
     const current = context.table.read(address);
-    const expected = current === undefined ? { epoch: 0, incarnation: 0, seq: 0 } : recordStamp(current);
-    const since = context.now.mono;
-    if (owner === context.options.self) {
-      this.#postponed.push({ address, record, expectedSeq: expected.seq, expectedIncarnation: expected.incarnation, packets, since });
-      return undefined;
+    const wanted = { address, record, expected: current === undefined ? NO_STAMP : recordStamp(current), since: context.now.mono, packets };
+    if (this.size >= FORWARDED_MAX) this.#drop(wanted, 'overload');
+    else if (owner === context.options.self) this.#postponed.push(wanted);
+    else {
+      const forwarded: Forwarded = { ...wanted, owner, ownerIncarnation: 0, overLink: false };
+      const id = this.#nextId++;
+      this.#forwarded.set(id, forwarded);
+      this.#propose(id, forwarded);
     }
-    const id = this.#nextId++;
-    this.#forwarded.set(id, { owner, packets, since });
-    return this.#post(owner, { $case: 'propose', value: {
+  }
+
+  #propose(id: number, forwarded: Forwarded): void {
+    const { address, expected, owner, record } = forwarded;
+    forwarded.ownerIncarnation = memberNamed(this.#parts.core.state.view, owner)?.incarnation ?? 0;
+    forwarded.overLink = this.#post(owner, { $case: 'propose', value: {
       id, address, record, expectedEpoch: expected.epoch, expectedIncarnation: expected.incarnation, expectedSeq: expected.seq,
     } });
+  }
+
+  /** The client's next copy is a request like any other. */
+  #drop({ address, packets, record }: Forwarded | Postponed, reason: DropReason): void {
+    const { server, waiting } = this.#parts;
+    waiting.dropAll(packets, reason);
+    server.forwardEnded(address, record);
   }
 
   borrow({ clientKey, clientSlot, id, owner, pools }: AllocationRequest): void {
@@ -99,45 +133,82 @@ export class Forwarding {
 
   /** Once a turn: what can be made now, what is committed for others, what took too long. */
   step(): void {
+    this.#findOtherWays();
     this.#retryPostponed();
     this.#tellPromised();
-    const { context, waiting } = this.#parts;
     for (const [id, forwarded] of this.#forwarded) {
-      if (context.now.mono - forwarded.since <= COMMIT_TIMEOUT_MS) break;
+      if (!this.#isLate(forwarded)) break;
       this.#forwarded.delete(id);
-      waiting.dropAll(forwarded.packets, 'commit-timeout');
+      this.#drop(forwarded, 'commit-timeout');
+    }
+  }
+
+  #isLate({ since }: Wanted): boolean {
+    return this.#parts.context.now.mono - since > COMMIT_TIMEOUT_MS;
+  }
+
+  /** After a view or a link has changed: what is under way to an owner that has left, or over a link that is down. */
+  #findOtherWays(): void {
+    if (this.#forwarded.size === 0) return;
+    const { context, core } = this.#parts;
+    const up = otherMembers(core.state).filter((member) => linkUp(core.state, member)).map(({ node }) => node);
+    const ways = `${core.state.view?.epoch ?? 0} ${up.join(' ')}`;
+    if (ways === this.#ways) return;
+    this.#ways = ways;
+    for (const [id, forwarded] of this.#forwarded) {
+      const owner = core.ownerOf(forwarded.address & 0xff);
+      if (owner === undefined) continue;
+      if (owner === context.options.self) {
+        this.#forwarded.delete(id);
+        this.#postponed.push(forwarded);
+        continue;
+      }
+      const another = memberNamed(core.state.view, owner)?.incarnation !== forwarded.ownerIncarnation;
+      const wasOverLink = forwarded.overLink;
+      // What waits for the inbox goes over a link that comes up.
+      if (up.includes(owner)) forwarded.overLink = true;
+      if (!another && (up.includes(owner) || !wasOverLink)) continue;
+      forwarded.owner = owner;
+      this.#propose(id, forwarded);
     }
   }
 
   #retryPostponed(): void {
     if (this.#postponed.length === 0) return;
-    const { context, core, waiting } = this.#parts;
-    this.#postponed = this.#postponed.filter((change) => {
-      const slot = change.address & 0xff;
+    const { context, core } = this.#parts;
+    this.#postponed = this.#postponed.filter((postponed) => {
+      const slot = postponed.address & 0xff;
       if (core.owns(slot)) {
-        this.#makePostponed(change);
+        this.#makePostponed(postponed);
         return false;
       }
-      if (core.ownerOf(slot) === context.options.self && context.now.mono - change.since <= COMMIT_TIMEOUT_MS) return true;
-      waiting.dropAll(change.packets, 'commit-timeout');
+      if (core.ownerOf(slot) === context.options.self && !this.#isLate(postponed)) return true;
+      this.#giveUp(postponed, 'commit-timeout');
       return false;
     });
   }
 
-  #makePostponed({ address, expectedIncarnation, expectedSeq, packets, record }: Postponed): void {
-    const { context, make, server, waiting } = this.#parts;
-    if (!this.#isUnchanged(address, expectedIncarnation, expectedSeq) || !server.mayApply(address, record, context.now)) {
-      waiting.dropAll(packets, 'forward-refused');
-      return;
-    }
-    make(address, record);
-    for (const packet of packets) waiting.forRecord(address, packet, false);
+  #makePostponed(postponed: Postponed): void {
+    const { address, packets } = postponed;
+    if (!this.#make(postponed)) return this.#giveUp(postponed, 'forward-refused');
+    for (const packet of packets) this.#parts.waiting.forRecord(address, packet, false);
+    if (postponed.for !== undefined) this.#promise(address, postponed.for);
   }
 
-  #isUnchanged(address: number, incarnation: number, seq: number): boolean {
-    const current = this.#parts.context.table.read(address);
-    if (current === undefined) return seq === 0;
-    return recordSeq(current) === seq && recordIncarnation(current) === incarnation;
+  #giveUp(postponed: Postponed, reason: DropReason): void {
+    if (postponed.for === undefined) this.#drop(postponed, reason);
+    else this.#tell(postponed.for, false);
+  }
+
+  /** True: the binding is now as it was wanted, be it that this very change had been made before. */
+  #make({ address, expected, record }: Wanted): boolean {
+    const { context, make, server } = this.#parts;
+    const current = context.table.read(address);
+    if (current !== undefined && sameBinding(current, record)) return true;
+    const unchanged = current === undefined ? expected.seq === 0 : recordSeq(current) === expected.seq && recordIncarnation(current) === expected.incarnation;
+    if (!unchanged || !server.mayApply(address, record, context.now)) return false;
+    make(address, record);
+    return true;
   }
 
   // ── being asked, and answered ────────────────────────────────────────────────────────────────
@@ -148,17 +219,39 @@ export class Forwarding {
       case 'propose': return this.#onPropose(from, body.value);
       case 'proposeResult': return this.#onProposeResult(from, body.value);
       case 'allocate': return this.#onAllocate(from, body.value);
+      case 'held':
+        for (const { address, client, xid } of body.value.offers) server.holdOffered(address, client, xid, context.now);
+        return undefined;
       case 'allocateResult': return carryOut(server.onAllocated(body.value.id, body.value.address, context.now));
       default: return body satisfies never;
     }
   }
 
-  #onPropose(from: string, { address, expectedIncarnation, expectedSeq, id, record }: Propose): void {
-    const { context, core, make, server } = this.#parts;
-    const may = core.serving() && core.owns(address & 0xff) && isRecord(record) &&
-      this.#isUnchanged(address, expectedIncarnation, expectedSeq) && server.mayApply(address, record, context.now);
-    if (may) this.#promised.push({ seq: make(address, Buffer.from(record)), to: from, id });
-    else this.#post(from, { $case: 'proposeResult', value: { id, committed: false } });
+  #onPropose(from: string, { address, expectedEpoch, expectedIncarnation, expectedSeq, id, record }: Propose): void {
+    const { context, core } = this.#parts;
+    const to = { to: from, id };
+    const expected = { epoch: expectedEpoch, incarnation: expectedIncarnation, seq: expectedSeq };
+    const wanted = { address, record: Buffer.from(record), expected, since: context.now.mono };
+    const slot = address & 0xff;
+    if (!core.serving() || !isRecord(wanted.record)) return this.#tell(to, false);
+    // Its view is ahead of this node's, or this one is about to finish it.
+    if (!core.owns(slot) && core.ownerOf(slot) === context.options.self && this.size < FORWARDED_MAX) {
+      this.#postponed.push({ ...wanted, packets: [], for: to });
+    } else if (core.owns(slot) && this.#make(wanted)) this.#promise(address, to);
+    else this.#tell(to, false);
+    return undefined;
+  }
+
+  /** Word is given once the record that the address has now is committed. */
+  #promise(address: number, { to, id }: { to: string; id: number }): void {
+    const { context, core } = this.#parts;
+    const { incarnation, seq } = recordStamp(context.table.read(address)!);
+    if (incarnation === context.incarnation) this.#promised.push({ seq, to, id });
+    else this.#tell({ to, id }, isCommitted(core.state, incarnation, seq));
+  }
+
+  #tell({ to, id }: { to: string; id: number }, committed: boolean): void {
+    this.#post(to, { $case: 'proposeResult', value: { id, committed } });
   }
 
   #tellPromised(): void {
@@ -166,19 +259,18 @@ export class Forwarding {
     let taken = 0;
     for (const promised of this.#promised) {
       if (promised.seq > committedSeq) break;
-      this.#post(promised.to, { $case: 'proposeResult', value: { id: promised.id, committed: true } });
+      this.#tell(promised, true);
       taken++;
     }
     if (taken > 0) this.#promised = this.#promised.slice(taken);
   }
 
   #onProposeResult(from: string, result: ProposeResult): void {
-    const { waiting } = this.#parts;
     const forwarded = this.#forwarded.get(result.id);
     if (forwarded === undefined || forwarded.owner !== from) return;
     this.#forwarded.delete(result.id);
-    if (result.committed) for (const packet of forwarded.packets) waiting.send(packet);
-    else waiting.dropAll(forwarded.packets, 'forward-refused');
+    if (!result.committed) return this.#drop(forwarded, 'forward-refused');
+    for (const packet of forwarded.packets) this.#parts.waiting.send(packet);
   }
 
   #onAllocate(from: string, { client, clientSlot, id, pools }: Allocate): void {
@@ -189,8 +281,8 @@ export class Forwarding {
 
   /** The node is out of the view. */
   forget(): void {
-    for (const { packets } of this.#forwarded.values()) this.#parts.waiting.dropAll(packets, 'not-serving');
-    for (const { packets } of this.#postponed) this.#parts.waiting.dropAll(packets, 'not-serving');
+    for (const forwarded of this.#forwarded.values()) this.#drop(forwarded, 'not-serving');
+    for (const postponed of this.#postponed) this.#drop(postponed, 'not-serving');
     this.#forwarded.clear();
     this.#postponed = [];
     this.#promised = [];

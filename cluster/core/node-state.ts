@@ -15,7 +15,7 @@ const FROM_SERVICE = {
   'PARTNER-DOWN': 'a configured node is not in the view',
   ISOLATED: 'a member is reachable neither over its link nor through etcd',
   RECOVER: 'evicted from the view',
-  DRAINING: 'asked to stop',
+  DRAINING: 'asked to stop, or wanted out of service',
 } as const;
 
 export const NODE_TRANSITIONS = {
@@ -24,20 +24,27 @@ export const NODE_TRANSITIONS = {
     NORMAL: 'named by a view with all configured nodes',
     'COMMUNICATIONS-INTERRUPTED': 'named by a view, a link still down',
     'PARTNER-DOWN': 'named by a view without all configured nodes',
-    DRAINING: 'asked to stop',
+    DRAINING: 'asked to stop, or wanted out of service while others serve',
   },
   RECOVER: {
     NORMAL: 'joined the view',
     'COMMUNICATIONS-INTERRUPTED': 'joined the view, a link down',
     'PARTNER-DOWN': 'joined a view that lacks a third node',
     STARTUP: 'no member is left to fetch from',
-    DRAINING: 'asked to stop',
+    DRAINING: 'asked to stop, or wanted out of service',
   },
   NORMAL: without(FROM_SERVICE, 'NORMAL'),
   'COMMUNICATIONS-INTERRUPTED': without(FROM_SERVICE, 'COMMUNICATIONS-INTERRUPTED'),
   'PARTNER-DOWN': without(FROM_SERVICE, 'PARTNER-DOWN'),
   ISOLATED: without(FROM_SERVICE, 'ISOLATED'),
-  DRAINING: { SHUTDOWN: 'committed and evicted, or alone' },
+  DRAINING: {
+    SHUTDOWN: 'committed and evicted, or alone',
+    RECOVER: 'wanted in service again',
+    STARTUP: 'no member is left, and this node may have to go on',
+    NORMAL: 'wanted in service again before it had left',
+    'COMMUNICATIONS-INTERRUPTED': 'the same, with a link down',
+    'PARTNER-DOWN': 'the same without a third node, or the last member that can serve',
+  },
   SHUTDOWN: {},
 } as const satisfies Record<NodeState, Partial<Record<NodeState, string>>>;
 

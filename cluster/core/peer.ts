@@ -46,6 +46,8 @@ export class Peer {
   refusedInEpoch = 0;
   /** It said our clocks differ too much: its refusal is not to be gone round through the inbox. */
   refusesClock = false;
+  /** A change of its was refused on this stream because our clocks differ too much. */
+  clockRefused = false;
 
   /** The latest `Adopted` from its present incarnation. */
   adopted: Adopted | undefined;
@@ -83,6 +85,7 @@ export class Peer {
     this.hello = undefined;
     this.foreign = undefined;
     this.standingAsideSince = Infinity;
+    this.clockRefused = false;
     this.up = false;
     this.follows = false;
     this.deferred = [];

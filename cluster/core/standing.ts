@@ -36,7 +36,7 @@ export class Standing {
     const state = this.#state;
     const { clustered, nodes } = state.context.options;
     if (state.phase === 'stopped') return this.#nodeState === 'DRAINING' || this.#nodeState === 'SHUTDOWN' ? 'SHUTDOWN' : 'DRAINING';
-    if (state.draining) return 'DRAINING';
+    if (state.leaving) return 'DRAINING';
     if (!isMember(state)) return this.recovering ? 'RECOVER' : 'STARTUP';
     if (clustered && !entering && this.#hooks.isolated()) return 'ISOLATED';
     if (otherMembers(state).some((member) => !linkUp(state, member))) return 'COMMUNICATIONS-INTERRUPTED';
@@ -59,13 +59,17 @@ export class Standing {
     this.#hooks.onChange();
   }
 
-  /** What `nodes/<id>` shows. */
-  describe(config: ConfigStanding): string {
+  /**
+   * What `nodes/<id>` shows. `leaves`: the leader is asked to write a view without this node, and why;
+   * `wentBack`: the generation in which etcd has been found to have gone back.
+   */
+  describe(config: ConfigStanding, said: { readonly leaves: string | undefined; readonly wentBack: number | undefined }): string {
     const { context, serverIds } = this.#state;
     const { address, protocol, software } = context.options;
     const down = otherMembers(this.#state).filter((member) => !linkUp(this.#state, member)).map((member) => member.node);
     return JSON.stringify({
       incarnation: context.incarnation, address, software, protocol: [protocol.min, protocol.max], state: this.#nodeState, serverIds, linksDown: down, config,
+      ...said,
     });
   }
 }

@@ -2,10 +2,12 @@
  * The state that the parts of the failover core share, and the questions that all of them ask.
  * Each part changes only what its own file says; `view/adoption.ts` alone changes the view.
  */
+import { wallSeconds } from '../../node/time.ts';
 import type { Context } from './context.ts';
 import type { Peer } from './peer.ts';
 import type { Cursors } from '../replication/cursors.ts';
 import type { RecentLog } from '../replication/log.ts';
+import { firstEpochOf } from '../view/generation.ts';
 import { memberOf, names, ownerOf, SLOTS } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 
@@ -15,21 +17,38 @@ import type { Member, View } from '../view/view.ts';
  */
 export type Phase = 'starting' | 'outside' | 'learner' | 'member' | 'stopped';
 
+/** An evicted member. */
+export interface Duty extends Member {
+  /** Of the view that named it. */
+  readonly generation: number;
+}
+
 export interface ClusterState {
   readonly context: Context;
   readonly peers: ReadonlyMap<string, Peer>;
   readonly cursors: Cursors;
   phase: Phase;
+  /** On its way out, or kept out: new clients are the others' business. */
+  leaving: boolean;
+  /** And proposes nothing more. */
   draining: boolean;
 
   /** The view adopted last; kept on the disk. A learner's is the view that it fetched under. */
   view: View | undefined;
+  /** The answer of `otherMembers`, asked for several times in every turn, and the view that it is about. */
+  readonly others: { of: View | undefined; members: readonly Member[] };
   /** etcd's revision of `view`'s last change: what transactions compare. */
   viewRevision: number;
   finished: boolean;
   lastFinished: View | undefined;
   /** Evicted (node, incarnation)s whose inbox and log tail are still to be seen to. */
-  duties: Member[];
+  duties: Duty[];
+  /** Duties of a view that etcd does not hold: their inboxes could not be read, and are once it does. */
+  waived: Duty[];
+  /** An operator's word made the adopted view, and etcd does not hold it (yet). */
+  unwritten: boolean;
+  /** Why etcd's answers do not count: it was restored, emptied or replaced. Empty: they do. */
+  wentBack: string;
   /** Slots owned in every view since the last finished one: 1 where so. */
   readonly continuous: Uint8Array;
 
@@ -61,13 +80,20 @@ export function isMember(state: ClusterState): boolean {
 }
 
 /** The other members of the adopted view. */
-export function otherMembers(state: ClusterState): Member[] {
-  if (state.view === undefined) return [];
-  return state.view.members.filter((member) => member.node !== state.context.options.self);
+export function otherMembers(state: ClusterState): readonly Member[] {
+  const { view, others } = state;
+  if (view === undefined) return NOBODY;
+  if (others.of !== view) {
+    others.of = view;
+    others.members = view.members.filter((member) => member.node !== state.context.options.self);
+  }
+  return others.members;
 }
 
+const NOBODY: readonly Member[] = [];
+
 /** Whose acknowledgement a commit needs besides the own flush. */
-export function commitPeers(state: ClusterState): Member[] {
+export function commitPeers(state: ClusterState): readonly Member[] {
   const others = otherMembers(state);
   return state.required === undefined ? others : [...others, state.required];
 }
@@ -76,6 +102,13 @@ export function commitPeers(state: ClusterState): Member[] {
 export function linkUp(state: ClusterState, member: Member): boolean {
   const peer = state.peers.get(member.node);
   return peer !== undefined && peer.up && peer.incarnation === member.incarnation;
+}
+
+/** For what a client asks: a member whose link is up. One that is on its way out leaves new clients to the others. */
+export function isReachable(state: ClusterState, node: string): boolean {
+  if (node === state.context.options.self) return true;
+  const member = memberNamed(state.view, node);
+  return member !== undefined && linkUp(state, member) && state.peers.get(node)?.status?.draining !== true;
 }
 
 export function owns(state: ClusterState, slot: number): boolean {
@@ -115,7 +148,7 @@ export function forgetDeparted(state: ClusterState, heirsAsk: readonly Member[])
   }
 }
 
-/** Durable on every member: none can lose it. */
+/** A change that is committed: durable on every member, and none can lose it. */
 export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
   if (incarnation === context.incarnation) return seq <= committedSeq;
   const named = view?.members.some((member) => member.incarnation === incarnation) === true;
@@ -149,9 +182,31 @@ export function memberNamed(view: View | undefined, node: string): Member | unde
   return view === undefined ? undefined : memberOf(view, node);
 }
 
+/** What etcd shows and takes counts: it is the one that it was, and holds the adopted view. */
+export function etcdCounts({ unwritten, wentBack }: ClusterState): boolean {
+  return !unwritten && wentBack === '';
+}
+
 /** etcd answered lately enough to be counted on. */
 export function etcdReachable(state: ClusterState): boolean {
   return state.context.now.mono - state.etcdAnsweredAt <= ETCD_REACHABLE_MS;
 }
 
 export const ETCD_REACHABLE_MS = 2500;
+
+/** How far that incarnation's log is stored here still matters: it is in the view, or has left work behind. */
+export function countsOn({ context, duties, view, waived }: ClusterState, incarnation: number): boolean {
+  if (incarnation === context.incarnation) return true;
+  return [...view?.members ?? [], ...duties, ...waived].some((member) => member.incarnation === incarnation);
+}
+
+/** Whose address a client names as its server's, as far as the nodes have said. */
+export function nodeOfServerId({ context, peers, serverIds }: ClusterState, address: number): string | undefined {
+  for (const peer of peers.values()) if (peer.status?.serverIds.includes(address) === true) return peer.id;
+  return serverIds.includes(address) ? context.options.self : undefined;
+}
+
+/** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
+export function probingSince({ context, view }: ClusterState): number {
+  return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;
+}

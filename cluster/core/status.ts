@@ -6,12 +6,12 @@ import type { SubnetConfig } from '../../node/config/types.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import type { InterfaceInfo } from '../../node/server/ports.ts';
 import { SLOTS, slotsOf } from '../view/view.ts';
+import type { ClusterCore } from './core.ts';
 import type { Engine } from './engine.ts';
 import { etcdReachable, isMember, memberNamed } from './state.ts';
-import type { ClusterState } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
-  'node' | 'state' | 'role' | 'incarnation' | 'view' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
 
 export function describeEngine(engine: Engine, table: LeaseTable, interfaces: readonly InterfaceInfo[]): ClusterStatus {
   const { core } = engine;
@@ -24,20 +24,25 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     node: self,
     state: core.nodeState,
     role: !isMember(state) ? (core.learner.following ? 'learner' : 'outside') : core.leader.leads ? 'leader' : 'member',
+    protocol: { ...state.context.options.protocol, inForce: view?.protocol ?? 0, refused: core.versions.refusal },
     incarnation: engine.incarnation.toString(16).padStart(12, '0'),
     view: view === undefined ? null : {
       epoch: view.epoch, generation: view.generation,
       members: view.members.map(({ node }) => ({ node, slots: slotsOf(view, node) })),
       ...(leader === undefined ? {} : { leader }),
+      probeUntil: view.probeUntil, inEtcd: clustered && !state.unwritten,
     },
+    operator: core.lastResort.progress ?? null,
     config: describeConfig(engine),
     slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
     homeSlots: core.home.filter((node) => node === self).length,
-    peers: [...state.peers.keys()].map((node) => describePeer(state, node)),
+    peers: [...state.peers.keys()].map((node) => describePeer(core, node)),
+    drains: core.leaving.describe(),
     log: { last: state.log.last, committed: state.committedSeq, flushed: state.flushedSeq },
     etcd: {
       configured: clustered, reachable: clustered && etcdReachable(state),
       lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
+      wentBack: state.wentBack,
     },
     leases: engine.config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
     interfaces: interfaces.map(({ name, addresses }) => ({
@@ -59,14 +64,17 @@ function describeConfig({ core }: Engine): ClusterStatus['config'] {
   };
 }
 
-function describePeer(state: ClusterState, node: string): PeerStatus {
+function describePeer({ state, versions }: ClusterCore, node: string): PeerStatus {
   const peer = state.peers.get(node)!;
   const member = memberNamed(state.view, node);
   const acked = member === undefined ? state.log.last : state.acknowledged.get(member.incarnation) ?? 0;
   const inboxed = member === undefined ? 0 : state.inboxed.get(member.incarnation) ?? 0;
   const oldest = state.log.at(acked + 1);
+  const said = versions.said(node);
   return {
     node,
+    software: said?.software ?? '',
+    protocol: said?.protocol ?? null,
     link: peer.up ? 'up' : 'down',
     inView: member !== undefined,
     state: peer.connected ? peer.status?.state ?? '' : '',

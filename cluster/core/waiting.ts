@@ -9,6 +9,7 @@ import type { Counters, DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs } from '../../node/time.ts';
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
+import { isCommitted } from './state.ts';
 
 /** A change that is not committed by then is dropped from the client's point of view. */
 export const COMMIT_TIMEOUT_MS = 3000;
@@ -110,7 +111,7 @@ export class WaitingReplies {
 
   #isDone(waiting: Waiting): boolean {
     const confirmed = waiting.ticket <= this.#core.confirmations.confirmed;
-    const committed = waiting.seq === 0 || this.#core.isCommitted(waiting.incarnation, waiting.seq);
+    const committed = waiting.seq === 0 || isCommitted(this.#core.state, waiting.incarnation, waiting.seq);
     if (confirmed && committed) {
       const { restsOn } = waiting;
       // The client asks again, and is told by what is known then.

@@ -8,6 +8,8 @@ const CLOCK_STEP_MS = 1000;
 export class Watches {
   readonly #state: ClusterState;
   #wallOffset: number | undefined;
+  /** Before it stepped, as long as that is not settled. */
+  #offsetBefore = 0;
   #etcdAway = false;
 
   constructor(state: ClusterState) {
@@ -16,13 +18,17 @@ export class Watches {
 
   /** Before anything is decided by a new reading of the clocks. */
   watchClock(): void {
-    const { context } = this.#state;
+    const { clockSteppedAt, context } = this.#state;
     const offset = context.now.wall - context.now.mono;
-    if (this.#wallOffset !== undefined && Math.abs(offset - this.#wallOffset) > CLOCK_STEP_MS) {
-      context.out.event('clock.stepped', { stepMs: Math.round(offset - this.#wallOffset) });
-      if (otherMembers(this.#state).length > 0) this.#state.clockSteppedAt = context.now.mono;
-    }
+    const before = this.#wallOffset ?? offset;
     this.#wallOffset = offset;
+    if (Math.abs(offset - before) > CLOCK_STEP_MS) {
+      context.out.event('clock.stepped', { stepMs: Math.round(offset - before) });
+      if (clockSteppedAt === undefined) this.#offsetBefore = before;
+      if (clockSteppedAt !== undefined || otherMembers(this.#state).length > 0) this.#state.clockSteppedAt = context.now.mono;
+    }
+    // It has been set right again: so it agreed with the others before.
+    if (this.#state.clockSteppedAt !== undefined && Math.abs(offset - this.#offsetBefore) <= CLOCK_STEP_MS) this.#state.clockSteppedAt = undefined;
   }
 
   watchEtcd(): void {

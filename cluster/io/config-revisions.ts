@@ -11,6 +11,7 @@
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import * as z from 'zod';
+import type { View } from '../view/view.ts';
 import { CONFIG_BYTES_MAX, CONFIG_COMMENT_CHARACTERS_MAX, CONFIG_PIECE_BYTES, CONFIG_PIECES_MAX } from '../../node/limits.ts';
 
 export const NEWEST_KEY = 'config/revision';
@@ -105,6 +106,27 @@ export function unpackConfig({ revision, hash }: ConfigRevision, pieces: readonl
 
 function hashOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+}
+
+export interface NumberedBy {
+  /** The number of the newest revision that etcd has; 0: none. */
+  readonly newest: number;
+  readonly view: View | undefined;
+  /** What the nodes whose sessions stand say of themselves: the JSON of `nodes/<id>`. */
+  readonly nodes: readonly Readonly<Record<string, unknown>>[];
+}
+
+/**
+ * The number of the next revision: above any that a node has in force or ready. An etcd that was restored from
+ * a backup has forgotten some, and one number must not stand for two configurations.
+ */
+export function nextRevision({ newest, nodes, view }: NumberedBy): number {
+  const known = [newest, view?.configRevision ?? 0];
+  for (const { config } of nodes) {
+    const { loaded, prepared } = (config ?? {}) as Record<string, unknown>;
+    for (const number of [loaded, prepared]) if (typeof number === 'number' && Number.isSafeInteger(number)) known.push(number);
+  }
+  return Math.max(...known) + 1;
 }
 
 export function revisionKey(revision: number): string {

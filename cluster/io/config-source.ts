@@ -52,7 +52,7 @@ export class ConfigSource {
   async revision(revision: number): Promise<PreparedConfig> {
     try {
       const record = await this.#store!.record(revision);
-      if (record === undefined) return { ok: false, error: `etcd lacks configuration revision ${revision}`, retry: true };
+      if (record === undefined) return { ok: false, error: `etcd lacks configuration revision ${revision}: apply the configuration again (lessor config apply FILE)`, retry: true };
       return { ok: true, config: await this.#checked(await this.#store!.text(record), nameOf(revision)) };
     } catch (error) {
       return { ok: false, error: (error as Error).message, retry: error instanceof ConfigDamaged };

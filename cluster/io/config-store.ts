@@ -7,9 +7,10 @@
  * deleted only while neither the newest revision nor the view has changed since it was looked at.
  */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { CONFIG_HISTORY_BYTES, CONFIG_HISTORY_REVISIONS, CONFIG_PIECE_BYTES } from '../../node/limits.ts';
 import type { EtcdCompare, EtcdKeyValue, EtcdOp, EtcdRequest, EtcdResult } from '../core/ports.ts';
+import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
+import type { DrainOrders } from '../upgrade/drains.ts';
 import { decodeView } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import {
@@ -17,11 +18,12 @@ import {
   unpackConfig,
 } from './config-revisions.ts';
 import type { ConfigRevision } from './config-revisions.ts';
+import { EtcdRequests, EtcdUnknown } from './etcd-requests.ts';
+import type { OnUnreachable, TxnResult } from './etcd-requests.ts';
 
-const DEADLINE_MS = 2000;
-const RETRY_MS = 1000;
 /** A writer that is overtaken by the deletion of its pieces writes them again. */
 const PUBLISH_TRIES = 5;
+const APPLY_AGAIN = 'apply the configuration again (lessor config apply FILE)';
 /** etcd takes 128 operations in a transaction. */
 const DELETE_OPS_MAX = 100;
 
@@ -29,9 +31,6 @@ export interface StoredConfig {
   readonly record: ConfigRevision;
   readonly text: string;
 }
-
-/** Told of each failure of etcd; throws to give up. */
-export type OnUnreachable = (error: string) => void;
 
 export type Publication =
   | { readonly outcome: 'written'; readonly record: ConfigRevision }
@@ -52,29 +51,20 @@ export interface ClusterKeys {
   readonly view: View | undefined;
   /** The JSON of `nodes/<id>` by node: those whose sessions stand. */
   readonly nodes: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+  readonly drains: DrainOrders;
 }
 
-type TxnResult = Extract<EtcdResult, { outcome: 'txn' }>;
-
-/** Plain requests beside those of the failover core, whose numbers stay below 2^40. */
 export class ConfigStore {
-  readonly #send: (request: EtcdRequest) => void;
-  readonly #onUnreachable: OnUnreachable;
-  readonly #waiting = new Map<number, (result: EtcdResult) => void>();
-  #nextId = 2 ** 40;
+  readonly requests: EtcdRequests;
 
   /** Without an answer of etcd everything is tried again, until `onUnreachable` throws. */
   constructor(send: (request: EtcdRequest) => void, onUnreachable: OnUnreachable) {
-    this.#send = send;
-    this.#onUnreachable = onUnreachable;
+    this.requests = new EtcdRequests(send, onUnreachable);
   }
 
   /** Takes the result if it is one of this store's own. */
   settle(result: EtcdResult): boolean {
-    const done = this.#waiting.get(result.id);
-    this.#waiting.delete(result.id);
-    done?.(result);
-    return done !== undefined;
+    return this.requests.settle(result);
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────
@@ -115,28 +105,37 @@ export class ConfigStore {
   }
 
   async clusterKeys(): Promise<ClusterKeys> {
-    const [newest, views, nodes] = await this.#read([
+    const [newest, views, nodes, drains] = await this.#read([
       { op: 'get', key: NEWEST_KEY }, { op: 'get', key: 'view' }, { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
+      { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
     ]);
-    return { newest: newestOf(newest), view: viewOf(views), nodes: new Map(nodes!.map(({ key, value }) => [key.slice('nodes/'.length), jsonOf(value)])) };
+    return {
+      newest: newestOf(newest), view: viewOf(views), nodes: new Map(nodes!.map(({ key, value }) => [key.slice('nodes/'.length), jsonOf(value)])),
+      drains: readDrains(drains!),
+    };
   }
 
   /**
    * For a node that starts: the revision that the view names, so that it serves what the others serve;
-   * where none is named the newest. Where etcd holds none, `initial` becomes revision 1.
+   * where none is named, or etcd has lost it, the newest. Where etcd holds none, `initial` becomes revision 1.
    * @throws ConfigDamaged
    */
   async readOrCreate(initial: () => Promise<{ readonly text: string } & Omit<PublishOptions, 'expected'>>): Promise<StoredConfig> {
     for (;;) {
-      const { newest, view } = await this.clusterKeys();
+      const keys = await this.clusterKeys();
+      const { newest, view } = keys;
       const named = view?.configRevision ?? 0;
       if (newest === undefined) {
+        const known = highestRevision(keys);
+        // What this node's file says may be long out of date.
+        if (known > 0) throw new ConfigDamaged('record-unreadable', `etcd has lost its configuration, and the nodes have revision ${known}: ${APPLY_AGAIN}`);
         const { text, ...rest } = await initial();
         await this.publish(text, { expected: 0, ...rest });
         continue;
       }
-      const record = named === 0 || named === newest.revision ? newest : await this.record(named);
-      if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names`);
+      // Where a restored etcd lacks the one that is named, what an operator has applied since takes its place.
+      const record = named === 0 || named === newest.revision ? newest : await this.record(named) ?? (newest.revision > named ? newest : undefined);
+      if (record === undefined) throw new ConfigDamaged('record-unreadable', `etcd lacks configuration revision ${named}, which the view names: ${APPLY_AGAIN}`);
       return { record, text: await this.text(record) };
     }
   }
@@ -160,8 +159,10 @@ export class ConfigStore {
   ): Promise<Publication> {
     const { expected, at, by, comment } = options;
     const { hash, bytes, stored } = content;
+    // In an etcd that was restored the numbers begin anew where they were; nodes know later ones, and what those said.
+    const revision = Math.max(expected, highestRevision(await this.clusterKeys())) + 1;
     const record: ConfigRevision = {
-      revision: expected + 1, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
+      revision, hash, pieces: content.pieces, bytes, stored, at, by, comment, previous: expected, id: randomUUID(),
     };
     for (let tries = 0; tries < PUBLISH_TRIES; tries++) {
       const compares = await this.#storePieces(record, pieces);
@@ -242,39 +243,18 @@ export class ConfigStore {
     return { revisions: dropped.size, pieces: hashes.size };
   }
 
-  // ── requests ─────────────────────────────────────────────────────────────────────────────────
-
-  /** Only for what may be done twice. */
-  async #persist<T>(action: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await action();
-      } catch (error) {
-        if (!(error instanceof EtcdUnknown)) throw error;
-        this.#onUnreachable(error.message);
-        await sleep(RETRY_MS);
-      }
-    }
+  #persist<T>(action: () => Promise<T>): Promise<T> {
+    return this.requests.persist(action);
   }
 
-  async #read(then: readonly EtcdOp[]): Promise<TxnResult['reads']> {
-    return (await this.#persist(() => this.#txn({ then }))).reads;
+  #read(then: readonly EtcdOp[]): Promise<TxnResult['reads']> {
+    return this.requests.read(then);
   }
 
-  #txn({ compares = [], then }: { compares?: readonly EtcdCompare[]; then: readonly EtcdOp[] }): Promise<TxnResult> {
-    const id = this.#nextId++;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, (result) => {
-        if (result.outcome === 'txn') resolve(result);
-        else reject(new EtcdUnknown(result.outcome === 'unknown' ? result.error : result.outcome));
-      });
-      this.#send({ kind: 'txn', id, compares, then, otherwise: [], deadlineMs: DEADLINE_MS });
-    });
+  #txn(request: Parameters<EtcdRequests['txn']>[0]): Promise<TxnResult> {
+    return this.requests.txn(request);
   }
 }
-
-/** The answer did not come; the request may or may not have been carried out. */
-class EtcdUnknown extends Error {}
 
 /** Revisions that need not be kept: too many, or too large together. */
 function beyondBounds(records: readonly ConfigRevision[], newest: number, named: number): Set<number> {
@@ -305,4 +285,15 @@ function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
   } catch {
     return {};
   }
+}
+
+/** That anybody shows: the newest, the one that the view names, and those that the nodes have. */
+export function highestRevision({ newest, nodes, view }: Pick<ClusterKeys, 'nodes' | 'view'> & { readonly newest: Pick<ConfigRevision, 'revision'> | undefined }): number {
+  const standings = [...nodes.values()].map(({ config }) => plain(config));
+  const known = standings.flatMap(({ loaded, prepared, refused }) => [loaded, prepared, plain(refused)['revision']]);
+  return Math.max(newest?.revision ?? 0, view?.configRevision ?? 0, ...known.filter((revision) => Number.isSafeInteger(revision)) as number[]);
+}
+
+function plain(json: unknown): Record<string, unknown> {
+  return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
 }

@@ -14,6 +14,8 @@ const META_BEAT = 'beat';
 const META_ACKS = 'acks-seen';
 const META_FETCHING = 'fetching';
 export const BEAT_EVERY_MS = 5000;
+/** A beat whose fate is not known is written again: a learner waits for it before it asks to be let in. */
+const PUBLISH_AGAIN_MS = 250;
 const HELD_MAX = 64;
 /** Acknowledgements go to the disk with the next change, or at the latest after this. */
 const ACKS_EVERY_MS = 1000;
@@ -38,6 +40,7 @@ export class Beats {
   /** A beat queued to the disk: goes to etcd once flushed. */
   #pending: { beat: number; position: number } | undefined;
   #lastBeatAt = -Infinity;
+  #publishAt = -Infinity;
   /** The last beat that etcd is known to have, of this incarnation. */
   #published = 0;
   #incarnationPosition = 0;
@@ -83,9 +86,13 @@ export class Beats {
     return this.#held.includes(incarnation);
   }
 
-  /** Another past than the others know: this disk vouches for nothing that came before. */
+  /**
+   * Another past than the others know: this disk vouches for nothing that came before. Everything is fetched
+   * anew, since a record of that past may carry the same number as the one that the others have.
+   */
   disown(): void {
     this.#held = [];
+    this.#putJson(META_FETCHING, true);
   }
 
   /** A learner's first record replaces one: the disk holds no earlier incarnation whole any more. */
@@ -143,12 +150,18 @@ export class Beats {
 
   #publish(): void {
     const pending = this.#pending;
-    if (pending === undefined || pending.position > this.#store.flushedPosition) return;
+    if (pending === undefined || pending.position > this.#store.flushedPosition || this.#context.now.mono < this.#publishAt) return;
     this.#pending = undefined;
     const { incarnation } = this.#context;
     const value = Buffer.from(JSON.stringify({ incarnation, beat: pending.beat } satisfies BeatValue));
-    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }] }, (result) => {
-      if (result !== undefined && incarnation === this.#context.incarnation) this.#published = pending.beat;
+    this.#context.etcd.txn({ then: [{ op: 'put', key: `beats/${this.#context.options.self}`, value }], anyEtcd: true }, (result) => {
+      if (incarnation !== this.#context.incarnation) return;
+      if (result !== undefined) this.#published = pending.beat;
+      // The same one, so that it does no harm if the first write is carried out late.
+      else if (this.#pending === undefined) {
+        this.#pending = pending;
+        this.#publishAt = this.#context.now.mono + PUBLISH_AGAIN_MS;
+      }
     });
   }
 

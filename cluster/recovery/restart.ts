@@ -6,21 +6,33 @@
 import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Peer } from '../core/peer.ts';
 import type { ClusterState } from '../core/state.ts';
-import { isKnownGone, selfMember } from '../core/state.ts';
+import { etcdReachable, isKnownGone, selfMember } from '../core/state.ts';
 import { ETCD_DEADLINE_MS } from '../core/context.ts';
 import { highestCommon } from '../upgrade/versions.ts';
 import type { Configuration } from '../view/configuration.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
-import { assignSlots } from '../view/slots.ts';
-import { memberOf, names } from '../view/view.ts';
+import { viewOfMembers } from '../view/slots.ts';
+import type { EtcdMemory } from '../view/etcd-memory.ts';
+import { isNewer, memberOf, names } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 import type { Beats } from './beats.ts';
+import type { LastResort } from './last-resort.ts';
 
 /** Beyond a session TTL: by then the sessions of nodes that live are in etcd again, and their links are up. */
 const ASK_FIRST_MS = 1000;
 const REPORT_EVERY_MS = 30_000;
+
+export interface RestartParts {
+  readonly state: ClusterState;
+  readonly beats: Beats;
+  readonly leader: Leader;
+  readonly session: Session;
+  readonly configuration: Configuration;
+  readonly memory: EtcdMemory;
+  readonly lastResort: LastResort;
+}
 
 export class Restart {
   readonly #state: ClusterState;
@@ -28,17 +40,22 @@ export class Restart {
   readonly #leader: Leader;
   readonly #session: Session;
   readonly #configuration: Configuration;
+  readonly #memory: EtcdMemory;
+  readonly #lastResort: LastResort;
   #since: number | undefined;
   #reportedAt = -Infinity;
   #creating = false;
   #dataSeenAt: number | undefined;
+  #writing = false;
 
-  constructor(state: ClusterState, beats: Beats, leader: Leader, session: Session, configuration: Configuration) {
-    this.#state = state;
-    this.#beats = beats;
-    this.#leader = leader;
-    this.#session = session;
-    this.#configuration = configuration;
+  constructor(parts: RestartParts) {
+    this.#state = parts.state;
+    this.#beats = parts.beats;
+    this.#leader = parts.leader;
+    this.#session = parts.session;
+    this.#configuration = parts.configuration;
+    this.#memory = parts.memory;
+    this.#lastResort = parts.lastResort;
   }
 
   reset(): void {
@@ -48,32 +65,42 @@ export class Restart {
 
   /** Once a turn while no view names this incarnation. True: others serve, so RECOVER. */
   step(read: ClusterRead): boolean {
-    const { context, view: known } = this.#state;
+    const { context, wentBack } = this.#state;
     this.#since ??= context.now.mono;
     if (read.view === undefined) {
       if (read.viewRevision === 0) this.#firstView(read);
       else this.#report('cluster.view-unreadable', {});
       return false;
     }
-    if (known !== undefined && (read.view.epoch < known.epoch || read.view.generation < known.generation)) {
-      this.#report('etcd.went-back', { epoch: read.view.epoch, knownEpoch: known.epoch });
+    // Which view counts is for the operator to say; or it follows, since another node has it already.
+    if (wentBack !== '') return false;
+    const view = this.#viewThatCounts(read)!;
+    if (view.generation < this.#memory.newestGeneration) {
+      this.#report('cluster.older-generation', { generation: view.generation, newest: this.#memory.newestGeneration });
       return false;
     }
-    const own = memberOf(read.view, context.options.self);
-    const live = this.#liveMembers(read.view);
+    const own = memberOf(view, context.options.self);
+    const live = this.#liveMembers(view);
     if (live.length > 0 || own === undefined) {
       if (this.#leader.leads && live.length > 0) this.#leader.depose(read.leader?.createRevision ?? 0);
       return true;
     }
-    this.#goOnAlone(read, read.view, own);
+    this.#goOnAlone(read, view, own);
     return false;
+  }
+
+  /** etcd's; or that on the disk, if an operator's word made it and etcd has only an older one. */
+  #viewThatCounts(read: ClusterRead | undefined): View | undefined {
+    const { unwritten, view } = this.#state;
+    if (!unwritten || read?.view === undefined) return read?.view;
+    return isNewer(view!, read.view) ? view : read.view;
   }
 
   #liveMembers(view: View): Peer[] {
     return [...this.#state.peers.values()].filter((peer) => peer.introduced?.member === true && names(view, peer.id, peer.introduced.incarnation));
   }
 
-  #report(id: 'cluster.view-unreadable' | 'etcd.went-back' | 'cluster.no-view-but-data' | 'cluster.unfit', fields: Record<string, string | number>): void {
+  #report(id: 'cluster.view-unreadable' | 'cluster.older-generation' | 'cluster.no-view-but-data' | 'cluster.unfit', fields: Record<string, string | number>): void {
     if (this.#state.context.now.mono - this.#reportedAt < REPORT_EVERY_MS) return;
     this.#reportedAt = this.#state.context.now.mono;
     this.#state.context.out.event(id, fields);
@@ -84,7 +111,7 @@ export class Restart {
   #firstView(read: ClusterRead): void {
     const { context, peers } = this.#state;
     const withData = [...peers.values()].find((peer) => peer.introduced?.hasData === true);
-    if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined) {
+    if (this.#beats.hadData() || this.#state.view !== undefined || withData !== undefined || this.#state.wentBack !== '') {
       // A peer may have made the first view since this read began: the next one shows it.
       this.#dataSeenAt ??= context.now.mono;
       if (read.readAt - this.#dataSeenAt > ETCD_DEADLINE_MS) this.#report('cluster.no-view-but-data', { node: withData?.id ?? context.options.self });
@@ -94,17 +121,22 @@ export class Restart {
     if (!asked && context.now.mono - this.#since! < this.#session.ttlMs + ASK_FIRST_MS) return;
     if (this.#creating || this.#session.lease === undefined) return;
     this.#creating = true;
-    const view = this.#viewOf([selfMember(this.#state)], [], { epoch: 0, generation: 1, configRevision: this.#configuration.loaded });
+    const view = this.#viewOf([selfMember(this.#state)], [], { epoch: 0, generation: 1, configRevision: this.#configuration.loaded, probeUntil: 0 });
     this.#leader.create(view, () => {
       this.#creating = false;
     });
   }
 
+  /** Without a cluster: a view of one, by the same rules. */
+  loneView(): View {
+    const { view } = this.#state;
+    return this.#viewOf([selfMember(this.#state)], [], { epoch: view?.epoch ?? 0, generation: view?.generation ?? 1, configRevision: 0, probeUntil: 0 });
+  }
+
   /** `others`: what they speak; a version is left for all. */
-  #viewOf(members: readonly Member[], others: readonly ProtocolRange[], before: Pick<View, 'epoch' | 'generation' | 'configRevision'>): View {
-    const { context } = this.#state;
-    const slots = assignSlots(context.options.nodes, members, () => true);
-    return { ...before, epoch: before.epoch + 1, members, slots, protocol: highestCommon([context.options.protocol, ...others])! };
+  #viewOf(members: readonly Member[], others: readonly ProtocolRange[], before: Omit<View, 'members' | 'slots' | 'protocol'>): View {
+    const { nodes, protocol } = this.#state.context.options;
+    return viewOfMembers(nodes, members, { ...before, epoch: before.epoch + 1, protocol: highestCommon([protocol, ...others])! });
   }
 
   // ── after a power cut ────────────────────────────────────────────────────────────────────────
@@ -112,16 +144,18 @@ export class Restart {
   /** ARCHITECTURE.md, Fit: the disk holds what the view names, is not an older copy, and has lost nothing. */
   isFit(read: ClusterRead | undefined): boolean {
     const { context, peers, cursors } = this.#state;
-    const own = read?.view === undefined ? undefined : memberOf(read.view, context.options.self);
+    const view = this.#viewThatCounts(read);
+    const own = view === undefined ? undefined : memberOf(view, context.options.self);
+    if (this.#state.wentBack !== '' || (view?.generation ?? 0) < this.#memory.newestGeneration) return false;
     if (own === undefined || !this.#beats.holds(own.incarnation) || this.#beats.fetchIncomplete()) return false;
     if ((read!.beats.get(context.options.self)?.beat ?? 0) > this.#beats.diskBeat) return false;
     return [...peers.values()].every((peer) => (peer.introduced?.acksSeen ?? []).every(
       (ack) => !this.#beats.holds(ack.by) || ack.seq <= cursors.seq(ack.origin)));
   }
 
-  /** The configuration that the view names is here: a node that goes on serves what it served. */
+  /** The configuration that the first view is to name is here. */
   hasConfig(read: ClusterRead | undefined): boolean {
-    return this.#configuration.has(read?.view?.configRevision ?? 0);
+    return read !== undefined && this.#configuration.forFirstView(this.#viewThatCounts(read)?.configRevision ?? 0, read) !== undefined;
   }
 
   #goOnAlone(read: ClusterRead, view: View, own: Member): void {
@@ -141,17 +175,34 @@ export class Restart {
     const waited = context.now.mono - this.#since! >= this.#session.ttlMs + context.options.coldStartWaitMs;
     if (!answered && (sessionStands || !waited)) return;
     if (this.#leader.busy) return;
-    if (this.#leader.leads) this.#writeFirst(read, view);
+    if (view !== read.view) this.#replace(read, view);
+    else if (this.#leader.leads) this.#writeFirst(read, view);
     else if (read.leader === undefined) this.#leader.campaign(read.viewRevision);
     else if (isKnownGone(this.#state, read.leader)) this.#leader.depose(read.leader.createRevision);
   }
 
   #writeFirst(read: ClusterRead, view: View): void {
+    this.#leader.writeFirst(this.#firstOf(view, read), read.viewRevision);
+  }
+
+  /** etcd has only an older generation's view: no leader of that one is waited for. */
+  #replace(read: ClusterRead, view: View): void {
+    if (this.#writing || !etcdReachable(this.#state)) return;
+    this.#writing = true;
+    this.#lastResort.putView(this.#firstOf(view, read), read.viewRevision, () => {
+      this.#writing = false;
+      this.#leader.lookAgain();
+    });
+  }
+
+  /** The fit nodes that answered, and this one. */
+  #firstOf(view: View, read: ClusterRead): View {
     const { peers, context } = this.#state;
     const ranges: ProtocolRange[] = [];
     const fit = view.members.filter((member) => {
       const peer = peers.get(member.node);
       if (peer?.connected !== true || peer.status?.fit !== true || !peer.hello!.heldIncarnations.includes(member.incarnation)) return false;
+      if (peer.hello!.generation !== view.generation) return false;
       // One that could not follow this view waits outside, as it would beside nodes in service.
       if (highestCommon([context.options.protocol, ...ranges, peer.said!.protocol]) === undefined) return false;
       ranges.push(peer.said!.protocol);
@@ -159,6 +210,6 @@ export class Restart {
     }).map((member) => ({ node: member.node, incarnation: peers.get(member.node)!.incarnation }));
     const members = [selfMember(this.#state), ...fit].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     context.out.event('cluster.cold-start', { members: members.map((member) => member.node).join(' '), epoch: view.epoch + 1 });
-    this.#leader.writeFirst(this.#viewOf(members, ranges, view), read.viewRevision);
+    return this.#viewOf(members, ranges, { ...view, configRevision: this.#configuration.forFirstView(view.configRevision, read)! });
   }
 }

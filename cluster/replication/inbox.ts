@@ -6,9 +6,10 @@
  * that the writer has adopted; it counts only when that success is known; the reader deletes it only
  * after it has flushed what it took from it. Writing an item twice is harmless: same key, same bytes.
  */
+import { isRecord } from '../../node/lease/record.ts';
 import { InboxItem, PeerMessage } from '../../proto/gen/replication.ts';
 import { INBOX_ITEM_BYTES_MAX } from '../../node/limits.ts';
-import { memberNamed, isMember, commitPeers, linkUp } from '../core/state.ts';
+import { memberNamed, isMember, commitPeers, etcdCounts, linkUp, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
 import { decodeView } from '../view/view.ts';
@@ -70,6 +71,8 @@ export class Inbox {
   #reportedGap = '';
   #lastReadAt = -Infinity;
   #hinted = false;
+  /** A read was asked for while nothing in etcd counts: it ends, without an answer, with the next turn. */
+  #refused = false;
   itemsWritten = 0;
 
   constructor(state: ClusterState, replication: Replication, hooks: InboxHooks) {
@@ -116,6 +119,7 @@ export class Inbox {
     this.#writers.clear();
     this.#taken.clear();
     this.#moreWaits = false;
+    this.#refused = false;
     this.#page++;
     if (this.#reading) this.#endRead(undefined);
   }
@@ -130,9 +134,11 @@ export class Inbox {
       if (writer.inFlight || this.#state.context.now.mono < writer.retryAt) continue;
       if (writer.pending === undefined && linkUp(this.#state, member)) {
         // What was to take the inbox and is not in an item yet takes the link, which came up meanwhile.
+        if (writer.ofView.length + writer.requests.length === 0) continue;
         for (const { body } of [...writer.ofView.splice(0), ...writer.requests.splice(0)]) if (body !== undefined) this.#state.context.out.send(member.node, body);
         continue;
       }
+      if (!etcdCounts(this.#state)) continue;
       writer.pending ??= this.#nextItem(member.node, member.incarnation, writer);
       if (writer.pending !== undefined) this.#put(member.node, writer, writer.pending);
     }
@@ -191,8 +197,12 @@ export class Inbox {
   }
 
   tick(): void {
+    if (this.#refused) {
+      this.#refused = false;
+      this.#endRead(undefined);
+    }
     if (this.#state.phase !== 'member' && this.#state.phase !== 'learner') return;
-    if (this.#state.view === undefined) return;
+    if (this.#state.view === undefined || !etcdCounts(this.#state)) return;
     const someLinkDown = this.#state.view.members.some(
       (member) => member.node !== this.#state.context.options.self && !linkUp(this.#state, member),
     );
@@ -213,7 +223,8 @@ export class Inbox {
     this.#hinted = false;
     this.#lastReadAt = this.#state.context.now.mono;
     this.#readers.push(...this.#nextReaders.splice(0));
-    this.#readPage();
+    if (etcdCounts(this.#state)) this.#readPage();
+    else this.#refused = true;
   }
 
   #readPage(): void {
@@ -260,7 +271,8 @@ export class Inbox {
       item = InboxItem.decode(value);
     } catch {
       this.#reportGap(from!, key);
-      return false;
+      if (!this.#isOfOlderGeneration(incarnation)) return false;
+      item = { messages: [], toIncarnation: 0 };
     }
     if (!this.#isFromKnownLog(from!, incarnation)) {
       // Of a node that the view names no more: what counted of it came with the snapshot. Under a view
@@ -270,10 +282,10 @@ export class Inbox {
     }
     for (const message of item.messages) {
       if (message.body?.$case === 'batch') {
-        if (message.body.value.incarnation !== incarnation || !this.#replication.applyFromInbox(message.body.value)) {
-          this.#reportGap(from!, key);
-          return false;
-        }
+        if (message.body.value.incarnation === incarnation && this.#replication.applyFromInbox(message.body.value)) continue;
+        this.#reportGap(from!, key);
+        if (!this.#isOfOlderGeneration(incarnation)) return false;
+        this.#replication.applyTail(message.body.value.changes.filter(({ record }) => isRecord(record)));
       } else if (item.toIncarnation === this.#state.context.incarnation) {
         this.#hooks.onMessage(from!, incarnation, message);
       }
@@ -288,14 +300,24 @@ export class Inbox {
   }
 
   #isFromKnownLog(from: string, incarnation: number): boolean {
-    const { view, duties } = this.#state;
+    const { view, duties, waived } = this.#state;
     if (memberNamed(view, from)?.incarnation === incarnation) return true;
-    return duties.some((member) => member.node === from && member.incarnation === incarnation);
+    return [...duties, ...waived].some((member) => member.node === from && member.incarnation === incarnation);
+  }
+
+  /**
+   * What an operator has begun a new generation without, on this node alone: what is missing before the item is
+   * lost, and what it holds is better than nothing. Where others have to agree on the log, it has to be whole.
+   */
+  #isOfOlderGeneration(incarnation: number): boolean {
+    const { view, duties } = this.#state;
+    const duty = duties.find((member) => member.incarnation === incarnation);
+    return duty !== undefined && duty.generation < view!.generation && otherMembers(this.#state).length === 0;
   }
 
   /** After a flush, and once a turn: what is stored need not lie in etcd any longer. */
   deleteStored(): void {
-    if (this.#deleting || this.#taken.size === 0) return;
+    if (this.#deleting || this.#taken.size === 0 || !etcdCounts(this.#state)) return;
     const { context } = this.#state;
     const keys: string[] = [];
     for (const [key, position] of this.#taken) {

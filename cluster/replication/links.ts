@@ -11,10 +11,11 @@ import type { Beats } from '../recovery/beats.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
-import { etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
+import { commitPeers, etcdCounts, etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
-import { names } from '../view/view.ts';
+import { encodeView, names } from '../view/view.ts';
+import type { View } from '../view/view.ts';
 import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 
@@ -28,6 +29,8 @@ export interface LinkHooks {
   /** A link came up or went down: what must reach everyone is said again. */
   readonly onLinkChange: (peer: Peer) => void;
   readonly onNewEpoch: () => void;
+  /** The peer may be in a newer generation; false: this node has left its own, and is another incarnation now. */
+  readonly onGeneration: (peer: Peer, hello: Hello) => boolean;
   readonly nodeState: () => NodeState;
   readonly isFit: () => boolean;
 }
@@ -92,6 +95,7 @@ export class Links {
       cursors: cursors.list(),
       acksSeen: this.#beats.acksSeen(),
       hasData: this.#beats.hadData() || view !== undefined,
+      forcedView: this.#state.unwritten && isMember(this.#state) ? encodeView(view!) : Buffer.alloc(0),
     };
     context.out.send(peer.id, { $case: 'hello', value: hello });
     peer.lastStatusSentAt = -Infinity;
@@ -145,6 +149,7 @@ export class Links {
     peer.progressAt = context.now.mono;
     if (!acknowledged.has(hello.incarnation)) acknowledged.set(hello.incarnation, 0);
     if (view === undefined || hello.epoch > view.epoch) this.#hooks.onNewEpoch();
+    if (!this.#hooks.onGeneration(peer, hello)) return;
     this.#replication.sendAck(peer);
     this.sendStatus(peer);
     if (wasUp && !peer.up) this.#changed(peer, 'another incarnation');
@@ -155,7 +160,17 @@ export class Links {
   #onForeignHello(peer: Peer, hello: Hello): void {
     peer.foreign = hello;
     this.#versions.onForeign(peer);
+    if (!this.#hooks.onGeneration(peer, hello)) return;
     if (this.#state.view === undefined || hello.epoch > this.#state.view.epoch) this.#hooks.onNewEpoch();
+  }
+
+  /** What the view names no more neither counts nor gets our log; it says hello again as a learner. */
+  onAdopted(view: View): void {
+    for (const peer of this.#state.peers.values()) {
+      if (names(view, peer.id, peer.incarnation)) continue;
+      peer.up = false;
+      if (peer.hello?.member === true) peer.follows = false;
+    }
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────
@@ -172,7 +187,7 @@ export class Links {
       serverIds: [...this.#state.serverIds],
       last: log.last,
       committed: committedSeq,
-      draining: this.#state.draining,
+      draining: this.#state.leaving,
       wallMs: Math.round(context.now.wall),
       fit: this.#hooks.isFit(),
     };
@@ -200,16 +215,19 @@ export class Links {
     this.#settleClockStep();
   }
 
-  /** After a step of the wall clock nothing is committed until it agrees with every member's. */
+  /**
+   * After a step of the wall clock nothing is committed until it agrees with every member's. Where they have
+   * left the view meanwhile, one of the nodes that it has to do with must agree: alone it has nobody's word.
+   */
   #settleClockStep(): void {
-    const { clockSteppedAt, context } = this.#state;
+    const { clockSteppedAt, context, peers } = this.#state;
     if (clockSteppedAt === undefined) return;
     const limit = context.options.maxClockSkewMs;
-    const agrees = otherMembers(this.#state).every((member) => {
-      const peer = this.#state.peers.get(member.node);
-      return peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
-    });
-    if (agrees) this.#state.clockSteppedAt = undefined;
+    const agrees = (peer: Peer | undefined): boolean =>
+      peer !== undefined && peer.wallComparedAt > clockSteppedAt && Math.abs(peer.wallDifferenceMs) <= limit;
+    const others = otherMembers(this.#state);
+    const all = others.length > 0 ? others.every(({ node }) => agrees(peers.get(node))) : [...peers.values()].some(agrees);
+    if (all) this.#state.clockSteppedAt = undefined;
   }
 
   // ── time ─────────────────────────────────────────────────────────────────────────────────────
@@ -253,9 +271,9 @@ export class Links {
     }
   }
 
-  /** Members that are reachable neither over their link nor through etcd: nothing can be committed. */
+  /** Members, or a learner that counts as one, that are reachable neither over their link nor through etcd: nothing can be committed. */
   isolated(): boolean {
-    if (etcdReachable(this.#state)) return false;
-    return otherMembers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
+    if (etcdReachable(this.#state) && etcdCounts(this.#state)) return false;
+    return commitPeers(this.#state).some((member) => this.#state.peers.get(member.node)?.up !== true);
   }
 }

@@ -63,6 +63,20 @@ export class Replication {
     this.#hooks.readView();
   }
 
+  /** This node is another incarnation: its log is empty, it owns nothing, and nobody has acknowledged anything. */
+  begin(): void {
+    const { acknowledged, context, continuous, inboxed, peers } = this.#state;
+    this.#state.finished = false;
+    this.#state.required = undefined;
+    continuous.fill(0);
+    this.#state.log = new RecentLog(context.incarnation);
+    this.#state.flushedSeq = 0;
+    this.#state.committedSeq = 0;
+    acknowledged.clear();
+    inboxed.clear();
+    for (const peer of peers.values()) peer.forgetOurLog();
+  }
+
   /** Makes a change: stamps the record, stores it and queues it for everyone. Returns its number. */
   append(address: number, record: Buffer): number {
     const { context, cursors, log, view } = this.#state;
@@ -173,6 +187,9 @@ export class Replication {
       return;
     }
     if (Math.abs(batch.wallMs - context.now.wall) > context.options.maxClockSkewMs) {
+      // The stream ends with it: a node that stood still finds many more of them there.
+      if (peer.clockRefused) return;
+      peer.clockRefused = true;
       this.#refuse(peer, RefuseReason.REFUSE_REASON_CLOCK);
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(batch.wallMs - context.now.wall) });
       context.out.resets.push(peer.id);

@@ -6,6 +6,7 @@
  * only that it speaks the one in force is taken for granted. A node that no such version is left with stays
  * outside, fetches nothing, and both sides say why.
  */
+import { rangeText } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Peer } from '../core/peer.ts';
 import type { ClusterState } from '../core/state.ts';
@@ -23,11 +24,6 @@ export interface NodeVersions {
 export function highestCommon(ranges: readonly ProtocolRange[]): number | undefined {
   const highest = Math.min(...ranges.map(({ max }) => max));
   return ranges.every(({ min }) => min <= highest) ? highest : undefined;
-}
-
-/** "2", or "1 to 2". */
-export function rangeText({ min, max }: ProtocolRange): string {
-  return min === max ? String(min) : `${min} to ${max}`;
 }
 
 export class Versions {

@@ -10,7 +10,7 @@
 import type { Adopted, Tail, TailRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
 import { isMember, otherMembers, updateContinuous } from '../core/state.ts';
-import type { ClusterState } from '../core/state.ts';
+import type { ClusterState, Duty } from '../core/state.ts';
 import type { Inbox } from '../replication/inbox.ts';
 import type { Replication } from '../replication/replication.ts';
 import { Tails } from './tails.ts';
@@ -20,6 +20,9 @@ import type { Member, View } from './view.ts';
 const META_ADOPTED = 'view-adopted';
 const META_FINISHED = 'view-finished';
 const META_DUTIES = 'view-duties';
+const META_WAIVED = 'view-waived';
+/** The epoch of a view that etcd does not hold. */
+const META_UNWRITTEN = 'view-unwritten';
 /** What is not answered by then is asked again: answers can be lost with a link. */
 const ASK_AGAIN_MS = 500;
 /** Questions about tails that cannot be answered yet; what is left out is asked again. */
@@ -32,6 +35,8 @@ interface Finishing {
   readonly lastOldSeq: number;
   inboxRead: boolean;
   inboxAsked: boolean;
+  /** Nothing in etcd counted when the inbox was to be read. */
+  inboxWaived: boolean;
   /** "incarnation node": whose tail has come from whom. */
   readonly tails: Set<string>;
   tailsAskedAt: number;
@@ -71,7 +76,10 @@ export class Adoption {
     const duties = store.readMeta(META_DUTIES);
     this.#state.view = adopted === undefined ? undefined : decodeView(adopted);
     this.#state.lastFinished = finished === undefined ? undefined : decodeView(finished);
-    this.#state.duties = duties === undefined ? [] : (JSON.parse(duties.toString()) as Member[]);
+    const waived = store.readMeta(META_WAIVED);
+    this.#state.duties = duties === undefined ? [] : readDuties(duties);
+    this.#state.waived = waived === undefined ? [] : readDuties(waived);
+    this.#state.unwritten = adopted !== undefined && store.readMeta(META_UNWRITTEN)?.toString() === String(this.#state.view?.epoch);
   }
 
   /** A learner's records are those of this view: its first "last finished view". */
@@ -81,6 +89,8 @@ export class Adoption {
     this.#state.viewRevision = revision;
     this.#state.lastFinished = view;
     this.#state.duties = [];
+    this.#state.waived = [];
+    this.#state.unwritten = false;
     this.#state.finished = false;
     store.putMeta(META_ADOPTED, encodeView(view));
     store.putMeta(META_FINISHED, encodeView(view));
@@ -88,11 +98,23 @@ export class Adoption {
   }
 
   #storeDuties(): void {
-    this.#state.context.store.putMeta(META_DUTIES, Buffer.from(JSON.stringify(this.#state.duties)));
+    const { context: { store }, duties, unwritten, view, waived } = this.#state;
+    store.putMeta(META_DUTIES, Buffer.from(JSON.stringify(duties)));
+    store.putMeta(META_WAIVED, waived.length > 0 ? Buffer.from(JSON.stringify(waived)) : null);
+    store.putMeta(META_UNWRITTEN, unwritten ? Buffer.from(String(view!.epoch)) : null);
   }
 
-  /** The view is newer than the adopted one and names this incarnation. */
-  adopt(view: View, revision: number): void {
+  /** Members that an operator's word takes out of service without a view that this node has adopted: their inboxes too. */
+  addDuties(members: readonly Member[], generation: number): void {
+    const known = new Set(this.#state.duties.map(({ incarnation }) => incarnation));
+    const own = this.#state.context.incarnation;
+    const more = members.filter(({ incarnation }) => incarnation !== own && !known.has(incarnation));
+    this.#state.duties = [...this.#state.duties, ...more.map(({ incarnation, node }) => ({ node, incarnation, generation }))];
+    this.#storeDuties();
+  }
+
+  /** The view is newer than the adopted one and names this incarnation. `unwritten`: etcd does not hold it. */
+  adopt(view: View, revision: number, unwritten = false): void {
     const { context, log } = this.#state;
     const previous = this.#state.view;
     const wasMember = isMember(this.#state);
@@ -101,13 +123,15 @@ export class Adoption {
     this.#state.finished = false;
     this.#state.required = undefined;
     this.#state.phase = 'member';
+    this.#state.unwritten = unwritten;
     this.#state.duties = this.#dutiesFor(view, previous);
+    if (!unwritten) this.#state.waived = [];
     updateContinuous(this.#state, view, false);
     const position = context.store.putMeta(META_ADOPTED, encodeView(view));
     this.#storeDuties();
     this.#finishing = {
       epoch: view.epoch, position: context.store.position, lastOldSeq: log.last,
-      inboxRead: false, inboxAsked: false, tails: new Set(), tailsAskedAt: -Infinity,
+      inboxRead: false, inboxAsked: false, inboxWaived: false, tails: new Set(), tailsAskedAt: -Infinity,
       dutiesPosition: undefined, adoptedSent: false, adoptedSentAt: -Infinity,
     };
     this.#tails.forget();
@@ -118,9 +142,10 @@ export class Adoption {
     this.step();
   }
 
-  /** Everyone of the last finished view, or of any adopted since, who is not in this one. */
-  #dutiesFor(view: View, previous: View | undefined): Member[] {
-    const all = [...this.#state.duties, ...(this.#state.lastFinished?.members ?? []), ...(previous?.members ?? [])];
+  /** Everyone of the last finished view, or of any adopted since, who is not in this one; and whose inbox was left unread. */
+  #dutiesFor(view: View, previous: View | undefined): Duty[] {
+    const { duties, lastFinished, unwritten, waived } = this.#state;
+    const all = [...duties, ...(unwritten ? [] : waived), ...dutiesOf(lastFinished), ...dutiesOf(previous)];
     const inView = new Set(view.members.map((member) => member.incarnation));
     const seen = new Set<number>();
     return all.filter((member) => {
@@ -151,7 +176,13 @@ export class Adoption {
   }
 
   #readInbox(finishing: Finishing): void {
-    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;
+    const { context, duties, unwritten } = this.#state;
+    if (duties.length === 0 || !context.options.clustered) finishing.inboxRead = true;
+    else if (unwritten && !finishing.inboxRead) {
+      // Nothing in etcd counts as long as it does not hold the view: read under the next one, which it does hold.
+      finishing.inboxRead = true;
+      finishing.inboxWaived = true;
+    }
     if (finishing.inboxRead || finishing.inboxAsked) return;
     finishing.inboxAsked = true;
     this.#inbox.read((read) => {
@@ -255,6 +286,7 @@ export class Adoption {
     this.#state.finished = true;
     this.#state.lastFinished = view;
     const evicted = this.#state.duties;
+    if (finishing.inboxWaived) this.#state.waived = [...this.#state.waived, ...evicted];
     this.#state.duties = [];
     context.store.putMeta(META_FINISHED, encodeView(view!));
     this.#storeDuties();
@@ -276,4 +308,13 @@ export class Adoption {
     const missing = otherMembers(this.#state).filter((member) => this.#state.peers.get(member.node)?.adopted?.epoch !== finishing.epoch);
     return `word from ${missing.map((member) => member.node).join(' ')}`;
   }
+}
+
+function dutiesOf(view: View | undefined): Duty[] {
+  return view === undefined ? [] : view.members.map(({ incarnation, node }) => ({ node, incarnation, generation: view.generation }));
+}
+
+/** Of an earlier version: without the generation, since there was only one. */
+function readDuties(bytes: Buffer): Duty[] {
+  return (JSON.parse(bytes.toString()) as (Member & Partial<Duty>)[]).map(({ generation = 1, incarnation, node }) => ({ node, incarnation, generation }));
 }

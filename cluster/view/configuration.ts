@@ -66,6 +66,15 @@ export class Configuration {
     return revision === 0 || revision === this.#loaded || this.#ready.has(revision);
   }
 
+  /**
+   * What the first view after a power cut names: what the last one did; or, where etcd has lost that revision and an
+   * operator has applied another since, that one, with which this node was started. Undefined: wait.
+   */
+  forFirstView(named: number, { newestConfig }: ClusterRead): number | undefined {
+    if (this.has(named)) return named;
+    return this.#refused?.revision === named && this.#loaded > named && this.#loaded === newestConfig ? this.#loaded : undefined;
+  }
+
   /** What the view names is in force: only then may clients be answered. */
   inForce(view: View): boolean {
     return view.configRevision === 0 || view.configRevision === this.#loaded;

@@ -4,8 +4,11 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
+import type { DrainOrders } from '../upgrade/drains.ts';
 import type { NodeVersions } from '../upgrade/versions.ts';
 import type { ConfigStanding } from './configuration.ts';
+import { Derived } from './derived.ts';
 import { decodeView } from './view.ts';
 import type { View } from './view.ts';
 
@@ -35,20 +38,53 @@ export interface ClusterRead {
   readonly configs: ReadonlyMap<string, ConfigStanding>;
   /** What each node says that it is, as its session says. */
   readonly versions: ReadonlyMap<string, NodeVersions>;
+  /** Incarnations that ask to be evicted, and why, by node. */
+  readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
+  /** Nodes that an operator wants out of service. */
+  readonly drains: DrainOrders;
+  /** The state that each node shows, as its session says. */
+  readonly states: ReadonlyMap<string, string>;
+  /** The generation in which a node has found that this etcd went back. */
+  readonly wentBack: ReadonlyMap<string, number>;
   readonly clusterId: string;
+  readonly revision: number;
+  readonly askedAt: number;
   readonly readAt: number;
+  readonly expected: Expected;
+}
+
+/** What was known when a read was asked for, so that it must show no less. */
+export interface Expected {
+  /** The adopted view; undefined where there is none, or one that etcd does not hold. */
+  readonly view: View | undefined;
+  /** Which views the others have been in. */
+  readonly peers: readonly { readonly node: string; readonly generation: number; readonly epoch: number }[];
 }
 
 export class Coordination {
   readonly #context: Context;
+  readonly #expected: () => Expected;
   readonly #onRead: (read: ClusterRead) => void;
   #reading = false;
   #readAgain = false;
   #lastReadAt = -Infinity;
+  readonly #leader = new Derived((leaders) => leaders.map(leaderOf));
+  readonly #nodes = new Derived((nodes) => ({
+    sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
+    addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
+    configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
+    versions: byNode(nodes, 'nodes/', versionsOf),
+    states: byNode(nodes, 'nodes/', ({ state }) => (typeof state === 'string' ? state : undefined)),
+    wentBack: byNode(nodes, 'nodes/', ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
+    leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+  }));
+  readonly #drains = new Derived(readDrains);
+  readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
-  constructor(context: Context, onRead: (read: ClusterRead) => void) {
+  constructor(context: Context, expected: () => Expected, onRead: (read: ClusterRead) => void) {
     this.#context = context;
+    this.#expected = expected;
     this.#onRead = onRead;
   }
 
@@ -66,30 +102,36 @@ export class Coordination {
     this.#reading = true;
     this.#readAgain = false;
     this.#lastReadAt = this.#context.now.mono;
+    const expected = this.#expected();
+    const askedAt = this.#lastReadAt;
     this.#context.etcd.txn({
+      anyEtcd: true,
       then: [
         { op: 'get', key: 'view' },
         { op: 'get', key: 'leader' },
         { op: 'get-prefix', prefix: 'nodes/', limit: 0 },
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
         { op: 'get', key: 'config/revision' },
+        { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats, configs] = result.reads as [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs, drains] = result.reads as
+          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
-          leader: leaderOf(leaders[0]),
-          sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-          addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
-          beats: byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })),
+          leader: this.#leader.of(leaders)[0],
+          ...this.#nodes.of(nodes),
+          beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
-          configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
-          versions: byNode(nodes, 'nodes/', versionsOf),
+          drains: this.#drains.of(drains),
           clusterId: result.clusterId,
+          revision: result.revision,
+          askedAt,
           readAt: this.#context.now.mono,
+          expected,
         };
         this.#onRead(this.latest);
       }
@@ -107,6 +149,9 @@ interface NodeJson {
   software?: unknown;
   protocol?: unknown;
   config?: unknown;
+  leaves?: unknown;
+  state?: unknown;
+  wentBack?: unknown;
 }
 
 function parse(value: Buffer): NodeJson | undefined {
@@ -138,8 +183,7 @@ function standingOf(json: unknown): ConfigStanding | undefined {
   return { loaded, prepared, ...refusal };
 }
 
-function leaderOf(pair: EtcdKeyValue | undefined): LeaderKey | undefined {
-  if (pair === undefined) return undefined;
+function leaderOf(pair: EtcdKeyValue): LeaderKey {
   const json = parse(pair.value);
   return { node: json?.node ?? '', incarnation: json?.incarnation ?? 0, createRevision: pair.createRevision };
 }

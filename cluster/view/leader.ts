@@ -9,7 +9,7 @@
  */
 import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
+import { etcdCounts, isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { EtcdOp } from '../core/ports.ts';
 import type { Versions } from '../upgrade/versions.ts';
@@ -36,6 +36,10 @@ export interface LeaderHooks {
   readonly onWritten: (view: View, revision: number) => void;
   /** Ask every member, this one too, to require the learner's acknowledgement. */
   readonly onRequire: (learner: Member, epoch: number) => void;
+  /** An operator wants the node out of service. */
+  readonly isDrained: (node: string) => boolean;
+  /** Why the member is to leave although it does not ask for it; undefined: it is not. */
+  readonly overdue: (member: Member) => string | undefined;
 }
 
 export class Leader {
@@ -56,6 +60,7 @@ export class Leader {
   #join: Join | undefined;
   /** Incarnations that asked to be evicted, and why. */
   readonly #evictions = new Map<number, string>();
+  #compared: { readonly view?: View; readonly slots?: readonly number[]; readonly same: boolean } = { same: false };
   /** etcd was gone before this moment: sessions get one TTL of grace after it. */
   #sessionsTrustedFrom = 0;
 
@@ -104,12 +109,17 @@ export class Leader {
     if (this.#key !== undefined && !this.#busy && read.leader?.createRevision !== this.#key) this.#key = undefined;
   }
 
+  /** It wants to stay after all. */
+  withdraw(incarnation: number): void {
+    this.#evictions.delete(incarnation);
+  }
+
   // ── election ─────────────────────────────────────────────────────────────────────────────────
 
   tick(): void {
     const { context } = this.#state;
     const read = this.#coordination.latest;
-    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state)) return;
+    if (this.#busy || read === undefined || context.now.mono < this.#retryAt || !isMember(this.#state) || !etcdCounts(this.#state)) return;
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
@@ -166,7 +176,7 @@ export class Leader {
   /** After a lost answer the read may show that we do lead: the key names this incarnation. */
   adoptKey(read: ClusterRead): void {
     const { context } = this.#state;
-    if (this.#key !== undefined || this.#busy || read.leader?.node !== context.options.self) return;
+    if (this.#key !== undefined || this.#busy || !etcdCounts(this.#state) || read.leader?.node !== context.options.self) return;
     if (read.leader.incarnation !== context.incarnation) return;
     this.#key = read.leader.createRevision;
     this.#bump = true;
@@ -183,14 +193,13 @@ export class Leader {
       const why = this.#whyEvict(member, read);
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
-    let members = view.members.filter((member) => !leaving.has(member.incarnation));
+    let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
     const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
-    const slots = assignSlots(context.options.nodes, members, (node) => this.#canServe(node));
-    const same = leaving.size === 0 && !leavesItself && joining === undefined &&
-      slots.every((index, slot) => members[index]!.node === view.members[view.slots[slot]!]!.node);
+    const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
+    const same = leaving.size === 0 && !leavesItself && joining === undefined && this.#areSlotsOf(view, slots);
     // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
     const alone = same && !this.#bump && this.#join === undefined;
     const protocol = this.#versions.next(view, members) ?? view.protocol;
@@ -206,7 +215,16 @@ export class Leader {
       leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
   }
 
-  #canServe(node: string): boolean {
+  /** Whether the view's members, all of whom stay, would own what they own. Asked in every turn, about what hardly ever changes. */
+  #areSlotsOf(view: View, slots: readonly number[]): boolean {
+    if (this.#compared.view !== view || this.#compared.slots !== slots) {
+      this.#compared = { view, slots, same: slots.every((index, slot) => index === view.slots[slot]) };
+    }
+    return this.#compared.same;
+  }
+
+  /** Has an interface on which clients are served, as far as it is known. */
+  canServe(node: string): boolean {
     if (node === this.#state.context.options.self) return this.#state.dhcpReady;
     return this.#state.peers.get(node)?.status?.dhcpReady ?? true;
   }
@@ -218,8 +236,12 @@ export class Leader {
     if (peer === undefined || !context.options.nodes.some(({ id }) => id === member.node)) return `${member.node} is not configured`;
     const asked = this.#evictions.get(member.incarnation);
     if (asked !== undefined) return asked;
+    const leaving = read.leaving.get(member.node);
+    if (leaving?.incarnation === member.incarnation) return leaving.reason;
+    const overdue = this.#hooks.overdue(member);
+    if (overdue !== undefined) return overdue;
     if (peer.refused) return `${member.node} is dead`;
-    if (peer.connected && peer.incarnation !== member.incarnation) return `${member.node} has restarted`;
+    if (peer.introduced !== undefined && peer.introduced.incarnation !== member.incarnation) return `${member.node} has restarted`;
     const now = context.now.mono;
     const sessionStands = read.sessions.get(member.node) === member.incarnation;
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.lastHeardAt > this.#session.ttlMs &&
@@ -245,9 +267,9 @@ export class Leader {
 
   onJoinReady(peer: Peer, ready: JoinReady): void {
     const { context, view, finished } = this.#state;
-    if (!this.leads || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
+    if (!this.leads || !etcdCounts(this.#state) || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
-    if (!context.options.nodes.some((node) => node.id === ready.node)) return;
+    if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
     if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(peer.wallDifferenceMs) });
       return;
@@ -268,7 +290,7 @@ export class Leader {
     const { context, view, peers } = this.#state;
     if (join === undefined) return undefined;
     const peer = peers.get(join.learner.node);
-    const gone = peer?.refused === true || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
+    const gone = peer?.refused === true || this.#hooks.isDrained(join.learner.node) || (peer?.connected === true && peer.incarnation !== join.learner.incarnation);
     if (otherChange || gone || join.epoch !== view?.epoch || context.now.mono - join.since > JOIN_MS) {
       this.#join = undefined;
       this.#bump = true;
@@ -328,6 +350,12 @@ export class Leader {
     this.#write(view, false, 'restarted nodes go on', viewRevision);
   }
 
+  /** Something was written that another answer must show. */
+  lookAgain(): void {
+    this.#retryAt = this.#state.context.now.mono + RETRY_MS;
+    this.#coordination.read();
+  }
+
   /** A request is under way, or one failed and the read that follows it should come first. */
   get busy(): boolean {
     return this.#busy || this.#state.context.now.mono < this.#retryAt;
@@ -336,7 +364,7 @@ export class Leader {
   /** Items for nodes outside the view help nobody. Done before any learner is required. */
   clearInboxes(view: View): void {
     const { context } = this.#state;
-    if (!this.leads) return;
+    if (!this.leads || !etcdCounts(this.#state)) return;
     const inView = new Set(view.members.map((member) => member.node));
     const prefixes = context.options.nodes.filter(({ id }) => !inView.has(id)).map(({ id }) => `inbox/${id}/`);
     if (prefixes.length === 0) return;

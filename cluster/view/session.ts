@@ -66,7 +66,7 @@ export class Session {
   #show(lease: string, text: string): void {
     this.#busy = true;
     const put = { op: 'put', key: `nodes/${this.#context.options.self}`, value: Buffer.from(text), lease } as const;
-    this.#context.etcd.txn({ then: [put] }, (result) => {
+    this.#context.etcd.txn({ then: [put], anyEtcd: true }, (result) => {
       this.#busy = false;
       if (result === undefined) {
         // The lease may be gone: a keepalive tells.

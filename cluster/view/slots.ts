@@ -3,7 +3,7 @@
  * however small, is split evenly and the split depends on nothing but the address.
  */
 import { SLOTS } from './view.ts';
-import type { Member } from './view.ts';
+import type { Member, View } from './view.ts';
 import type { NodeWeight } from '../../node/config/types.ts';
 
 /**
@@ -35,7 +35,7 @@ export function homeTable(nodes: readonly NodeWeight[]): string[] {
 }
 
 /** The last answer: the leader asks in every turn, and what it asks with hardly ever changes. */
-let last: { readonly nodes: readonly NodeWeight[]; readonly question: string; readonly slots: readonly number[] } | undefined;
+let last: { readonly nodes: readonly NodeWeight[]; readonly members: readonly Member[]; readonly able: number; readonly slots: readonly number[] } | undefined;
 
 /**
  * Every slot to its home where that is in the view and can serve clients; the others to those that
@@ -46,9 +46,12 @@ export function assignSlots(
   members: readonly Member[],
   canServe: (node: string) => boolean,
 ): readonly number[] {
-  const able = members.filter((member) => canServe(member.node));
-  const question = `${members.map(({ node }) => node).join(' ')}/${able.map(({ node }) => node).join(' ')}`;
-  if (last?.nodes !== nodes || last.question !== question) last = { nodes, question, slots: assign(nodes, members, able) };
+  // A bit for each member, of which there are at most 36.
+  let able = 0;
+  for (const [i, member] of members.entries()) if (canServe(member.node)) able += 2 ** i;
+  if (last?.nodes !== nodes || last.members !== members || last.able !== able) {
+    last = { nodes, members, able, slots: assign(nodes, members, members.filter((member) => canServe(member.node))) };
+  }
   return last.slots;
 }
 
@@ -65,4 +68,9 @@ function assign(nodes: readonly NodeWeight[], members: readonly Member[], able: 
   const adopted = interleave(weights, orphans);
   let next = 0;
   return home.map((node) => index.get(taking.has(node) ? node : adopted[next++]!)!);
+}
+
+/** A view of nodes of which nothing speaks against serving; the epoch and the rest are given. */
+export function viewOfMembers(nodes: readonly NodeWeight[], members: readonly Member[], rest: Omit<View, 'members' | 'slots'>): View {
+  return { ...rest, members, slots: assignSlots(nodes, members, () => true) };
 }

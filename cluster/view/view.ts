@@ -18,7 +18,7 @@ export interface Member {
 
 export interface View {
   readonly epoch: number;
-  /** Grows when an operator forces a recovery; nodes of an older one can only recover. */
+  /** Grows by an operator's last resorts (`generation.ts`); nodes of an older one can only recover. */
   readonly generation: number;
   /** In order of node id. */
   readonly members: readonly Member[];
@@ -27,6 +27,8 @@ export interface View {
   /** The replication protocol in force: the highest that all members speak. */
   readonly protocol: number;
   readonly configRevision: number;
+  /** Until then, UTC seconds, an address is probed before it is given out; 0: as the configuration says. */
+  readonly probeUntil: number;
 }
 
 const schema = z.looseObject({
@@ -37,6 +39,7 @@ const schema = z.looseObject({
   slots: z.string().length(SLOTS),
   protocol: z.int().min(1),
   configRevision: z.int().min(0),
+  probeUntil: z.int().min(0).default(0),
 });
 
 export function encodeView(view: View): Buffer {
@@ -44,8 +47,16 @@ export function encodeView(view: View): Buffer {
   return Buffer.from(JSON.stringify({ ...view, slots }));
 }
 
+/** The last answer: the view is read every second, and hardly ever changes. */
+let last: { readonly bytes: Buffer; readonly view: View | undefined } | undefined;
+
 /** Undefined where the bytes are no view: another program's, or a newer format. */
 export function decodeView(bytes: Uint8Array): View | undefined {
+  if (last?.bytes.equals(bytes) !== true) last = { bytes: Buffer.from(bytes), view: decode(bytes) };
+  return last.view;
+}
+
+function decode(bytes: Uint8Array): View | undefined {
   let json: unknown;
   try {
     json = JSON.parse(Buffer.from(bytes).toString());
@@ -65,6 +76,18 @@ export function memberOf(view: View, node: string): Member | undefined {
 
 export function names(view: View, node: string, incarnation: number): boolean {
   return memberOf(view, node)?.incarnation === incarnation;
+}
+
+/** By generation first: an operator's word counts for more than what an older one has come to. */
+export function isNewer(view: View, than: View): boolean {
+  return view.generation > than.generation || (view.generation === than.generation && view.epoch > than.epoch);
+}
+
+/** In everything that this version knows of a view. */
+export function isSameView(a: View, b: View): boolean {
+  return a.epoch === b.epoch && a.generation === b.generation && a.configRevision === b.configRevision && a.protocol === b.protocol &&
+    a.members.length === b.members.length && a.members.every(({ incarnation, node }) => names(b, node, incarnation)) &&
+    a.slots.every((index, slot) => index === b.slots[slot]);
 }
 
 export function ownerOf(view: View, slot: number): string {

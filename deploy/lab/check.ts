@@ -135,7 +135,7 @@ export class Check {
     });
     await this.#step(`perfdhcp runs at ${RATE}/s for ${LOAD_SECONDS} s with less than 1 % drops`, async () => {
       const host = this.#lab.network.host('load');
-      await new AckWatcher(host, this.#loadClients).ready();
+      await new AckWatcher(host, ({ hardware, address, at, until }) => this.#loadClients.held(`perfdhcp's ${hardware}`, address, at, until)).ready();
       const measure = async (): Promise<{ held: boolean; seen: string }> => {
         const load = new Load({ host, rate: RATE, renewRate: RENEW_RATE, clients: LOAD_CLIENTS, seconds: LOAD_SECONDS });
         const { sent, drops, ackMeanMs, ackMaxMs } = await load.finished();

@@ -6,7 +6,7 @@ const OPTIONS_AT = 240;
 const MAGIC = 0x6382_5363;
 const MESSAGE_BYTES = 300;
 
-export const MessageType = { discover: 1, offer: 2, request: 3, ack: 5, nak: 6, release: 7 } as const;
+export const MessageType = { discover: 1, offer: 2, request: 3, decline: 4, ack: 5, nak: 6, release: 7 } as const;
 
 export interface ClientMessage {
   readonly type: number;
@@ -20,6 +20,10 @@ export interface ClientMessage {
   readonly requested?: string;
   /** Option 54. */
   readonly serverId?: string;
+  /** Option 61, whole. */
+  readonly clientId?: Buffer;
+  /** What a relay agent adds: its address, and the circuit that the client is on (RFC 3046 sub-option 1). */
+  readonly relay?: { readonly giaddr: string; readonly circuitId: string };
 }
 
 export interface ServerMessage {
@@ -36,6 +40,11 @@ function addressBytes(address: string): number[] {
   return address.split('.').map(Number);
 }
 
+function relayAgentInformation(circuitId: string): number[] {
+  const circuit = Buffer.from(circuitId);
+  return [82, circuit.length + 2, 1, circuit.length, ...circuit];
+}
+
 export function writeClientMessage(message: ClientMessage): Buffer {
   const bytes = Buffer.alloc(MESSAGE_BYTES);
   bytes.writeUInt8(1, 0);
@@ -45,14 +54,20 @@ export function writeClientMessage(message: ClientMessage): Buffer {
   bytes.writeUInt16BE(message.secs ?? 0, 8);
   bytes.writeUInt16BE(message.broadcast === true ? 0x8000 : 0, 10);
   bytes.set(addressBytes(message.ciaddr ?? '0.0.0.0'), 12);
+  if (message.relay !== undefined) {
+    bytes.writeUInt8(1, 3);
+    bytes.set(addressBytes(message.relay.giaddr), 24);
+  }
   message.chaddr.copy(bytes, 28);
   bytes.writeUInt32BE(MAGIC, 236);
   const options = [
     53, 1, message.type,
     ...(message.requested === undefined ? [] : [50, 4, ...addressBytes(message.requested)]),
     ...(message.serverId === undefined ? [] : [54, 4, ...addressBytes(message.serverId)]),
+    ...(message.clientId === undefined ? [] : [61, message.clientId.length, ...message.clientId]),
     // What a host asks for: mask, router, name servers, domain name, lease time.
-    ...(message.type === MessageType.release ? [] : [55, 5, 1, 3, 6, 15, 51]),
+    ...(message.type === MessageType.release || message.type === MessageType.decline ? [] : [55, 5, 1, 3, 6, 15, 51]),
+    ...(message.relay === undefined ? [] : relayAgentInformation(message.relay.circuitId)),
     255,
   ];
   bytes.set(options, OPTIONS_AT);

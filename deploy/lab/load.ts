@@ -3,7 +3,6 @@
  * behind it.
  */
 import { join } from 'node:path';
-import type { AddressChecker } from './address-checker.ts';
 import type { Host } from './netns.ts';
 import type { LabProcess } from './processes.ts';
 import { requireProgram } from './programs.ts';
@@ -67,25 +66,30 @@ export class Load {
   }
 }
 
+/** What one of perfdhcp's clients received. Times are wall-clock ms. */
+export interface LoadAck {
+  /** Hex. */
+  readonly hardware: string;
+  readonly address: string;
+  readonly at: number;
+  readonly until: number;
+}
+
 /** What perfdhcp's clients received, read along on its host. */
 export class AckWatcher {
-  readonly #checker: AddressChecker;
   readonly #process: LabProcess;
 
-  constructor(host: Host, checker: AddressChecker) {
-    this.#checker = checker;
+  constructor(host: Host, onAck: (ack: LoadAck) => void) {
     this.#process = host.spawn([process.execPath, join(import.meta.dirname, 'ack-watcher.ts')], {
-      name: 'watcher of acknowledgements', onLine: (line) => this.#onLine(line),
+      name: 'watcher of acknowledgements', onLine: (line) => {
+        const [at, hardware, address, seconds] = line.split(' ');
+        if (seconds !== undefined) onAck({ hardware: hardware!, address: address!, at: Number(at), until: Number(at) + Number(seconds) * 1000 });
+      },
     });
   }
 
   async ready(): Promise<void> {
     await this.#process.waitForLine(/^ready/, START_MS);
-  }
-
-  #onLine(line: string): void {
-    const [at, client, address, seconds] = line.split(' ');
-    if (seconds !== undefined) this.#checker.held(`perfdhcp's ${client!}`, address!, Number(at), Number(at) + Number(seconds) * 1000);
   }
 }
 

@@ -3,7 +3,8 @@
  * their id. They die with the process that started them, even if that is killed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, type WriteStream } from 'node:fs';
+import { createWriteStream, writeFileSync, type WriteStream } from 'node:fs';
+import { getPriority } from 'node:os';
 import { createInterface } from 'node:readline';
 
 export interface ProcessOptions {
@@ -35,6 +36,17 @@ export async function waitUntil<T>(what: string, timeoutMs: number, probe: () =>
     if (value !== undefined) return value;
     if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
     await sleep(10);
+  }
+}
+
+/** In a session of its own a process is in a scheduling group of its own too, which does not inherit how nice its parent is. */
+function keepPriority(pid: number): void {
+  const priority = getPriority();
+  if (priority === 0 || pid < 0) return;
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, String(priority));
+  } catch {
+    // This kernel has no such groups, or does not allow it.
   }
 }
 
@@ -76,6 +88,7 @@ export class LabProcess {
     // Whoever waits sees the failure; a process nobody waits for must not end the runner.
     this.exited.catch(() => undefined);
     this.pid = this.#child.pid ?? -1;
+    keepPriority(this.pid);
     // Writing to a process that has just ended is no failure of the writer.
     this.#child.stdin?.on('error', () => undefined);
     for (const stream of [this.#child.stdout, this.#child.stderr]) this.#read(stream!, log, options.onLine);

@@ -75,6 +75,6 @@ export function incarnationText(incarnation: number): string {
 }
 
 /** Only writes a given time down: no clock is read. */
-function isoSeconds(seconds: number): string {
+export function isoSeconds(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
 }

@@ -2,7 +2,9 @@
  * What one node knows about itself and the cluster, as a plain snapshot: the answer of `/v1/status`,
  * the source of the metrics, and what `lessor status` and the live view show. Fields are only added.
  */
+import type { ProtocolRange } from '../protocol.ts';
 import type { WallMs } from '../time.ts';
+import type { OperatorProgress } from './operator.ts';
 
 /** Every node state; the metric `lessor_node_state` has a series for each. */
 export const NODE_STATES = [
@@ -11,6 +13,10 @@ export const NODE_STATES = [
 
 export interface PeerStatus {
   readonly node: string;
+  /** As it says of itself, over its link or in etcd; "" when nothing is known. */
+  readonly software: string;
+  /** The protocol versions that it speaks; null when nothing is known. */
+  readonly protocol: ProtocolRange | null;
   readonly link: 'up' | 'down';
   readonly inView: boolean;
   /** As the peer last announced it; "" when nothing is known. */
@@ -42,12 +48,30 @@ export interface RecentEvent {
   readonly fields: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** A node that an operator wants out of service. */
+export interface DrainStatus {
+  readonly node: string;
+  readonly by: string;
+  /** ISO 8601, as it was written; "" where it was not. */
+  readonly at: string;
+  readonly reason: string;
+  readonly force: boolean;
+  /** `kept`: it stays in service, since no other node would. */
+  readonly standing: 'leaving' | 'out' | 'kept';
+}
+
 export interface NodeStatus {
   readonly node: string;
   readonly version: string;
   /** One of NODE_STATES. */
   readonly state: string;
   readonly role: 'leader' | 'member' | 'learner' | 'outside';
+  /** The protocol versions that the node speaks. `inForce`: named by the view that it has adopted; 0 without one. */
+  readonly protocol: ProtocolRange & {
+    readonly inForce: number;
+    /** Why the node is not let in beside the members; "" where nothing of the kind speaks against it. */
+    readonly refused: string;
+  };
   /** 12 hex digits. */
   readonly incarnation: string;
   readonly startedAt: WallMs;
@@ -57,7 +81,13 @@ export interface NodeStatus {
     readonly generation: number;
     readonly members: readonly { readonly node: string; readonly slots: number }[];
     readonly leader?: string;
+    /** Until then, UTC seconds, every address is probed before it is given out; 0: as the configuration says. */
+    readonly probeUntil: number;
+    /** False: an operator's word made it, and it lies on the disks of its members only. */
+    readonly inEtcd: boolean;
   } | null;
+  /** How the operator's last resort goes on that could not be done at once; null: none was asked for since the start. */
+  readonly operator: OperatorProgress | null;
   /** Revisions of the cluster's configuration; 0: none. Without a cluster `loaded` counts how often the file was read. */
   readonly config: {
     /** In force here. */
@@ -75,12 +105,15 @@ export interface NodeStatus {
   /** Slots whose home is this node. */
   readonly homeSlots: number;
   readonly peers: readonly PeerStatus[];
+  readonly drains: readonly DrainStatus[];
   /** Numbers of this incarnation's own log. */
   readonly log: { readonly last: number; readonly committed: number; readonly flushed: number };
   readonly etcd: {
     readonly configured: boolean;
     readonly reachable: boolean;
     readonly lastSuccessSecondsAgo: number | null;
+    /** Why what it shows counts for nothing: it was restored, emptied or replaced; "": it counts. */
+    readonly wentBack: string;
   };
   readonly leases: readonly SubnetLeases[];
   /** DHCPACKs over the last seconds. */

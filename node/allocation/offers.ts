@@ -99,6 +99,13 @@ export class OfferBook {
     return 0;
   }
 
+  /** Those of addresses that are wanted, the newest first, at most `limit`. */
+  newest(wanted: (address: number) => boolean, limit: number): Offer[] {
+    const found: Offer[] = [];
+    for (let offer = this.#newest; offer !== undefined && found.length < limit; offer = offer.older) if (wanted(offer.address)) found.push(offer);
+    return found;
+  }
+
   holder(address: number): Offer | undefined {
     return this.#byAddress.get(address);
   }

@@ -2,6 +2,7 @@
 import { hostname, userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { ConfigStore } from '../../cluster/io/config-store.ts';
+import type { DrainStore } from '../../cluster/io/drain-store.ts';
 import { loadNodeConfig } from '../config/load.ts';
 import type { NodeConfig } from '../config/types.ts';
 import { CliError, ExitCode } from './cli-error.ts';
@@ -23,22 +24,26 @@ export function addClusterOptions(command: Command): Command {
 export interface ReachedCluster {
   readonly node: NodeConfig;
   readonly store: ConfigStore;
+  readonly drains: DrainStore;
 }
 
-/** @throws CliError where there is no cluster, or etcd does not answer; ConfigError */
-export async function withCluster<T>({ config }: ClusterTarget, work: (reached: ReachedCluster) => Promise<T>): Promise<T> {
+function alone({ clusterConfigPath }: NodeConfig, config: string): string {
+  return `${config} has no cluster: this is a single node, which reads its configuration from ${clusterConfigPath}. ` +
+    `Edit that file, check it (lessor config check ${clusterConfigPath}), and send SIGHUP to the node's process: it goes on with the new one.`;
+}
+
+/**
+ * `whyAlone`: what a single node does instead.
+ * @throws CliError where there is no cluster, or etcd does not answer; ConfigError
+ */
+export async function withCluster<T>({ config }: ClusterTarget, work: (reached: ReachedCluster) => Promise<T>, whyAlone = alone): Promise<T> {
   const node = loadNodeConfig(config);
   const { cluster } = node;
-  if (cluster === undefined) {
-    throw new CliError(
-      ExitCode.no,
-      `${config} has no cluster: this is a single node, which reads its configuration from ${node.clusterConfigPath}. ` +
-        `Edit that file, check it (lessor config check ${node.clusterConfigPath}), and send SIGHUP to the node's process: it goes on with the new one.`,
-    );
-  }
+  if (cluster === undefined) throw new CliError(ExitCode.no, whyAlone(node, config));
   // Only these commands need etcd, and loading its client takes longer than all else that they do.
-  const [{ openEtcd }, { ConfigStore: Store }, { ConfigDamaged, ConfigTooLarge }] = await Promise.all([
-    import('../../cluster/io/etcd-client.ts'), import('../../cluster/io/config-store.ts'), import('../../cluster/io/config-revisions.ts'),
+  const [{ openEtcd }, { ConfigStore: Store }, { DrainStore: Drains }, { ConfigDamaged, ConfigTooLarge }] = await Promise.all([
+    import('../../cluster/io/etcd-client.ts'), import('../../cluster/io/config-store.ts'), import('../../cluster/io/drain-store.ts'),
+    import('../../cluster/io/config-revisions.ts'),
   ]);
   const etcd = openEtcd({
     endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`, watchPrefixes: [],
@@ -51,11 +56,11 @@ export async function withCluster<T>({ config }: ClusterTarget, work: (reached: 
     throw new CliError(
       ExitCode.unreachable,
       `etcd does not answer: ${error}. ${config} names ${cluster.etcd.join(', ')} (cluster.etcd). ` +
-        'If something was to be written, lessor config history shows later whether it was.',
+        'If something was to be written, lessor config history or lessor status shows later whether it was.',
     );
   });
   try {
-    return await work({ node, store });
+    return await work({ node, store, drains: new Drains(store.requests) });
   } catch (cause) {
     if (cause instanceof ConfigTooLarge) throw new CliError(ExitCode.no, `${cause.message}. Nothing was changed.`, { cause });
     if (!(cause instanceof ConfigDamaged)) throw cause;

@@ -4,6 +4,8 @@ import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addConfigCommand } from './config.ts';
+import { addDrainCommands } from './drain.ts';
+import { addLastResortCommands } from './last-resort.ts';
 import { addLeasesCommand } from './leases.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
@@ -38,6 +40,8 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addNodeCommand(program);
   addConfigCommand(program, output);
   addReservationCommand(program, output);
+  addDrainCommands(program, output);
+  addLastResortCommands(program, output);
   addStatusCommand(program, output);
   addLeasesCommand(program, output);
   addVersion(program);

@@ -1,6 +1,7 @@
 /** From the values of a file without a mistake to the types that everything behind them uses. */
 import { resolve } from 'node:path';
 import { ClassTable } from './build-classes.ts';
+import { PROTOCOL } from '../protocol.ts';
 import { buildNetworks } from './build-networks.ts';
 import { buildReservations } from './build-reservations.ts';
 import { innerScope, outermostScope } from './build-scopes.ts';
@@ -23,6 +24,7 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
         listen: file.cluster.listen,
         etcd: file.cluster.etcd,
         sessionTtlSeconds: file.cluster.sessionTtl,
+        protocol: { min: file.cluster.protocolMin ?? PROTOCOL.min, max: file.cluster.protocolMax ?? PROTOCOL.max },
       },
     }),
     clusterConfigPath: resolve(folder, file.config),

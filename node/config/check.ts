@@ -39,6 +39,10 @@ export function checkNode(file: unknown, report: Report): void {
   if (typeof listen === 'string' && /^(0\.0\.0\.0|\[::\]):/.test(listen)) {
     report(['cluster', 'listen'], 'expected the address at which the other nodes reach this one, not one that stands for all');
   }
+  const { protocolMax, protocolMin } = cluster;
+  if (typeof protocolMin === 'number' && typeof protocolMax === 'number' && protocolMin > protocolMax) {
+    report(['cluster', 'protocolMin'], `expected at most protocolMax, which is ${protocolMax}, found ${protocolMin}`);
+  }
 }
 
 function checkServed({ subnets, sharedNetworks }: PlainMap, report: Report): void {

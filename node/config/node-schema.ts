@@ -1,7 +1,8 @@
 /** node.yaml: every key with its type, default, unit, bound and help text, in one place. */
 import type { z } from 'zod';
+import { PROTOCOL } from '../protocol.ts';
 import * as kinds from './kinds.ts';
-import { defaulted, documented, group, list, map, required } from './settings.ts';
+import { defaulted, documented, group, list, map, optional, required } from './settings.ts';
 import * as timeKinds from './time-kinds.ts';
 
 export const nodeSchema = map({
@@ -18,6 +19,8 @@ export const nodeSchema = map({
     listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),
     etcd: list(kinds.etcdUrl, 'The members of etcd.', 1),
     sessionTtl: defaulted(timeKinds.durationSeconds({ min: '1s', max: '60s' }), '3s', 'How long a silent node stays a member. etcd raises it to 1.5 times its election timeout.'),
+    protocolMax: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The newest protocol version that this node speaks: to hold an upgraded cluster at the old one for a while.', PROTOCOL.max),
+    protocolMin: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The oldest one. A node that speaks only older ones is not let in beside this one, nor this one beside it.', PROTOCOL.min),
   }).optional(), { type: 'map', required: false, help: 'Without it: a single node, no etcd.' }),
   config: defaulted(kinds.filePath, './cluster.yaml', 'The cluster\'s configuration, taken when etcd holds none yet, or without etcd. Relative to the folder of this file.'),
   log: group({

@@ -12,6 +12,7 @@
  * Uint8Arrays and are wrapped again.
  */
 import type { ClassConfig } from '../classes/types.ts';
+import type { ProtocolRange } from '../protocol.ts';
 
 /** An option ready for the wire. `value` may exceed 255 bytes: the writer splits it (RFC 3396). */
 export interface OptionValue {
@@ -222,6 +223,8 @@ export interface NodeConfig {
     readonly listen: { readonly host: string; readonly port: number };
     readonly etcd: readonly string[];
     readonly sessionTtlSeconds: number;
+    /** The protocol versions that the node speaks. */
+    readonly protocol: ProtocolRange;
   };
   /** Absolute path of cluster.yaml: taken when etcd holds none yet, or without etcd. */
   readonly clusterConfigPath: string;

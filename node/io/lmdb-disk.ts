@@ -12,7 +12,7 @@ import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, re
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { Database, RootDatabase } from 'lmdb';
-import { CORRUPT_ACTION, StoreError } from '../lease/store-error.ts';
+import { CORRUPT_ACTION, NEWER_ACTION, StoreError } from '../lease/store-error.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
 import { META_KEY_BYTES_MAX } from '../limits.ts';
 
@@ -198,7 +198,7 @@ function checkFormat(root: RootDatabase<unknown, string>): void {
   } else if (format > FORMAT_VERSION) {
     throw new StoreError(
       'newer-format', `The lease store has format ${format}; this version of Lessor reads up to ${FORMAT_VERSION}`,
-      'Start the version of Lessor that wrote it, or a newer one',
+      NEWER_ACTION,
     );
   }
 }

@@ -1,15 +1,17 @@
 /**
- * Sends answers in small bursts. A commit releases all answers that waited for it at once, and a relay
+ * Sends answers in small bursts, none of them too late: while one waits, the process may stand still. A commit releases all answers that waited for it at once, and a relay
  * or a load generator with an ordinary socket buffer (about 200 packets) loses what comes faster than
  * it reads: one loss costs a client seconds, a pause of a millisecond nothing.
  */
 import type { OutgoingPacket } from '../server/ports.ts';
-import { SEND_BURST_PACKETS, SEND_BURST_PAUSE_MS, SEND_QUEUE_PACKETS_MAX } from '../limits.ts';
+import { REPLY_AGE_MS_MAX, SEND_BURST_PACKETS, SEND_BURST_PAUSE_MS, SEND_QUEUE_PACKETS_MAX } from '../limits.ts';
 import type { Counters } from '../telemetry/counters.ts';
+import type { MonotonicMs } from '../time.ts';
 
 export class PacedSender {
   readonly #send: (packets: readonly OutgoingPacket[]) => void;
   readonly #counters: Counters;
+  readonly #now: () => MonotonicMs;
   #queue: OutgoingPacket[] = [];
   #head = 0;
   /** Runs while a burst was sent less than a pause ago. */
@@ -17,9 +19,10 @@ export class PacedSender {
   /** What may still leave before the pause is over. */
   #allowed = SEND_BURST_PACKETS;
 
-  constructor(send: (packets: readonly OutgoingPacket[]) => void, counters: Counters) {
+  constructor(send: (packets: readonly OutgoingPacket[]) => void, counters: Counters, now: () => MonotonicMs) {
     this.#send = send;
     this.#counters = counters;
+    this.#now = now;
   }
 
   /** Packets that wait for their burst. */
@@ -38,7 +41,7 @@ export class PacedSender {
   #burst(): void {
     const count = Math.min(this.#allowed, this.waiting);
     if (count === 0) return;
-    this.#send(this.#queue.slice(this.#head, this.#head + count));
+    this.#sendInTime(this.#queue.slice(this.#head, this.#head + count));
     this.#head += count;
     this.#allowed -= count;
     if (this.#head === this.#queue.length) {
@@ -46,6 +49,13 @@ export class PacedSender {
       this.#head = 0;
     }
     this.#timer ??= setTimeout(() => this.#afterPause(), SEND_BURST_PAUSE_MS);
+  }
+
+  #sendInTime(packets: readonly OutgoingPacket[]): void {
+    const oldest = this.#now() - REPLY_AGE_MS_MAX;
+    const inTime = packets.filter(({ receivedAt }) => receivedAt >= oldest);
+    for (let late = packets.length - inTime.length; late > 0; late--) this.#counters.drop('stale');
+    if (inTime.length > 0) this.#send(inTime);
   }
 
   #afterPause(): void {
@@ -57,7 +67,7 @@ export class PacedSender {
   /** What still waits leaves now; the sockets are about to close. */
   close(): void {
     clearTimeout(this.#timer);
-    this.#send(this.#queue.slice(this.#head));
+    this.#sendInTime(this.#queue.slice(this.#head));
     this.#queue = [];
     this.#head = 0;
   }

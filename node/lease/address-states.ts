@@ -37,6 +37,8 @@ export class AddressStates {
   #bySubnet = new Uint32Array(0);
   /** The slot that `ended` begins with, so that none is kept waiting by the limit. */
   #endedTurn = 0;
+  /** False: the lists of ended ones are empty, all 256. */
+  #someEnded = false;
 
   /** `seed`: for random allocation. */
   constructor(plan: AddressPlan, seed: number) {
@@ -160,11 +162,15 @@ export class AddressStates {
   /** ACTIVE bindings of owned slots whose lease has ended; those returned go to the end of their list. */
   ended(second: number, slots: SlotChoice, limit: number): number[] {
     const found: number[] = [];
+    if (!this.#someEnded) return found;
+    let some = limit === 0;
     for (let i = 0; i < 256 && found.length < limit; i++) {
       const slot = (this.#endedTurn + i) & 255;
       const list = ENDED_LISTS + slot;
       const first = this.#lists.first(list);
-      if (first === 0 || !slots.owns(slot)) continue;
+      if (first === 0) continue;
+      some = true;
+      if (!slots.owns(slot)) continue;
       const last = this.#lists.last(list);
       for (let address = first, ended = false; !ended && found.length < limit;) {
         const page = this.#pages.of(address);
@@ -181,6 +187,7 @@ export class AddressStates {
       }
     }
     this.#endedTurn = (this.#endedTurn + 1) & 255;
+    this.#someEnded = some;
     return found;
   }
 
@@ -219,8 +226,10 @@ export class AddressStates {
 
   readonly #onDue = (page: Page, address: number): void => {
     const s = address & 255;
-    if (page.state[s] === BindingState.ACTIVE) this.#lists.append(ENDED_LISTS + s, page, address);
-    else this.pools.file(page, address);
+    if (page.state[s] === BindingState.ACTIVE) {
+      this.#lists.append(ENDED_LISTS + s, page, address);
+      this.#someEnded = true;
+    } else this.pools.file(page, address);
   };
 }
 

@@ -21,12 +21,16 @@
  *    44  16   chaddr
  *    60       sections: u8 kind, u16 length, bytes; a reader skips kinds that it does not know
  *
- * Layout versions and section kinds are append-only.
+ * Layout versions and section kinds are append-only. A section of a kind that is not known travels on with
+ * its record until the binding's client comes again; a layout that is not known is refused, and is written
+ * only under a protocol version that all members speak (ARCHITECTURE.md, Versions).
  */
 import assert from 'node:assert/strict';
 
 export const RECORD_VERSION = 1;
 export const RECORD_HEADER_BYTES = 60;
+const STAMP_AT = 8;
+const STAMP_END = 24;
 
 /** RFC 6926 §6.2.7. A binding that is FREE has no record at all. */
 export const BindingState = {
@@ -175,6 +179,20 @@ export function isRecord(r: Buffer): boolean {
     at += 3 + r.readUInt16BE(at + 1);
   }
   return at === r.length;
+}
+
+/** Layouts are counted one by one: a number far beyond is none, but damage. */
+const RECORD_VERSION_PLAUSIBLE_MAX = 15;
+
+/** A newer version of this program seems to have written it. */
+export function isNewerRecord(r: Buffer): boolean {
+  return r[0] !== undefined && r[0] > RECORD_VERSION && r[0] <= RECORD_VERSION_PLAUSIBLE_MAX;
+}
+
+/** Whether two records say the same, whichever change wrote each. */
+export function sameBinding(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && one.compare(other, 0, STAMP_AT, 0, STAMP_AT) === 0 &&
+    one.compare(other, STAMP_END, other.length, STAMP_END, one.length) === 0;
 }
 
 /** (epoch, seq) order: whether `record` replaces `existing` (links have no common order). */

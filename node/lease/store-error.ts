@@ -1,4 +1,5 @@
 /** What can go wrong with the lease store: failures of the environment, with what an operator should do. */
+import { formatIpv4 } from '../codec/address.ts';
 
 /**
  * - `full`: the disk or the map has no room; nothing was applied, and a later commit may succeed.
@@ -23,10 +24,15 @@ export class StoreError extends Error {
   }
 
   static corruptRecord(address: number): StoreError {
-    const dotted = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join('.');
-    return new StoreError('corrupt', `The stored record of ${dotted} fails its check`, CORRUPT_ACTION);
+    return new StoreError('corrupt', `The stored record of ${formatIpv4(address)} fails its check`, CORRUPT_ACTION);
+  }
+
+  static newerRecord(address: number, layout: number): StoreError {
+    return new StoreError('newer-format', `The stored record of ${formatIpv4(address)} has layout ${layout}, which this version of Lessor does not read`, NEWER_ACTION);
   }
 }
+
+export const NEWER_ACTION = 'Start the version of Lessor that wrote it, or a newer one';
 
 /** A cluster member fetches everything from its peers again; a single node has only its backup. */
 export const CORRUPT_ACTION =

@@ -18,7 +18,7 @@ import { recordsOf } from './merged-records.ts';
 import { HELD } from './pages.ts';
 import type { Page } from './pages.ts';
 import type { SlotChoice } from './pool-lists.ts';
-import { BindingState, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordState, recordStateSince } from './record.ts';
+import { BindingState, isNewerRecord, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordState, recordStateSince } from './record.ts';
 import { hasEnded } from './reservations.ts';
 import type { ReservationSubject } from './reservations.ts';
 import { reuseSeconds } from './reuse.ts';
@@ -77,7 +77,7 @@ export class LeaseTable {
     return this.#states.size;
   }
 
-  /** Forgets all indexes and holds and builds them anew from the store. Throws StoreError `corrupt`. */
+  /** Forgets all indexes and holds and builds them anew from the store. Throws StoreError `corrupt` or `newer-format`. */
   load(now: Now): void {
     this.#clients.clear();
     this.offers.clear();
@@ -88,7 +88,7 @@ export class LeaseTable {
     for (;;) {
       const page = this.records(after, LOAD_PAGE_RECORDS);
       for (const { address, record } of page) {
-        if (!isRecord(record)) throw StoreError.corruptRecord(address);
+        if (!isRecord(record)) throw isNewerRecord(record) ? StoreError.newerRecord(address, record[0]!) : StoreError.corruptRecord(address);
         if (recordState(record) === BindingState.ABANDONED) abandoned.push({ address, due: reuseSeconds(record, this.#config.maxClockSkewMs) });
         this.#index(address, record);
         this.#circuits.change(undefined, record);

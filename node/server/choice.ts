@@ -6,7 +6,7 @@
 import { fingerprint } from '../lease/fingerprint.ts';
 import type { Now } from '../time.ts';
 import { unlessInUse } from './conflict.ts';
-import { clientSlot, mayGive, mayGiveAbandoned, poolsOf } from './exchange.ts';
+import { clientSlot, drop, mayGive, mayGiveAbandoned, poolsOf } from './exchange.ts';
 import type { Exchange, Give, ServerContext } from './exchange.ts';
 import { exhausted } from './exhausted.ts';
 import { NOTHING } from './ports.ts';
@@ -52,7 +52,8 @@ function isStillFree(context: ServerContext, x: Exchange, held: number): boolean
  */
 function borrow(context: ServerContext, x: Exchange, asked: readonly string[], give: Give): Decision {
   const pools = poolsOf(context, x);
-  const owner = nextOwner(context, pools, asked);
+  const free = context.table.freeOfPools(pools);
+  const owner = nextOwner(context, free, asked);
   if (owner !== undefined) {
     const { id, evicted } = context.allocations.add(x.packet, [...asked, owner]);
     if (evicted) context.counters.drop('overload');
@@ -60,14 +61,13 @@ function borrow(context: ServerContext, x: Exchange, asked: readonly string[], g
       id, owner, pools: pools.map((index) => context.config.pools[index]!.id), clientKey: Buffer.from(x.clientKey), clientSlot: clientSlot(x),
     }] };
   }
+  if (isTakingOver(context, free)) return drop(context, 'not-serving');
   const abandoned = context.table.allocateAbandoned(pools, context.cluster, x.now);
   return abandoned !== 0 ? unlessInUse(context, x, abandoned, give) : exhausted(context, x);
 }
 
 /** The owner with the most free addresses that was not asked yet; one whose link is up goes first. */
-function nextOwner(context: ServerContext, pools: readonly number[], asked: readonly string[]): string | undefined {
-  const { cluster, table } = context;
-  const free = table.freeOfPools(pools);
+function nextOwner({ cluster }: ServerContext, free: Float64Array, asked: readonly string[]): string | undefined {
   const byOwner = new Map<string, number>();
   for (let slot = 0; slot < 256; slot++) {
     const count = free[slot]!;
@@ -87,10 +87,16 @@ function nextOwner(context: ServerContext, pools: readonly number[], asked: read
   return best;
 }
 
+/** The view gives this node free addresses that it does not own yet: in a moment it will. */
+function isTakingOver({ cluster }: ServerContext, free: Float64Array): boolean {
+  return free.some((count, slot) => count > 0 && cluster.ownerOf(slot) === cluster.self && !cluster.owns(slot));
+}
+
 /** The other owner's answer to the request made by `borrow`; address 0: it has none. */
 export function onBorrowed(context: ServerContext, x: Exchange, address: number, asked: readonly string[], give: Give): Decision {
-  if (address !== 0 && mayGive(context, x, address)) return unlessInUse(context, x, address, give);
-  return borrow(context, x, asked, give);
+  // Meanwhile this node may have gained addresses of its own, or holds one for the client since it asked again.
+  const chosen = address !== 0 && mayGive(context, x, address) ? address : chooseAddress(context, x);
+  return chosen !== 0 ? unlessInUse(context, x, chosen, give) : borrow(context, x, asked, give);
 }
 
 /** As an owner, for another node's client: holds a free address of an owned slot in these pools (by id); 0 when there is none. */

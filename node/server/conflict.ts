@@ -1,14 +1,17 @@
 /**
  * Before an address is given to a client that has not had it, the network is asked whether somebody uses it
- * (RFC 2131 §2.2 and §3.1, RFC 4039 §3.1), where the configuration says so. An answer takes the address out
+ * (RFC 2131 §2.2 and §3.1, RFC 4039 §3.1), where the configuration says so, or while leases may be held that no
+ * record tells of (`ClusterView.probingSince`). An answer takes the address out
  * of use, as a DHCPDECLINE does, and the client's packet is handled anew with the next turn, once that is
  * stored; silence lets it go on.
  */
 import { formatHardware, HTYPE_ETHERNET } from '../codec/address.ts';
-import { BindingState, encodeRecord, recordState } from '../lease/record.ts';
+import type { ConflictCheck } from '../config/types.ts';
+import { BindingState, encodeRecord, recordChaddr, recordClientKey, recordEpoch, recordState } from '../lease/record.ts';
+import { sameBytes } from '../lease/fingerprint.ts';
 import { wallSeconds } from '../time.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, isClients, isReservedFor, termsOf } from './exchange.ts';
+import { drop, isClients, isReservedFor, mayUse, termsOf } from './exchange.ts';
 import type { Exchange, Give, ServerContext } from './exchange.ts';
 import { exhausted } from './exhausted.ts';
 import { change } from './grant.ts';
@@ -16,11 +19,12 @@ import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
 
 const EMPTY = Buffer.alloc(0);
+/** Where an address must be probed and the configuration does not say how. */
+const FORCED_CHECK: ConflictCheck = { method: 'arp', timeoutMs: 500, cacheSeconds: 300 };
 
 /** Gives the address, at once or when it is known that nobody uses it. */
 export function unlessInUse(context: ServerContext, x: Exchange, address: number, give: Give): Decision {
-  const { scope } = termsOf(context, x, address);
-  const { method, timeoutMs } = scope.conflictCheck;
+  const { method, timeoutMs } = checkOf(context, x, address);
   if (method === 'none') return give(context, x, address);
   const { message, network, packet } = x;
   // A copy, or a client that asks again: it waits for the same answer.
@@ -37,12 +41,23 @@ export function unlessInUse(context: ServerContext, x: Exchange, address: number
   return { ...NOTHING, probes: [{ id, address, iface: packet.iface, method, timeoutMs, targetLocal: message.giaddr === 0, chaddr }] };
 }
 
+export function checkOf(context: ServerContext, x: Exchange, address: number): ConflictCheck {
+  const { conflictCheck } = termsOf(context, x, address).scope;
+  return conflictCheck.method === 'none' && context.cluster.probingSince() !== 0 ? FORCED_CHECK : conflictCheck;
+}
+
 /** What the client has or had, what was found free for it, and what is reserved for it, it may use itself. */
 function needsProbe(context: ServerContext, x: Exchange, address: number): boolean {
-  if (context.offers.isHeldBy(address, x.clientKey) && x.foundInUse === 0) return false;
+  const since = context.cluster.probingSince();
+  const offer = context.offers.isHeldBy(address, x.clientKey) ? context.offers.holder(address) : undefined;
+  // Held on behalf of another node, which has not said that it found the address free.
+  const isFoundFree = since === 0 || offer?.xid !== 0;
+  if (offer !== undefined && isFoundFree && x.foundInUse === 0) return false;
   if (context.probes.mayOfferUnprobed(address, x.now) || isReservedFor(x, address)) return false;
   const record = context.table.read(address);
-  return record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey);
+  if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return true;
+  // What an older generation knew of the client may be out of date: somebody else may have had the address since.
+  return since !== 0 && (recordState(record) !== BindingState.ACTIVE || recordEpoch(record) < since);
 }
 
 /** Somebody answered. The binding is no client's, and has the hardware address of who answered where it is known. */
@@ -56,4 +71,17 @@ export function abandonInUse(context: ServerContext, x: Exchange, address: numbe
   const made = change(context, address, record);
   const usedBy = answeredBy === undefined ? {} : { usedBy: formatHardware(host) };
   return { ...NOTHING, ...made, events: [exchangeEvent('address.in-use', x, address, usedBy)] };
+}
+
+/** Somebody was found to use the address, and no client's word was taken for it. */
+export function isFoundInUse(record: Buffer | undefined): record is Buffer {
+  return record !== undefined && recordState(record) === BindingState.ABANDONED && recordClientKey(record).length === 0;
+}
+
+/** Whether it may have been this client, which says itself that it uses the address, and whose lease may be unknown. */
+export function mayBeWhoAnswered(context: ServerContext, x: Exchange, address: number): boolean {
+  const record = context.table.read(address);
+  if (!isFoundInUse(record) || !mayUse(context, x, address)) return false;
+  const hardware = recordChaddr(record);
+  return (hardware.length === 0 || sameBytes(hardware, x.message.chaddr())) && (isReservedFor(x, address) || !context.table.isReserved(address, x.now));
 }

@@ -106,8 +106,8 @@ export function mayGiveAbandoned(context: ServerContext, x: Exchange, address: n
   return isReservedFor(x, address) || (!table.isReserved(address, x.now) && mayUse(context, x, address));
 }
 
-/** A reservation stands above what classes are let into. */
-function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
+/** Whether its classes let the client have it. A reservation stands above what classes are let into. */
+export function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
   if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;
   const pool = table.poolOf(address);
   if (pool < 0) return true;

@@ -120,8 +120,10 @@ export const NOTHING: Decision = Object.freeze({
 export interface ClusterView {
   /** This node's id. */
   readonly self: string;
-  /** May answer clients at all: a member, in sync, not isolated, not draining, wall clock trusted. */
+  /** May answer clients at all: a member, in sync, not isolated, not drained, wall clock trusted. */
   serving(): boolean;
+  /** On its way out: it answers only what is its own, and takes no new clients. */
+  leaving(): boolean;
   /** This node owns the slot now (0 to 255) and may change its bindings. */
   owns(slot: number): boolean;
   /** The member that the view gives the slot to. */
@@ -129,8 +131,13 @@ export interface ClusterView {
   /** The node that the slot goes back to when all nodes are in the view. */
   homeOf(slot: number): string;
   isMember(node: string): boolean;
-  /** Its link is up (for this node itself: true). */
+  /** Its link is up and it is not on its way out (for this node itself: true). */
   isReachable(node: string): boolean;
   /** The configured node whose server identifier this is, whether or not it is in the view. */
   nodeOfServerId(address: number): string | undefined;
+  /**
+   * Not 0: an operator has begun a generation without all that was known in the older one. Leases may be held
+   * that no record tells of, and records of lower epochs than this one may be out of date.
+   */
+  probingSince(): number;
 }

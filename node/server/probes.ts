@@ -116,6 +116,11 @@ export class Probes {
     this.#free.delete(address);
   }
 
+  /** Of any address. */
+  forgetAll(): void {
+    this.#free.clear();
+  }
+
   #remove(pending: PendingProbe): void {
     this.#pending.delete(pending.id);
     this.#addresses.delete(pending.address);

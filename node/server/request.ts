@@ -3,6 +3,8 @@
  * is a change of the binding and its DHCPACK waits for the commit; a DHCPNAK waits for a confirmation.
  */
 import type { DropReason } from '../telemetry/counters.ts';
+import { recordEpoch } from '../lease/record.ts';
+import { mayBeWhoAnswered, unlessInUse } from './conflict.ts';
 import { exchangeEvent } from './describe.ts';
 import { drop, isCircuitFull, isClients, mayGive, mayGiveAbandoned } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
@@ -43,8 +45,23 @@ export function onRequest(context: ServerContext, x: Exchange): Decision {
 
   // The client was offered it while there was room; a DHCPNAK would only make it ask again.
   if (isCircuitFull(context, x, address)) return drop(context, 'circuit-full');
-  if (mayGrant(context, x, state, address, own)) return grant(context, x, address, own ? record : undefined, state);
-  return refuse(context, x, state, address);
+  // A client that renews uses the address itself, and would answer for it.
+  const asksFirst = context.cluster.probingSince() !== 0 && (state === 'SELECTING' || state === 'INIT-REBOOT');
+  if (asksFirst && mayGrant(context, x, state, address, own)) return unlessInUse(context, x, address, giveRequested);
+  return giveRequested(context, x, address);
+}
+
+/** The address that the request names, if its client may have it. */
+export function giveRequested(context: ServerContext, x: Exchange, address: number): Decision {
+  const state = clientState(x)!;
+  const record = context.table.read(address);
+  const own = record !== undefined && isClients(record, x.clientKey);
+  return mayGrant(context, x, state, address, own) ? grant(context, x, address, own ? record : undefined, state) : refuse(context, x, state, address);
+}
+
+/** What a request that waited names. */
+export function requestedAddress({ message }: Exchange): number {
+  return message.optionU32(REQUESTED_ADDRESS) ?? message.ciaddr;
 }
 
 function whySilent(context: ServerContext, x: Exchange, state: ClientState): DropReason | undefined {
@@ -70,13 +87,15 @@ function choseAnotherMember(context: ServerContext, x: Exchange): boolean {
  */
 function mayGrant(context: ServerContext, x: Exchange, state: ClientState, address: number, own: boolean): boolean {
   const reserved = x.reservation?.address;
-  if (!own && reserved !== address && (state !== 'SELECTING' || !mayHaveBeenOffered(context, x, address))) return false;
+  const isItsOwn = own || reserved === address;
+  if (!isItsOwn && !(state === 'SELECTING' ? mayHaveBeenOffered(context, x, address) : mayHaveBeenLost(context, x, address))) return false;
   if (mayGive(context, x, address)) {
     // A client whose reservation is another address moves when it starts anew.
     if (state !== 'INIT-REBOOT' || reserved === undefined || reserved === address) return true;
     return !mayGive(context, x, reserved);
   }
-  return state === 'SELECTING' && mayGiveAbandoned(context, x, address);
+  if (state === 'SELECTING') return mayGiveAbandoned(context, x, address);
+  return state !== 'INIT-REBOOT' && context.cluster.probingSince() !== 0 && mayBeWhoAnswered(context, x, address);
 }
 
 /**
@@ -87,6 +106,21 @@ function mayHaveBeenOffered(context: ServerContext, x: Exchange, address: number
   if (context.offers.isHeldBy(address, x.clientKey)) return true;
   const earlier = context.table.findByClient(x.clientKey, x.network.index);
   return earlier === 0 || !mayGive(context, x, earlier);
+}
+
+/**
+ * Whether the client's lease may be one that nobody who is left has a record of. RFC 2131 §4.3.2 has a server
+ * without a record stay silent for the sake of servers that it does not know of. The pools are this cluster's own,
+ * so it was this cluster that gave the lease, and lost the record: with it the lease would be extended. A client in
+ * RENEWING is to be trusted with its 'ciaddr' by the same section, and one in REBINDING says as much to all. What it
+ * is told otherwise would make it give up an address that it holds rightly. A client with a newer lease of another
+ * address has no second one: or one could ask for the addresses of a whole pool, one by one.
+ */
+function mayHaveBeenLost({ cluster, table }: ServerContext, x: Exchange, address: number): boolean {
+  const since = cluster.probingSince();
+  if (since === 0 || table.poolOf(address) < 0) return false;
+  return table.findAllByClient(x.clientKey)
+    .every((known) => table.networkOf(known) !== x.network.index || recordEpoch(table.read(known)!) < since);
 }
 
 /** The address may not be given to the client: DHCPNAK where RFC 2131 §4.3.2 has one, else silence. */

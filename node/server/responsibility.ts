@@ -53,6 +53,7 @@ export class Responsibility {
 
   /** Messages that every node sees: the client's server answers, the others step in when it does not. */
   balanced(x: Exchange): DropReason | undefined {
+    if (this.#cluster.leaving()) return 'not-responsible';
     const server = this.#cluster.ownerOf(clientSlot(x));
     if (server === this.#cluster.self) return undefined;
     if (server === undefined) return 'not-serving';

@@ -26,9 +26,9 @@ import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
 import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
-import { abandonInUse } from './conflict.ts';
+import { abandonInUse, checkOf, isFoundInUse } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
-import { BOOTP, drop, isClients, mayGive, mayGiveAbandoned, PoolChoice, termsOf } from './exchange.ts';
+import { BOOTP, drop, isClients, mayGive, mayGiveAbandoned, PoolChoice } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
@@ -38,7 +38,7 @@ import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import { Probes } from './probes.ts';
 import { onRelease } from './release.ts';
 import { Replies } from './replies.ts';
-import { onRequest } from './request.ts';
+import { giveRequested, onRequest, requestedAddress } from './request.ts';
 import { Responsibility } from './responsibility.ts';
 import { selectSubnet } from './subnet.ts';
 import { TermsBook } from './terms.ts';
@@ -108,6 +108,12 @@ export class DhcpServer {
     this.#context.flood.configure(config.limits);
   }
 
+  /** Leases may be held that are not known here: what was offered or found free before does not count. */
+  forgetWhatIsFree(): void {
+    this.#context.offers.endAll();
+    this.#context.probes.forgetAll();
+  }
+
   /** One packet. What gets no answer and changes nothing is counted by exactly one drop reason. */
   onPacket(packet: ReceivedPacket, now: Now): Decision {
     const context = this.#context;
@@ -147,16 +153,17 @@ export class DhcpServer {
     if (inUse) {
       // Leased since the question was asked: its client may be who answered, or may answer after its release.
       const record = context.table.read(address);
-      if (record !== undefined && isTaken(record, context.config.maxClockSkewMs, now)) return choose(context, x, giveFor(x));
+      if (record !== undefined && isTaken(record, context.config.maxClockSkewMs, now)) return answerAnew(context, x);
       context.offers.release(address);
       if (isTooOld(packet, now)) context.counters.drop('stale');
       else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');
       else this.#probeAgain.push({ packet, foundInUse: pending.foundInUse + 1 });
       return abandonInUse(context, x, address, answeredBy);
     }
-    context.probes.noteFree(address, termsOf(context, x, address).scope.conflictCheck.cacheSeconds, now);
+    context.probes.noteFree(address, checkOf(context, x, address).cacheSeconds, now);
     // What it would change no reply tells of any more.
     if (isTooOld(packet, now)) return drop(context, 'stale');
+    if (x.message.type === MessageType.REQUEST) return giveRequested(context, x, address);
     const give = giveFor(x);
     const isStillGiven = sameBytes(clientKey, x.clientKey) && (mayGive(context, x, address) || mayGiveAbandoned(context, x, address));
     return isStillGiven ? give(context, x, address) : choose(context, x, give);
@@ -171,7 +178,7 @@ export class DhcpServer {
   /** The packet's address was found in use, and is stored as such by now: another one is chosen. */
   #afterConflict({ packet, foundInUse }: ProbedAgain, now: Now): Decision {
     const x = this.#again(packet, now, foundInUse);
-    return typeof x === 'string' ? drop(this.#context, x) : choose(this.#context, x, giveFor(x));
+    return typeof x === 'string' ? drop(this.#context, x) : answerAnew(this.#context, x);
   }
 
   /**
@@ -180,6 +187,12 @@ export class DhcpServer {
    */
   allocateFor(poolIds: readonly number[], clientKey: Buffer, slot: number, now: Now): number {
     return allocateFor(this.#context, poolIds, clientKey, slot, now);
+  }
+
+  /** Another node has offered the address, and this one owns it now: nobody else is offered it meanwhile. */
+  holdOffered(address: number, clientKey: Buffer, xid: number, now: Now): void {
+    const { offers, table } = this.#context;
+    if (table.mayGive(address, clientKey, table.networkOf(address), now, false)) offers.hold(address, clientKey, now, xid);
   }
 
   /**
@@ -198,7 +211,8 @@ export class DhcpServer {
     switch (recordState(record)) {
       case BindingState.ACTIVE:
         // Whose reservation it is has been found out by the node that saw the request with all it says.
-        return table.mayGive(address, clientKey, networkIndex, now, recordReserved(record));
+        return table.mayGive(address, clientKey, networkIndex, now, recordReserved(record)) ||
+          (cluster.probingSince() !== 0 && isFoundInUse(current) && (recordReserved(record) || !table.isReserved(address, now)));
       case BindingState.RELEASED:
         return active && own && recordXid(current) !== recordXid(record);
       case BindingState.ABANDONED: {
@@ -212,6 +226,11 @@ export class DhcpServer {
       default:
         return false;
     }
+  }
+
+  /** Nothing came of a change that another owner, or this node later, was to make. */
+  forwardEnded(address: number, record: Buffer): void {
+    this.#context.transactions.ended(address, recordXid(record));
   }
 
   /** Every turn: ends leases of owned slots, and what was held or waited for too long. */
@@ -308,6 +327,11 @@ function isTaken(record: Buffer, maxClockSkewMs: number, now: Now): boolean {
 /** No reply to it may leave any more. */
 function isTooOld({ receivedAt }: ReceivedPacket, now: Now): boolean {
   return now.mono - receivedAt > REPLY_AGE_MS_MAX;
+}
+
+/** Another address is chosen, where the message does not name the one that it is about. */
+function answerAnew(context: ServerContext, x: Exchange): Decision {
+  return x.message.type === MessageType.REQUEST ? giveRequested(context, x, requestedAddress(x)) : choose(context, x, giveFor(x));
 }
 
 /** What becomes of the address that a message of this type was chosen. */

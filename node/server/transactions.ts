@@ -4,7 +4,7 @@
  *
  * A change that this node owns is in the table before the next packet is read, so the record itself
  * tells a copy from a new request. A forwarded change is in the table only once its owner has made it:
- * until then it is remembered here, and its copies are dropped.
+ * until then, or until it is known that nothing comes of it, it is remembered here, and its copies are dropped.
  */
 import { FORWARDED_UNDER_WAY_MAX, FORWARDED_UNDER_WAY_MS, SAME_TRANSACTION_SECONDS } from '../limits.ts';
 import { BindingState, recordExpires, recordLastTransaction, recordLeaseSeconds, recordState, recordXid } from '../lease/record.ts';
@@ -29,6 +29,11 @@ export class Transactions {
       }
     }
     this.#forwarded.set(address, { xid, until: monotonicPlus(now.mono, FORWARDED_UNDER_WAY_MS) });
+  }
+
+  /** Nothing came of it: the next copy is a request like any other. */
+  ended(address: number, xid: number): void {
+    if (this.#forwarded.get(address)?.xid === xid) this.#forwarded.delete(address);
   }
 
   isUnderWay(address: number, xid: number, now: Now): boolean {

@@ -172,6 +172,48 @@ const CLUSTER: readonly MetricDefinition[] = [
     read: ({ status }) => one(status.view?.epoch ?? 0),
   },
   {
+    name: 'lessor_protocol_in_force', type: 'gauge', labels: [],
+    help: 'Protocol version of the view that the node has adopted: the highest that all members speak; 0 without a view',
+    read: ({ status }) => one(status.protocol.inForce),
+  },
+  {
+    name: 'lessor_protocol_spoken', type: 'gauge', labels: ['node', 'bound'],
+    help: 'Oldest and newest protocol version that each node speaks, as this one knows it',
+    read: ({ status }) => [{ node: status.node, protocol: status.protocol }, ...status.peers].flatMap(({ node, protocol }) =>
+      (protocol === null ? [] : [{ labels: { node, bound: 'min' }, value: protocol.min }, { labels: { node, bound: 'max' }, value: protocol.max }])),
+  },
+  {
+    name: 'lessor_protocol_refused', type: 'gauge', labels: [],
+    help: '1 while this node is not let in because it shares no protocol version with all members',
+    read: ({ status }) => one(flag(status.protocol.refused !== '')),
+  },
+  {
+    name: 'lessor_software_info', type: 'gauge', labels: ['node', 'version'],
+    help: 'Always 1; the software version of each node, as this one knows it',
+    read: ({ status }) => [{ node: status.node, software: status.version }, ...status.peers]
+      .filter(({ software }) => software !== '').map(({ node, software }) => ({ labels: { node, version: software }, value: 1 })),
+  },
+  {
+    name: 'lessor_drained', type: 'gauge', labels: ['node'],
+    help: '1 for each node that an operator wants out of service',
+    read: ({ status }) => status.drains.map(({ node }) => ({ labels: { node }, value: 1 })),
+  },
+  {
+    name: 'lessor_view_generation', type: 'gauge', labels: [],
+    help: 'Generation of that view, 0 without one; it grows by lessor recover --force and lessor partner-down',
+    read: ({ status }) => one(status.view?.generation ?? 0),
+  },
+  {
+    name: 'lessor_view_in_etcd', type: 'gauge', labels: [],
+    help: '0 while the view that an operator\'s word has made lies on the disks of its members only; absent without etcd or without a view',
+    read: ({ status }) => (status.etcd.configured && status.view !== null ? one(flag(status.view.inEtcd)) : []),
+  },
+  {
+    name: 'lessor_probe_until_seconds', type: 'gauge', labels: [],
+    help: 'Until when every address is probed before it is given out, seconds since 1970-01-01 UTC; 0: as the configuration says',
+    read: ({ status }) => one(status.view?.probeUntil ?? 0),
+  },
+  {
     name: 'lessor_config_revision', type: 'gauge', labels: ['at'],
     help: 'Revision of the configuration that is in force here, that the view names, that is ready here, and that is the newest in etcd; without a cluster the first counts how often the file was read',
     read: ({ status: { config } }) => [
@@ -249,6 +291,11 @@ const CLUSTER: readonly MetricDefinition[] = [
     name: 'lessor_etcd_reachable', type: 'gauge', labels: [],
     help: '1 while etcd answers; absent without etcd',
     read: ({ status }) => (status.etcd.configured ? one(flag(status.etcd.reachable)) : []),
+  },
+  {
+    name: 'lessor_etcd_went_back', type: 'gauge', labels: [],
+    help: '1 while etcd shows less than it did, so that what it shows counts for nothing; absent without etcd',
+    read: ({ status }) => (status.etcd.configured ? one(flag(status.etcd.wentBack !== '')) : []),
   },
   {
     name: 'lessor_etcd_last_success_age_seconds', type: 'gauge', labels: [],

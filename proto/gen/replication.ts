@@ -114,6 +114,9 @@ export interface PeerMessage {
     | { $case: "vouch"; value: Vouch }
     | { $case: "evict"; value: Evict }
     | { $case: "status"; value: Status }
+    | { $case: "forceRequest"; value: ForceRequest }
+    | { $case: "forceAnswer"; value: ForceAnswer }
+    | { $case: "held"; value: Held }
     | undefined;
 }
 
@@ -152,6 +155,11 @@ export interface Hello {
   acksSeen: AckSeen[];
   /** True when the disk holds a view or a binding: etcd without a view has lost its data then. */
   hasData: boolean;
+  /**
+   * The view that the sender is in, as JSON, where the operator's word made it and etcd does not hold it yet:
+   * the members that it names adopt it from here.
+   */
+  forcedView: Buffer;
 }
 
 /** An acknowledgement as the origin of the log keeps it: `by` had stored `origin` up to seq. */
@@ -341,6 +349,38 @@ export interface Status {
   fit: boolean;
 }
 
+/**
+ * The operator has said on the sender that `without` are switched off (or, where it is empty, that the members'
+ * view counts and not etcd's): may all that this view names go on by it? Whoever agrees has changed nothing yet.
+ */
+export interface ForceRequest {
+  /** The view as JSON, and the epoch of the one that it follows. */
+  view: Buffer;
+  after: number;
+  without: string[];
+}
+
+export interface ForceAnswer {
+  /** Of the view that was asked about. */
+  epoch: number;
+  /** Empty: agreed. */
+  refusal: string;
+}
+
+/**
+ * Addresses that the sender has offered and no longer owns, or is about to give up with all it has: the
+ * receiver holds them for the same clients. What is not said costs a client a second DHCPDISCOVER.
+ */
+export interface Held {
+  offers: HeldOffer[];
+}
+
+export interface HeldOffer {
+  address: number;
+  client: Buffer;
+  xid: number;
+}
+
 export interface InboxItem {
   messages: PeerMessage[];
   /** The incarnation of the reader that it was written for: requests to an earlier one are void. */
@@ -413,6 +453,15 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         break;
       case "status":
         Status.encode(message.body.value, writer.uint32(162).fork()).join();
+        break;
+      case "forceRequest":
+        ForceRequest.encode(message.body.value, writer.uint32(170).fork()).join();
+        break;
+      case "forceAnswer":
+        ForceAnswer.encode(message.body.value, writer.uint32(178).fork()).join();
+        break;
+      case "held":
+        Held.encode(message.body.value, writer.uint32(186).fork()).join();
         break;
     }
     return writer;
@@ -591,6 +640,30 @@ export const PeerMessage: MessageFns<PeerMessage> = {
             message.body = { $case: "status", value: Status.decode(reader, reader.uint32()) };
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.body = { $case: "forceRequest", value: ForceRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.body = { $case: "forceAnswer", value: ForceAnswer.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.body = { $case: "held", value: Held.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -659,6 +732,16 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         ? { $case: "evict", value: Evict.fromJSON(object.evict) }
         : isSet(object.status)
         ? { $case: "status", value: Status.fromJSON(object.status) }
+        : isSet(object.forceRequest)
+        ? { $case: "forceRequest", value: ForceRequest.fromJSON(object.forceRequest) }
+        : isSet(object.force_request)
+        ? { $case: "forceRequest", value: ForceRequest.fromJSON(object.force_request) }
+        : isSet(object.forceAnswer)
+        ? { $case: "forceAnswer", value: ForceAnswer.fromJSON(object.forceAnswer) }
+        : isSet(object.force_answer)
+        ? { $case: "forceAnswer", value: ForceAnswer.fromJSON(object.force_answer) }
+        : isSet(object.held)
+        ? { $case: "held", value: Held.fromJSON(object.held) }
         : undefined,
     };
   },
@@ -705,6 +788,12 @@ export const PeerMessage: MessageFns<PeerMessage> = {
       obj.evict = Evict.toJSON(message.body.value);
     } else if (message.body?.$case === "status") {
       obj.status = Status.toJSON(message.body.value);
+    } else if (message.body?.$case === "forceRequest") {
+      obj.forceRequest = ForceRequest.toJSON(message.body.value);
+    } else if (message.body?.$case === "forceAnswer") {
+      obj.forceAnswer = ForceAnswer.toJSON(message.body.value);
+    } else if (message.body?.$case === "held") {
+      obj.held = Held.toJSON(message.body.value);
     }
     return obj;
   },
@@ -835,6 +924,24 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         }
         break;
       }
+      case "forceRequest": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "forceRequest", value: ForceRequest.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "forceAnswer": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "forceAnswer", value: ForceAnswer.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "held": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "held", value: Held.fromPartial(object.body.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -959,6 +1066,7 @@ function createBaseHello(): Hello {
     cursors: [],
     acksSeen: [],
     hasData: false,
+    forcedView: Buffer.alloc(0),
   };
 }
 
@@ -1015,6 +1123,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.hasData !== false) {
       writer.uint32(128).bool(message.hasData);
+    }
+    if (message.forcedView.length !== 0) {
+      writer.uint32(138).bytes(message.forcedView);
     }
     return writer;
   },
@@ -1170,6 +1281,14 @@ export const Hello: MessageFns<Hello> = {
             message.hasData = reader.bool();
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.forcedView = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1224,6 +1343,11 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.has_data)
         ? globalThis.Boolean(object.has_data)
         : false,
+      forcedView: isSet(object.forcedView)
+        ? Buffer.from(bytesFromBase64(object.forcedView))
+        : isSet(object.forced_view)
+        ? Buffer.from(bytesFromBase64(object.forced_view))
+        : Buffer.alloc(0),
     };
   },
 
@@ -1277,6 +1401,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.hasData !== false) {
       obj.hasData = message.hasData;
     }
+    if (message.forcedView.length !== 0) {
+      obj.forcedView = base64FromBytes(message.forcedView);
+    }
     return obj;
   },
 
@@ -1301,6 +1428,7 @@ export const Hello: MessageFns<Hello> = {
     message.cursors = object.cursors?.map((e) => Cursor.fromPartial(e)) || [];
     message.acksSeen = object.acksSeen?.map((e) => AckSeen.fromPartial(e)) || [];
     message.hasData = object.hasData ?? false;
+    message.forcedView = object.forcedView ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -3855,6 +3983,362 @@ export const Status: MessageFns<Status> = {
     message.draining = object.draining ?? false;
     message.wallMs = object.wallMs ?? 0;
     message.fit = object.fit ?? false;
+    return message;
+  },
+};
+
+function createBaseForceRequest(): ForceRequest {
+  return { view: Buffer.alloc(0), after: 0, without: [] };
+}
+
+export const ForceRequest: MessageFns<ForceRequest> = {
+  encode(message: ForceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.view.length !== 0) {
+      writer.uint32(10).bytes(message.view);
+    }
+    if (message.after !== 0) {
+      writer.uint32(16).uint64(message.after);
+    }
+    for (const v of message.without) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.view = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.after = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.without.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForceRequest {
+    return {
+      view: isSet(object.view) ? Buffer.from(bytesFromBase64(object.view)) : Buffer.alloc(0),
+      after: isSet(object.after) ? globalThis.Number(object.after) : 0,
+      without: globalThis.Array.isArray(object?.without) ? object.without.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: ForceRequest): unknown {
+    const obj: any = {};
+    if (message.view.length !== 0) {
+      obj.view = base64FromBytes(message.view);
+    }
+    if (message.after !== 0) {
+      obj.after = Math.round(message.after);
+    }
+    if (message.without?.length) {
+      obj.without = message.without;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForceRequest>): ForceRequest {
+    return ForceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForceRequest>): ForceRequest {
+    const message = createBaseForceRequest();
+    message.view = object.view ?? Buffer.alloc(0);
+    message.after = object.after ?? 0;
+    message.without = object.without?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseForceAnswer(): ForceAnswer {
+  return { epoch: 0, refusal: "" };
+}
+
+export const ForceAnswer: MessageFns<ForceAnswer> = {
+  encode(message: ForceAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).uint64(message.epoch);
+    }
+    if (message.refusal !== "") {
+      writer.uint32(18).string(message.refusal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForceAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForceAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refusal = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ForceAnswer {
+    return {
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      refusal: isSet(object.refusal) ? globalThis.String(object.refusal) : "",
+    };
+  },
+
+  toJSON(message: ForceAnswer): unknown {
+    const obj: any = {};
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.refusal !== "") {
+      obj.refusal = message.refusal;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ForceAnswer>): ForceAnswer {
+    return ForceAnswer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ForceAnswer>): ForceAnswer {
+    const message = createBaseForceAnswer();
+    message.epoch = object.epoch ?? 0;
+    message.refusal = object.refusal ?? "";
+    return message;
+  },
+};
+
+function createBaseHeld(): Held {
+  return { offers: [] };
+}
+
+export const Held: MessageFns<Held> = {
+  encode(message: Held, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.offers) {
+      HeldOffer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Held {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeld();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.offers.push(HeldOffer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Held {
+    return {
+      offers: globalThis.Array.isArray(object?.offers) ? object.offers.map((e: any) => HeldOffer.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Held): unknown {
+    const obj: any = {};
+    if (message.offers?.length) {
+      obj.offers = message.offers.map((e) => HeldOffer.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Held>): Held {
+    return Held.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Held>): Held {
+    const message = createBaseHeld();
+    message.offers = object.offers?.map((e) => HeldOffer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldOffer(): HeldOffer {
+  return { address: 0, client: Buffer.alloc(0), xid: 0 };
+}
+
+export const HeldOffer: MessageFns<HeldOffer> = {
+  encode(message: HeldOffer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== 0) {
+      writer.uint32(13).fixed32(message.address);
+    }
+    if (message.client.length !== 0) {
+      writer.uint32(18).bytes(message.client);
+    }
+    if (message.xid !== 0) {
+      writer.uint32(24).uint32(message.xid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldOffer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldOffer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 13) {
+              break;
+            }
+
+            message.address = reader.fixed32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.client = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.xid = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HeldOffer {
+    return {
+      address: isSet(object.address) ? globalThis.Number(object.address) : 0,
+      client: isSet(object.client) ? Buffer.from(bytesFromBase64(object.client)) : Buffer.alloc(0),
+      xid: isSet(object.xid) ? globalThis.Number(object.xid) : 0,
+    };
+  },
+
+  toJSON(message: HeldOffer): unknown {
+    const obj: any = {};
+    if (message.address !== 0) {
+      obj.address = Math.round(message.address);
+    }
+    if (message.client.length !== 0) {
+      obj.client = base64FromBytes(message.client);
+    }
+    if (message.xid !== 0) {
+      obj.xid = Math.round(message.xid);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HeldOffer>): HeldOffer {
+    return HeldOffer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldOffer>): HeldOffer {
+    const message = createBaseHeldOffer();
+    message.address = object.address ?? 0;
+    message.client = object.client ?? Buffer.alloc(0);
+    message.xid = object.xid ?? 0;
     return message;
   },
 };

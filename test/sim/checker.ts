@@ -1,34 +1,80 @@
-/** What must hold, seen from the clients: no two of them hold one address at the same true time. */
+/** What must hold, seen from the clients: no two of them hold one address at the same true time, and who holds one is not told otherwise. */
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { SimClient } from './client.ts';
 
 export class PromiseBroken extends Error {}
 
-interface Hold {
+/** A release or a decline that the network held back may come so late. */
+const SAID_LATE_MS = 60_000;
+
+export interface Hold {
+  readonly address: number;
   readonly client: SimClient;
+  /** Without a break. */
+  readonly since: number;
   readonly until: number;
 }
 
 export class Checker {
-  readonly #holds = new Map<number, Hold>();
+  /** By address: several where clones share it, which are one client to the servers. */
+  readonly #holds = new Map<number, Hold[]>();
+  /** What an operator has said may be lost. */
+  readonly #lost = new Set<Hold>();
+  /** Whether whoever holds an address answered when it was asked for last. */
+  readonly #probed = new Map<number, boolean>();
+  /** When a machine last told the servers that an address is not its own any more. */
+  readonly #saidAt = new Map<string, number>();
   grants = 0;
 
-  granted(client: SimClient, address: number, untilMs: number, now: number): void {
-    const held = this.#holds.get(address);
-    if (held !== undefined && held.client !== client && held.until > now) {
+  /** `promised`: false where what is assumed of clocks did not hold, so that nothing is said of when the lease ends. */
+  granted(client: SimClient, address: number, until: number, now: number, promised: boolean): void {
+    const others = (this.#holds.get(address) ?? []).filter((hold) => hold.client !== client && hold.until > now);
+    const other = others.find((hold) => hold.client.identity !== client.identity);
+    // A lost lease protects its client by the probe alone: it has none while it is asleep.
+    const unheard = other !== undefined && this.#lost.has(other) && this.#probed.get(address) === false;
+    // From then on two have the address, and whoever has it next takes it from the second one.
+    if (unheard) others.splice(others.indexOf(other), 1);
+    else if (other !== undefined) {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
-        `while client ${held.client.id} holds it until ${Math.round(held.until)} ms`);
+        `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    this.#holds.set(address, { client, until: untilMs });
+    const since = this.holdOf(client, address, now)?.since ?? now;
+    this.#holds.set(address, promised ? [...others, { address, client, since, until }] : others);
     this.grants++;
   }
 
-  givenUp(client: SimClient, address: number): void {
-    if (this.#holds.get(address)?.client === client) this.#holds.delete(address);
+  /** `said`: to the servers, for whom a clone speaks for the others. */
+  givenUp(client: SimClient, address: number, said: boolean, now: number): void {
+    if (said) this.#saidAt.set(`${client.identity} ${address}`, now);
+    const holds = this.#holds.get(address)?.filter((hold) => (said ? hold.client.identity !== client.identity : hold.client !== client)) ?? [];
+    if (holds.length > 0) this.#holds.set(address, holds);
+    else this.#holds.delete(address);
   }
 
-  /** Who holds what at this moment. */
-  held(now: number): { readonly address: number; readonly client: SimClient; readonly until: number }[] {
-    return [...this.#holds].filter(([, hold]) => hold.until > now).map(([address, hold]) => ({ address, ...hold }));
+  /** A DHCPNAK for its own lease, where nothing that it or an operator did takes the address from it. */
+  refused(client: SimClient, address: number, now: number): void {
+    const hold = this.holdOf(client, address, now);
+    const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
+    if (hold === undefined || (saidAt !== undefined && now - saidAt < SAID_LATE_MS)) return;
+    throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
+  }
+
+  /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */
+  holdOf(client: SimClient, address: number, now: number): Hold | undefined {
+    return this.#holds.get(address)?.find((hold) => hold.client === client && hold.until > now && !this.#lost.has(hold));
+  }
+
+  /** Who holds what at this moment, as far as it is not lost. */
+  held(now: number): Hold[] {
+    return [...this.#holds.values()].flat().filter((hold) => hold.until > now && !this.#lost.has(hold));
+  }
+
+  lose(holds: readonly Hold[]): void {
+    for (const hold of holds) this.#lost.add(hold);
+    this.#probed.clear();
+  }
+
+  probed(address: number, answered: boolean): void {
+    this.#probed.set(address, answered);
   }
 }

@@ -1,13 +1,14 @@
 /**
  * A simulated client machine, as RFC 2131 §4.4 has it: it boots, renews, rebinds, releases, declines,
- * reboots with a remembered address, and loses patience. It tells the checker what it holds; the
- * checker believes nobody else.
+ * reboots with a remembered address, moves, sleeps, and loses patience. It tells the checker what it
+ * holds; the checker believes nobody else.
  */
 import { BOOTREPLY, DhcpMessage, MessageType } from '../../node/codec/message.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { addressOption, clientPacket } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
 import type { Agenda } from './agenda.ts';
+import type { Place } from './plan.ts';
 import type { Random } from './random.ts';
 
 export interface ClientWorld {
@@ -15,8 +16,11 @@ export interface ClientWorld {
   readonly random: Random;
   /** `to` 0: broadcast. `from` 0: no address yet. Relayed where the client sits behind relays. */
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void;
-  onGranted(client: SimClient, address: number, untilMs: number): void;
-  onGivenUp(client: SimClient, address: number): void;
+  onGranted(client: SimClient, address: number, untilMs: number, server: number): void;
+  /** A DHCPNAK for the address of its lease. */
+  onRefused(client: SimClient, address: number): void;
+  /** `said`: it told the servers so. */
+  onGivenUp(client: SimClient, address: number, said: boolean): void;
   count(what: string): void;
 }
 
@@ -32,13 +36,15 @@ const BOOTP = 0;
 const WISHES = [10, 25, 50, 100, 200, 200, INFINITE_SECONDS];
 /** Longer than any world lasts. */
 const FOR_EVER_MS = 1e12;
+/** A client's clock drifts by no more (ARCHITECTURE.md, Time). */
+const DRIFT_MAX = 200e-6;
 
 /** What kind of machine it is. */
 export interface ClientTraits {
+  /** Machines with one identity are one client to the servers: clones share theirs. */
+  readonly identity: number;
   readonly chaddr: Buffer;
   readonly clientId: Buffer | undefined;
-  /** giaddrs of the relays that it sits behind; empty: on the servers' segment. */
-  readonly relays: readonly number[];
   /** RFC 4039: takes a lease without an offer where the server gives it. */
   readonly rapidCommit: boolean;
   /** RFC 951: it knows nothing of leases. */
@@ -51,34 +57,71 @@ export interface ClientTraits {
   readonly declines: number;
 }
 
+/** What it remembers of its lease on one network. */
+interface Lease {
+  readonly address: number;
+  readonly server: number;
+  readonly ms: number;
+  readonly ends: number;
+}
+
+const NO_LEASE: Lease = { address: 0, server: 0, ms: 0, ends: 0 };
+
 export class SimClient {
   readonly id: number;
+  /** Who it is to the servers; another machine in its place is somebody else. */
+  identity: number;
   chaddr: Buffer;
-  readonly relays: readonly number[];
-  readonly #world: ClientWorld;
-  readonly #traits: ClientTraits;
-  #clientId: Buffer | undefined;
+  place: Place;
   state: State = 'off';
-  address = 0;
-  #server = 0;
-  #xid = 0;
-  #startedAt = 0;
-  /** When the lease ends by the client's own clock, in true milliseconds. */
-  leaseEnds = 0;
-  #leaseMs = 0;
-  #timer = 0;
-  #tries = 0;
+  asleep = false;
   granted = 0;
   /** When it last began to look for an address, for those who check that it finds one. */
   seekingSince = 0;
+  readonly #world: ClientWorld;
+  readonly traits: ClientTraits;
+  readonly #drift: number;
+  #clientId: Buffer | undefined;
+  /** Of the network that it is in now. */
+  #lease = NO_LEASE;
+  /** Of the others. */
+  readonly #elsewhere = new Map<number, Lease>();
+  #server = 0;
+  #xid = 0;
+  #startedAt = 0;
+  #timer = 0;
+  #missed: (() => void) | undefined;
+  #tries = 0;
 
-  constructor(id: number, world: ClientWorld, traits: ClientTraits) {
+  constructor(id: number, world: ClientWorld, place: Place, traits: ClientTraits) {
     this.id = id;
     this.#world = world;
-    this.#traits = traits;
+    this.traits = traits;
+    this.#drift = world.random.between(-DRIFT_MAX, DRIFT_MAX);
+    this.identity = traits.identity;
+    this.place = place;
     this.chaddr = traits.chaddr;
     this.#clientId = traits.clientId;
-    this.relays = traits.relays;
+  }
+
+  get address(): number {
+    return this.#lease.address;
+  }
+
+  /** Of its lease. */
+  get server(): number {
+    return this.#lease.server;
+  }
+
+  /** When the lease ends by the client's own clock, in true milliseconds. */
+  get leaseEnds(): number {
+    return this.#lease.ends;
+  }
+
+  /** No lease of it, here or elsewhere, lasts on. */
+  get holdsNothing(): boolean {
+    const { now } = this.#world.agenda;
+    return this.#lease.ends < now && [...this.#elsewhere.values()].every(({ ends }) => ends < now);
   }
 
   /** Who it may be for the servers, as the configuration says. */
@@ -98,17 +141,21 @@ export class SimClient {
   }
 
   #options(type: number): NonNullable<ClientFields['options']> {
-    const { vendor, wishes } = this.#traits;
+    const { vendor, wishes } = this.traits;
     const options: Record<number, Buffer> = {};
     if (vendor !== undefined) options[VENDOR_CLASS] = Buffer.from(vendor);
     if (wishes && (type === MessageType.DISCOVER || type === MessageType.REQUEST)) options[LEASE_TIME] = addressOption(this.#world.random.pick(WISHES));
     return options;
   }
 
+  /** A timer that ends while the machine sleeps is found to have ended when it wakes. */
   #later(ms: number, run: () => void): void {
     const timer = ++this.#timer;
+    this.#missed = undefined;
     this.#world.agenda.after(ms, () => {
-      if (timer === this.#timer) run();
+      if (timer !== this.#timer) return;
+      if (this.asleep) this.#missed = run;
+      else run();
     });
   }
 
@@ -126,29 +173,71 @@ export class SimClient {
   // ── what the machine does ────────────────────────────────────────────────────────────────────
 
   boot(): void {
+    this.asleep = false;
     this.seekingSince = this.#world.agenda.now;
-    if (this.#traits.bootp) {
+    if (this.traits.bootp) {
       this.state = 'selecting';
       this.#newTransaction();
       this.#askAsBootp();
     } else if (this.address !== 0 && this.leaseEnds > this.#world.agenda.now) {
       this.state = 'init-reboot';
       this.#newTransaction();
-      this.#initReboot();
+      this.#initReboot(this.address);
     } else this.#discover();
   }
 
   /** The power is off; what it holds it holds, since nobody else knows that it is off. */
   off(): void {
     this.state = 'off';
+    this.asleep = false;
     this.#timer++;
   }
 
   /** Another machine is plugged in where this one was, which holds nothing any more. */
-  becomeAnother(chaddr: Buffer): void {
+  becomeAnother(chaddr: Buffer, identity: number): void {
     this.chaddr = chaddr;
+    this.identity = identity;
     this.#clientId = undefined;
-    this.address = 0;
+    this.#lease = NO_LEASE;
+    this.#elsewhere.clear();
+  }
+
+  /** The lid is closed: nothing is heard or sent, and the lease goes on. */
+  sleep(): void {
+    if (this.state !== 'off') this.asleep = true;
+  }
+
+  /** Its timers are those of before, its clock is right: a lease that has ended meanwhile is not used any more. */
+  wake(): void {
+    if (!this.asleep) return;
+    this.asleep = false;
+    const missed = this.#missed;
+    this.#missed = undefined;
+    if (this.state === 'bound' && this.leaseEnds <= this.#world.agenda.now) return this.#expire();
+    // Some look for their network anew, others only see what their timers say.
+    if (this.#world.random.chance(0.5)) return this.boot();
+    return missed?.();
+  }
+
+  /** It is carried to another place while it is on, and finds itself on another link. */
+  move(to: Place): void {
+    const before = this.address;
+    if (to.network !== this.place.network) {
+      this.#elsewhere.set(this.place.network, this.#lease);
+      this.#lease = this.#elsewhere.get(to.network) ?? NO_LEASE;
+      this.#elsewhere.delete(to.network);
+    }
+    this.place = to;
+    if (this.state === 'off' || this.traits.bootp) return undefined;
+    this.#world.count('client-moved');
+    // RFC 2131 §3.7: with the address that it had last, wherever that was; the servers of this link know better.
+    if (this.address === 0 && before !== 0 && this.#world.random.chance(0.5)) {
+      this.asleep = false;
+      this.state = 'init-reboot';
+      this.#newTransaction();
+      return this.#initReboot(before);
+    }
+    return this.boot();
   }
 
   #askAsBootp(): void {
@@ -163,8 +252,12 @@ export class SimClient {
   }
 
   #sendDiscover(): void {
+    if (this.traits.rapidCommit) {
+      // Any of them may be answered by a lease, and it must know which one.
+      this.#xid = this.#world.random.u32();
+    }
     const wanted = this.address === 0 ? {} : { requestedAddress: this.address };
-    this.#send(MessageType.DISCOVER, { ...wanted, ...(this.#traits.rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
+    this.#send(MessageType.DISCOVER, { ...wanted, ...(this.traits.rapidCommit ? { options: { [RAPID_COMMIT]: Buffer.alloc(0) } } : {}) }, 0, 0);
     this.#later(this.#backoff(), () => this.#sendDiscover());
   }
 
@@ -173,9 +266,9 @@ export class SimClient {
     this.#later(this.#backoff(), () => (this.#tries > 3 ? this.#discover() : this.#sendSelecting(address)));
   }
 
-  #initReboot(): void {
-    this.#send(MessageType.REQUEST, { requestedAddress: this.address }, 0, 0);
-    this.#later(this.#backoff(), () => (this.#tries > 2 ? this.#goOnAfterReboot() : this.#initReboot()));
+  #initReboot(address: number): void {
+    this.#send(MessageType.REQUEST, { requestedAddress: address }, 0, 0);
+    this.#later(this.#backoff(), () => (this.#tries > 2 ? this.#goOnAfterReboot() : this.#initReboot(address)));
   }
 
   /** RFC 2131 §3.2 (4): without an answer it may go on with the old lease, or begin anew. */
@@ -186,7 +279,8 @@ export class SimClient {
 
   #bound(): void {
     this.state = 'bound';
-    const t1 = this.leaseEnds - this.#leaseMs / 2 + this.#world.random.between(-0.02, 0.02) * this.#leaseMs;
+    const { ends, ms } = this.#lease;
+    const t1 = ends - ms / 2 + this.#world.random.between(-0.02, 0.02) * ms;
     this.#later(Math.max(1, t1 - this.#world.agenda.now), () => {
       this.#newTransaction();
       this.#renew();
@@ -196,91 +290,92 @@ export class SimClient {
   #renew(): void {
     const left = this.leaseEnds - this.#world.agenda.now;
     if (left <= 0) return this.#expire();
-    const rebinding = left <= this.#leaseMs / 8;
+    const { address, ms, server } = this.#lease;
+    const rebinding = left <= ms / 8;
     this.state = rebinding ? 'rebinding' : 'renewing';
-    this.#send(MessageType.REQUEST, { ciaddr: this.address, broadcast: false }, this.address, rebinding ? 0 : this.#server);
-    const toRebinding = left - this.#leaseMs / 8;
+    this.#send(MessageType.REQUEST, { ciaddr: address, broadcast: false }, address, rebinding ? 0 : server);
+    const toRebinding = left - ms / 8;
     const wait = rebinding ? left / 2 : Math.min(toRebinding, Math.max(toRebinding / 2, 4000));
     this.#later(Math.max(500, wait), () => this.#renew());
   }
 
   /** Its own clock says that the lease is over: the address is used no longer. */
   #expire(): void {
-    this.#world.onGivenUp(this, this.address);
+    this.#world.onGivenUp(this, this.address, false);
     this.#world.count('client-expired');
     this.seekingSince = this.#world.agenda.now;
     this.#discover();
   }
 
   release(): void {
-    if (this.#traits.bootp) return this.off();
-    if (this.address === 0 || (this.state !== 'bound' && this.state !== 'renewing')) return;
-    const { address } = this;
-    this.#world.onGivenUp(this, address);
+    if (this.traits.bootp) return this.off();
+    if (this.address === 0 || this.asleep || (this.state !== 'bound' && this.state !== 'renewing')) return;
+    const { address, server } = this.#lease;
+    this.#world.onGivenUp(this, address, true);
     this.#newTransaction();
-    this.#send(MessageType.RELEASE, { ciaddr: address, serverIdentifier: this.#server, broadcast: false }, address, this.#server);
-    this.address = 0;
-    this.leaseEnds = 0;
+    this.#send(MessageType.RELEASE, { ciaddr: address, serverIdentifier: server, broadcast: false }, address, server);
+    this.#lease = NO_LEASE;
     this.off();
   }
 
   // ── what it hears ────────────────────────────────────────────────────────────────────────────
 
-  receive(bytes: Buffer): void {
+  /**
+   * Many clients count their lease from the answer, and not from the request as RFC 2131 §4.4.5 asks. It
+   * counts from when the answer left the server, `sentAt`: for what the network held back nobody vouches.
+   */
+  receive(bytes: Buffer, sentAt: number): void {
+    if (this.state === 'off' || this.asleep || bytes.readUInt32BE(4) !== this.#xid) return;
     const message = new DhcpMessage();
-    if (this.state === 'off' || message.parse(bytes, BOOTREPLY) !== undefined || message.xid !== this.#xid) return;
+    if (message.parse(bytes, BOOTREPLY) !== undefined) return;
     const server = message.optionU32(SERVER_ID) ?? 0;
-    if (this.#traits.bootp) {
+    if (this.traits.bootp) {
       if (message.type === BOOTP && this.state === 'selecting') this.#onBootReply(message.yiaddr);
     } else if (message.type === MessageType.OFFER && this.state === 'selecting') {
-      if (this.#world.random.chance(this.#traits.declines)) return this.#declineOffer(message.yiaddr, server);
+      if (this.#world.random.chance(this.traits.declines)) return this.#declineOffer(message.yiaddr, server);
       this.state = 'requesting';
       this.#server = server;
       this.#tries = 0;
       this.#sendSelecting(message.yiaddr);
     } else if (message.type === MessageType.ACK && this.state === 'selecting') {
-      if (!this.#traits.rapidCommit || !message.has(RAPID_COMMIT)) return;
+      if (!this.traits.rapidCommit || !message.has(RAPID_COMMIT)) return;
       this.state = 'requesting';
       this.#world.count('client-rapid-commit');
-      this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
-    } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0);
+      this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0, sentAt);
+    } else if (message.type === MessageType.ACK) this.#onAck(message.yiaddr, server, message.optionU32(51) ?? 0, sentAt);
     else if (message.type === MessageType.NAK) this.#onNak(server);
   }
 
-  #onAck(address: number, server: number, leaseSeconds: number): void {
+  #onAck(address: number, server: number, leaseSeconds: number, sentAt: number): void {
     if (!['requesting', 'init-reboot', 'renewing', 'rebinding'].includes(this.state) || leaseSeconds === 0) return;
     const renewal = this.state === 'renewing' || this.state === 'rebinding' || this.state === 'init-reboot';
-    if (this.address !== 0 && this.address !== address) this.#world.onGivenUp(this, this.address);
-    this.address = address;
-    this.#server = server;
-    this.#leaseMs = leaseSeconds === INFINITE_SECONDS ? FOR_EVER_MS : leaseSeconds * 1000;
-    // RFC 2131 §4.4.1 counts from the request; many clients count from the answer, which is later.
-    this.leaseEnds = this.#world.agenda.now + this.#leaseMs * (1 + this.#world.random.between(-1, 1) * 200e-6);
-    this.granted++;
-    this.#world.onGranted(this, address, this.leaseEnds);
-    if (!renewal && this.#world.random.chance(this.#traits.declines)) return this.#decline();
+    const ms = leaseSeconds === INFINITE_SECONDS ? FOR_EVER_MS : leaseSeconds * 1000;
+    this.#hold({ address, server, ms, ends: sentAt + ms * (1 + this.#drift) });
+    if (!renewal && this.#world.random.chance(this.traits.declines)) return this.#decline();
     this.#bound();
+  }
+
+  #hold(lease: Lease): void {
+    if (this.address !== 0 && this.address !== lease.address) this.#world.onGivenUp(this, this.address, false);
+    this.#lease = lease;
+    this.granted++;
+    this.#world.onGranted(this, lease.address, lease.ends, lease.server);
   }
 
   /** RFC 951: the address is its own for as long as it likes. */
   #onBootReply(address: number): void {
     this.#timer++;
     this.state = 'bound';
-    if (this.address !== 0 && this.address !== address) this.#world.onGivenUp(this, this.address);
-    this.address = address;
-    this.leaseEnds = FOR_EVER_MS;
-    this.granted++;
     this.#world.count('client-bootp');
-    this.#world.onGranted(this, address, this.leaseEnds);
+    this.#hold({ address, server: 0, ms: FOR_EVER_MS, ends: FOR_EVER_MS });
   }
 
   /** Not what RFC 2131 has in mind, and yet some do: the check comes before the request. */
   #declineOffer(address: number, server: number): void {
     this.#world.count('client-declined-offer');
-    if (address === this.address) {
-      this.#world.onGivenUp(this, address);
-      this.address = 0;
-    }
+    // Also where only its clone has it.
+    this.#world.onGivenUp(this, address, true);
+    if (address === this.address) this.#lease = NO_LEASE;
     this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: server }, 0, 0);
     // What else answers the old transaction is not for it any more.
     this.#newTransaction();
@@ -289,11 +384,11 @@ export class SimClient {
 
   /** RFC 2131 §3.1 (5): its own check found the address in use. */
   #decline(): void {
-    const { address } = this;
-    this.#world.onGivenUp(this, address);
+    const { address, server } = this.#lease;
+    this.#world.onGivenUp(this, address, true);
     this.#world.count('client-declined');
-    this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: this.#server }, 0, 0);
-    this.address = 0;
+    this.#send(MessageType.DECLINE, { requestedAddress: address, serverIdentifier: server }, 0, 0);
+    this.#lease = NO_LEASE;
     this.state = 'selecting';
     this.#newTransaction();
     this.#later(10_000, () => this.#discover());
@@ -302,9 +397,12 @@ export class SimClient {
   #onNak(server: number): void {
     if (this.state === 'selecting' || this.state === 'bound') return;
     if (this.state === 'requesting' && server !== this.#server) return;
-    if (this.address !== 0) this.#world.onGivenUp(this, this.address);
+    if (this.address !== 0) {
+      if (this.state !== 'requesting') this.#world.onRefused(this, this.address);
+      this.#world.onGivenUp(this, this.address, false);
+    }
     this.#world.count('client-nak');
-    this.address = 0;
+    this.#lease = NO_LEASE;
     this.#later(this.#world.random.between(50, 1000), () => this.#discover());
     this.state = 'selecting';
   }

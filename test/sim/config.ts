@@ -4,6 +4,8 @@ import { INFINITE_SECONDS } from '../../node/time.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
 import { buildConfig, leaseTimes, NO_GUARD } from '../support/configs.ts';
 import type { ClassSpec, PoolSpec, ReservationSpec, SubnetSpec } from '../support/configs.ts';
+import { remoteNetwork } from './plan.ts';
+import type { Plan } from './plan.ts';
 import type { Random } from './random.ts';
 
 /** Simulated worlds begin here: 2026-01-01. */
@@ -14,12 +16,12 @@ export const VENDOR = 'phone';
 const RELAY_AGENT_INFORMATION = 82;
 const CIRCUIT_ID = 1;
 
-/** `busy`: for many machines that come and go. */
-export function worldConfig(random: Random, size: number, busy: boolean): ClusterConfig {
+/** The nodes and networks are the plan's; all else is another choice each time. */
+export function worldConfig(random: Random, { busy, clients, large, nodes: size, remoteSubnets }: Plan): ClusterConfig {
   const nodes = ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 }));
   const first = ip('10.0.1.0') + random.int(0, 200);
-  const last = first + (busy ? random.int(20, 45) : random.int(3, 30));
-  const leaseSeconds = random.pick([20, 40, 60, 120]);
+  const last = first + (large ? random.int(clients >> 1, clients * 2) : busy ? random.int(20, 45) : random.int(3, 30));
+  const leaseSeconds = large ? random.pick([300, 600, 1200]) : random.pick([20, 40, 60, 60, 120, 120, 300, 600]);
   const classes = random.chance(0.4) ? someClasses(random) : [];
   const subnet: SubnetSpec = {
     name: '10.0.0.0/16', network: ip('10.0.0.0'), prefixLength: 16, sharedNetwork: 'site',
@@ -36,8 +38,13 @@ export function worldConfig(random: Random, size: number, busy: boolean): Cluste
   const another: SubnetSpec = {
     ...subnet, name: '10.1.0.0/16', network: ip('10.1.0.0'), reservations: [], pools: [{ first: second, last: second + random.int(1, 10) }],
   };
+  const remote = Array.from({ length: remoteSubnets }, (_, i): SubnetSpec => {
+    const network = remoteNetwork(i);
+    const { sharedNetwork: _site, ...rest } = subnet;
+    return { ...rest, name: `remote-${i}`, network, reservations: [], pools: [{ first: network + 16, last: network + 16 + random.int(2, 20) }] };
+  });
   return buildConfig({
-    nodes: [], more: { nodes }, subnets: random.chance(0.3) ? [subnet, another] : [subnet], classes,
+    nodes: [], more: { nodes }, subnets: [subnet, ...(random.chance(0.3) ? [another] : []), ...remote], classes,
     limits: { leasesPerCircuit: random.chance(0.1) ? random.int(1, 2) : 0 },
   });
 }

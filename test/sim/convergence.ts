@@ -1,8 +1,11 @@
-/** What must hold once nothing breaks any more. */
+/** What must hold once nothing breaks any more, and at every moment at which nothing is under way. */
 import { formatIpv4 } from '../../node/codec/address.ts';
-import { BINDING_STATE_NAMES, BindingState, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
+import { BINDING_STATE_NAMES, recordClientKey, recordStamp, recordState } from '../../node/lease/record.ts';
 import { reuseSeconds } from '../../node/lease/table.ts';
+import { names, SLOTS } from '../../cluster/view/view.ts';
+import type { View } from '../../cluster/view/view.ts';
 import { PromiseBroken } from './checker.ts';
+import type { Hold } from './checker.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
@@ -17,15 +20,15 @@ export function checkConverged({ clustered, nodes, operator }: World, within: nu
   if (behind.length > 0) throw new PromiseBroken(`configuration ${operator.newest} is not in force on ${behind.join(' ')}`);
   const leaders = nodes.filter((node) => node.engine!.core.leader.leads);
   if (clustered && leaders.length !== 1) throw new PromiseBroken(`${leaders.length} leaders after convergence`);
-  for (let slot = 0; slot < 256; slot++) {
+  for (let slot = 0; slot < SLOTS; slot++) {
     const owners = nodes.filter((node) => node.engine!.core.owns(slot)).map(({ id }) => id);
     if (owners.length !== 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.join(' and ') || 'nobody'}`);
     if (owners[0] !== nodes[0]!.engine!.core.home[slot]) throw new PromiseBroken(`slot ${slot} is not at home`);
   }
 }
 
-/** All hold the same bindings, and every lease that a client holds is among them. */
-export function checkStores({ checker, nodes, now }: World): void {
+/** All of them hold the same bindings, and every lease that a client holds is among them. */
+export function checkStores({ checker, now }: World, nodes: readonly SimNode[]): void {
   const [first, ...others] = nodes.map((node) => storeOf(node));
   for (const [i, other] of others.entries()) {
     for (const address of new Set([...first!.keys(), ...other.keys()])) {
@@ -36,14 +39,60 @@ export function checkStores({ checker, nodes, now }: World): void {
       }
     }
   }
-  for (const { address, client, until } of checker.held(now + 5000)) {
-    const record = first!.get(address);
-    // A copy of its release that the network held back can make it RELEASED; then it still goes to
-    // nobody else before the lease that the client holds would have ended.
-    const known = record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) &&
-      (recordState(record) === BindingState.ACTIVE || reuseSeconds(record, nodes[0]!.engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS >= until);
-    if (!known) throw new PromiseBroken(`nobody knows that client ${client.id} holds ${formatIpv4(address)} until ${Math.round(until)} ms`);
+  for (const hold of checker.held(now + 5000)) {
+    if (!nodes.every((node) => isKnown(node, hold))) {
+      throw new PromiseBroken(`nobody knows that client ${hold.client.id} holds ${formatIpv4(hold.address)} until ${Math.round(hold.until)} ms`);
+    }
   }
+}
+
+/** The true time from which this node would give the address to another client; with a clock that is wrong it gives nothing. */
+function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
+  const { maxClockSkewMs } = engine!.config;
+  return Math.abs(wallErrorMs) > maxClockSkewMs / 2 ? Infinity : reuseSeconds(record, maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+}
+
+/**
+ * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
+ * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
+ */
+export function isKnown(node: SimNode, { address, client, until }: Hold, marginMs = 0): boolean {
+  const record = node.table!.read(address);
+  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until + marginMs;
+}
+
+/**
+ * The members of the newest view, if all of them have finished it and have all that any of them has made:
+ * then their stores are one. Undefined while something is under way.
+ */
+export function levelMembers({ nodes }: World): SimNode[] | undefined {
+  let newest: SimNode | undefined;
+  for (const node of nodes) if (epochOf(node) > epochOf(newest)) newest = node;
+  const view = newest?.engine?.core.state.view;
+  if (view === undefined) return undefined;
+  const members: SimNode[] = [];
+  for (const { node: id, incarnation } of view.members) {
+    const node = nodes.find((each) => each.id === id)!;
+    if (epochOf(node) !== view.epoch || node.engine!.incarnation !== incarnation || !node.engine!.core.state.finished) return undefined;
+    members.push(node);
+  }
+  const level = members.every(({ engine: a }) => members.every(({ engine: b }) => a!.core.state.cursors.seq(b!.incarnation) === b!.core.state.log.last));
+  return level ? members : undefined;
+}
+
+/** Of those that etcd's view names nobody owns what another one owns; who is out of it owns nothing that counts. */
+export function checkOwners({ nodes }: World, view: View | undefined): void {
+  const named = nodes.filter(({ engine, id }) => view !== undefined && engine !== undefined && names(view, id, engine.incarnation));
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const owners = named.filter(({ engine }) => engine!.core.owns(slot));
+    if (owners.length > 1) throw new PromiseBroken(`slot ${slot} is owned by ${owners.map(({ id }) => id).join(' and ')} in epoch ${view!.epoch}`);
+  }
+}
+
+/** Of the view that it is a member of; 0: of none. */
+function epochOf(node: SimNode | undefined): number {
+  const core = node?.engine?.core;
+  return core !== undefined && core.isMember(node!.id) && core.state.phase === 'member' ? core.state.view!.epoch : 0;
 }
 
 function storeOf(node: SimNode): Map<number, Buffer> {

@@ -1,262 +1,136 @@
-/** Breaks things, one or several at a time, each for a while; and mends them all at the end. */
-import type { SimNode } from './node.ts';
+/**
+ * Breaks things, one or several at a time, each for a while; and mends them all at the end. What there
+ * is to break stands in `faults`; here is when, and how much at once.
+ *
+ * A world has a theme and a pace: where everything breaks at once all the time, most rules are never
+ * reached. Between bursts of faults it is quiet for minutes, as it is in life.
+ */
+import { CLOCK_FAULTS } from './faults/clock.ts';
+import { CLIENT_FAULTS } from './faults/clients.ts';
+import { DISK_FAULTS } from './faults/disk.ts';
+import { ETCD_FAULTS } from './faults/etcd.ts';
+import { JOIN_FAULTS } from './faults/joins.ts';
+import { LAST_RESORTS } from './faults/last-resorts.ts';
+import { NETWORK_FAULTS } from './faults/network.ts';
+import { OPERATOR_FAULTS } from './faults/operator.ts';
+import { PROCESS_FAULTS } from './faults/process.ts';
+import { SCHEMES } from './faults/schemes.ts';
+import { Strike } from './faults/strike.ts';
+import type { FaultKind } from './faults/strike.ts';
+import { TAKEOVER_FAULTS } from './faults/takeovers.ts';
+import { drawVersions, UPGRADES } from './faults/upgrades.ts';
 import type { World } from './world.ts';
 
-/** Every kind of fault; a run over many seeds in which one never happened proves too little. */
-export const FAULTS = {
-  crash: 4, 'power-cut': 1, pause: 3, 'link-cut': 3, 'link-cut-one-way': 1, 'link-break': 2, 'link-slow': 2,
-  'etcd-cut': 2, 'etcd-down': 1, 'etcd-lossy': 2, 'etcd-slow': 1, 'etcd-leader-change': 1, 'disk-slow': 2, 'disk-wiped': 1,
-  'client-lossy': 1, 'client-late': 2, 'client-cut': 1, 'drain': 1, 'pause-then-etcd-cut': 2, 'link-cut-then-crash': 3,
-  'power-cut-while-flushing': 2, 'unread-inbox': 3, 'late-batch': 3, 'clock-step': 1, 'config-change': 3,
-} as const;
-export type Fault = keyof typeof FAULTS;
+const FAMILIES = [PROCESS_FAULTS, DISK_FAULTS, NETWORK_FAULTS, ETCD_FAULTS, CLOCK_FAULTS, OPERATOR_FAULTS, UPGRADES, LAST_RESORTS, CLIENT_FAULTS, SCHEMES, JOIN_FAULTS, TAKEOVER_FAULTS] as const;
 
-const NEEDS_TWO: ReadonlySet<Fault> = new Set([
-  'link-cut', 'link-cut-one-way', 'link-break', 'link-slow', 'link-cut-then-crash', 'disk-wiped', 'unread-inbox', 'late-batch', 'clock-step',
-]);
+/** Every kind of fault; a run over many seeds in which one never happened proves too little. */
+export const FAULTS: Readonly<Record<string, FaultKind>> = Object.assign({}, ...FAMILIES) as Record<string, FaultKind>;
+
+/** `one-by-one`: each strikes a cluster that is in order again. */
+type Pace = 'one-by-one' | 'bursts' | 'storms';
+
+/** A cluster that does not come into order again is struck all the same. */
+const PATIENCE_MS = 120_000;
 
 export class Nemesis {
   readonly #world: World;
-  /** Drawn for this world: a world in which everything breaks at once shows less than one with a theme. */
-  readonly #menu: Fault[] = [];
-  readonly #everyMs: number;
-  #active = true;
-  #mend: (() => void)[] = [];
+  /** Drawn for this world, each as often as it weighs. */
+  readonly #menu: string[] = [];
+  readonly #pace: Pace;
+  readonly mends = new Set<() => void>();
+  active = true;
+  #strikes: Strike[] = [];
+  #only: Strike | undefined;
 
-  constructor(world: World) {
+  constructor(world: World, theme?: readonly string[]) {
     this.#world = world;
     const { random } = world;
-    const kinds = Object.keys(FAULTS) as Fault[];
-    const chosen = random.chance(0.3) ? kinds : kinds.filter(() => random.chance(0.4));
-    for (const kind of chosen) for (let i = 0; i < FAULTS[kind]; i++) this.#menu.push(kind);
-    this.#everyMs = random.pick([4000, 8000, 15_000, 30_000]);
+    for (const kind of theme ?? this.#theme()) {
+      const { clustered, nodes = 1, prepare, weight } = FAULTS[kind]!;
+      if (nodes > world.nodes.length || (clustered === true && !world.clustered)) continue;
+      for (let i = 0; i < weight; i++) this.#menu.push(kind);
+      prepare?.(world);
+    }
+    if (world.clustered) drawVersions(world);
+    this.#pace = random.pick(['one-by-one', 'bursts', 'bursts', 'storms'] as const);
   }
 
+  #theme(): string[] {
+    const { random } = this.#world;
+    const kinds = Object.keys(FAULTS);
+    if (random.chance(0.2)) return kinds;
+    if (random.chance(0.6)) return kinds.filter(() => random.chance(0.35));
+    const families = FAMILIES.filter(() => random.chance(0.35));
+    return families.flatMap((family) => Object.keys(family));
+  }
+
+  // ── what strikes now ─────────────────────────────────────────────────────────────────────────
+
+  /** Strikes that are not over. */
+  get strikes(): readonly Strike[] {
+    this.#strikes = this.#strikes.filter(({ endedAt }) => endedAt === undefined);
+    return this.#strikes;
+  }
+
+  /** The last strike, if it hit a cluster in order and nothing else has happened since, whether it is over or not. */
+  get only(): Strike | undefined {
+    return this.#only;
+  }
+
+  // ── when ─────────────────────────────────────────────────────────────────────────────────────
+
   begin(untilMs: number): void {
+    if (this.#menu.length === 0) return;
     const { agenda, random } = this.#world;
-    const next = (): void => {
-      agenda.after(random.between(0.2, 1.8) * this.#everyMs, () => {
-        if (agenda.now > untilMs || !this.#active) return;
-        if (this.#menu.length > 0) this.#strike(random.pick(this.#menu));
-        next();
-      });
+    const soon = (ms: number, run: () => void): void => agenda.after(ms, () => {
+      if (agenda.now <= untilMs && this.active) run();
+    });
+    const oneByOne = (since: number): void => {
+      const inOrder = this.strikes.length === 0 && this.#world.isInOrder();
+      if (!inOrder && agenda.now - since < PATIENCE_MS) return soon(1000, () => oneByOne(since));
+      this.#strike();
+      return soon(random.between(10_000, 150_000), () => oneByOne(agenda.now));
     };
-    agenda.after(5000, next);
+    const burst = (left: number, everyMs: number): void => {
+      this.#strike();
+      if (left > 1) soon(random.between(0.2, 1.8) * everyMs, () => burst(left - 1, everyMs));
+      else soon(random.between(100_000, this.#pace === 'bursts' ? 600_000 : 900_000), next);
+    };
+    const next = (): void => {
+      if (this.#pace === 'one-by-one') oneByOne(agenda.now);
+      else if (this.#pace === 'bursts') burst(random.int(2, 6), random.pick([1000, 4000, 8000, 15_000]));
+      else burst(random.int(6, 24), random.pick([4000, 8000, 15_000]));
+    };
+    soon(random.between(4000, 30_000), next);
+  }
+
+  #strike(): void {
+    const world = this.#world;
+    const kind = world.random.pick(this.#menu);
+    const inOrder = this.strikes.length === 0 && world.isInOrder();
+    const strike = new Strike(kind, world, this);
+    world.struck();
+    world.log(`*** ${kind} ${strike.node.id}${strike.other === strike.node ? '' : ` ${strike.other.id}`}`);
+    if (!FAULTS[kind]!.strike(strike)) return;
+    strike.begun();
+    world.count(`fault:${kind}`);
+    this.#strikes.push(strike);
+    this.#only = inOrder ? strike : undefined;
   }
 
   /** All is well again: what was cut is joined, what is down comes up. */
   end(): void {
-    this.#active = false;
-    for (const mend of this.#mend) mend();
+    this.active = false;
     const world = this.#world;
+    for (const mend of this.mends) mend();
     if (world.clustered) world.operator.settle();
-    world.etcdDown = false;
-    world.etcdLossy = 0;
-    world.etcdSlow = false;
-    world.clientLoss = 0;
-    world.clientLate = 0;
-    world.etcdCut.clear();
-    world.clientCut.clear();
-    world.links.cuts.clear();
-    world.links.slow.clear();
+    world.etcdPath.mend();
+    world.clientPath.mend();
+    world.links.mend();
     for (const node of world.nodes) {
-      node.diskSlowUntil = 0;
+      node.resume();
+      node.setClock();
       if (!node.alive) world.agenda.after(world.random.between(0, 3000), () => world.bootNode(node));
     }
-  }
-
-  #for(ms: number, mend: () => void): void {
-    let mended = false;
-    const once = (): void => {
-      if (!mended) mend();
-      mended = true;
-    };
-    this.#mend.push(once);
-    this.#world.agenda.after(ms, once);
-  }
-
-  #strike(fault: Fault): void {
-    const world = this.#world;
-    const { random } = world;
-    const node = random.pick(world.nodes);
-    const others = world.nodes.filter((candidate) => candidate !== node);
-    const other = others.length > 0 ? random.pick(others) : undefined;
-    if (other === undefined && NEEDS_TWO.has(fault)) return;
-    if (!world.clustered && (fault.startsWith('etcd') || fault === 'pause-then-etcd-cut')) return;
-    world.log(`*** ${fault} ${node.id}${other === undefined ? '' : ` ${other.id}`}`);
-    world.count(`fault:${fault}`);
-    this.#do(fault, node, other);
-  }
-
-  #do(fault: Fault, node: SimNode, other: SimNode | undefined): void {
-    const world = this.#world;
-    const { random, agenda } = world;
-    switch (fault) {
-      case 'crash': return this.#crash(node, random.between(200, 15_000));
-      case 'power-cut':
-        for (const each of world.nodes) this.#crash(each, random.between(200, 10_000));
-        return undefined;
-      case 'pause': return node.pause(random.chance(0.5) ? random.between(100, 3000) : random.between(3000, 60_000));
-      case 'link-cut': return this.#cut(node, other!, true, random.between(300, 30_000));
-      case 'link-cut-one-way': return this.#cut(node, other!, false, random.between(300, 15_000));
-      case 'link-break': return world.links.break(node, other!);
-      case 'link-slow': {
-        const [a, b] = [node.id, other!.id].toSorted();
-        world.links.slow.set(`${a} ${b}`, world.now + random.between(500, 10_000));
-        return undefined;
-      }
-      case 'etcd-cut':
-        world.etcdCut.add(node.id);
-        return this.#for(random.between(500, 40_000), () => world.etcdCut.delete(node.id));
-      case 'etcd-down':
-        world.etcdDown = true;
-        return this.#for(random.between(500, 60_000), () => {
-          world.etcdDown = false;
-          world.etcd.grantAll(world.now);
-        });
-      case 'etcd-lossy':
-        world.etcdLossy = random.between(0.05, 0.5);
-        return this.#for(random.between(2000, 30_000), () => {
-          world.etcdLossy = 0;
-        });
-      case 'etcd-slow':
-        world.etcdSlow = true;
-        return this.#for(random.between(2000, 20_000), () => {
-          world.etcdSlow = false;
-        });
-      case 'etcd-leader-change': return world.etcd.grantAll(world.now);
-      case 'disk-slow':
-        node.diskSlowUntil = world.now + random.between(500, 8000);
-        return undefined;
-      case 'disk-wiped': return this.#wipe(node);
-      case 'client-lossy':
-        world.clientLoss = random.between(0.1, 0.5);
-        return this.#for(random.between(2000, 20_000), () => {
-          world.clientLoss = 0.01;
-        });
-      case 'client-late':
-        world.clientLate = random.between(0.05, 0.3);
-        return this.#for(random.between(2000, 20_000), () => {
-          world.clientLate = 0;
-        });
-      case 'client-cut':
-        world.clientCut.add(node.id);
-        return this.#for(random.between(1000, 20_000), () => world.clientCut.delete(node.id));
-      case 'drain':
-        node.drain();
-        return undefined;
-      case 'pause-then-etcd-cut': {
-        const pauseMs = random.between(3500, 9000);
-        node.pause(pauseMs);
-        world.etcdCut.add(node.id);
-        this.#later(pauseMs + 500, () => world.wakeClients(0.6));
-        this.#later(pauseMs + 2500, () => world.wakeClients(1));
-        return this.#for(random.between(12_000, 30_000), () => world.etcdCut.delete(node.id));
-      }
-      case 'link-cut-then-crash':
-        this.#cut(node, other!, true, random.between(500, 20_000));
-        agenda.after(random.between(300, 8000), () => {
-          if (this.#active) this.#crash(node, random.between(200, 15_000));
-        });
-        return undefined;
-      case 'power-cut-while-flushing':
-        for (const each of world.nodes) each.diskSlowUntil = world.now + 4000;
-        return this.#later(random.between(300, 4000), () => {
-          for (const each of world.nodes) this.#crash(each, random.between(200, 10_000));
-        });
-      // The one that leads takes over fastest, and has the least time to read its inbox by chance.
-      case 'unread-inbox': return other!.engine?.core.leader.leads === true ? this.#unreadInbox(node, other!) : this.#unreadInbox(other!, node);
-      case 'late-batch': return this.#lateBatch(node, other!);
-      case 'config-change':
-        if (world.clustered) world.operator.apply();
-        return undefined;
-      case 'clock-step': return this.#stepClock(node);
-      default: return fault satisfies never;
-    }
-  }
-
-  #crash(node: SimNode, downMs: number): void {
-    const world = this.#world;
-    if (!node.alive) return;
-    world.log(`${node.id} crashes`);
-    world.stopNode(node);
-    this.#for(downMs, () => world.bootNode(node));
-  }
-
-  #cut(a: SimNode, b: SimNode, bothWays: boolean, ms: number): void {
-    const { links } = this.#world;
-    const ways = bothWays ? [`${a.id}>${b.id}`, `${b.id}>${a.id}`] : [`${a.id}>${b.id}`];
-    links.cut(ways, a, b);
-    this.#for(ms, () => {
-      for (const way of ways) links.cuts.delete(way);
-    });
-  }
-
-  #later(ms: number, run: () => void): void {
-    this.#world.agenda.after(ms, () => {
-      if (this.#active) run();
-    });
-  }
-
-  /**
-   * Commits go through the inbox of one that cannot read it; then their owner dies, and the heir, which
-   * has not lost its session, takes over at once and reaches etcd badly.
-   */
-  #unreadInbox(owner: SimNode, heir: SimNode): void {
-    const world = this.#world;
-    const { random } = world;
-    const cutMs = random.between(900, 2400);
-    this.#cut(owner, heir, true, cutMs);
-    world.etcdCut.add(heir.id);
-    world.wakeClients(0.5);
-    this.#later(cutMs, () => {
-      this.#crash(owner, random.between(5000, 15_000));
-      world.etcdLossy = random.between(0.3, 0.6);
-      world.wakeClients(1);
-    });
-    this.#for(cutMs, () => world.etcdCut.delete(heir.id));
-    this.#for(cutMs + 4000, () => {
-      world.etcdLossy = 0;
-    });
-  }
-
-  /**
-   * A change is held up in the network until its maker has been evicted, which has not heard of it and
-   * still waits for the acknowledgement; meanwhile its heir gives addresses away.
-   */
-  #lateBatch(owner: SimNode, heir: SimNode): void {
-    const world = this.#world;
-    const { random } = world;
-    world.etcdCut.add(owner.id);
-    this.#for(random.between(12_000, 20_000), () => world.etcdCut.delete(owner.id));
-    this.#later(random.between(900, 1300), () => {
-      this.#cut(owner, heir, false, random.between(3300, 3950));
-      this.#later(300, () => world.wakeClients(0.6));
-      this.#later(2800, () => world.wakeClients(1));
-    });
-  }
-
-  /** A wall clock that is wrong for a while, on a node that has others to compare it with. */
-  #stepClock(node: SimNode): void {
-    const world = this.#world;
-    const inService = world.nodes.filter((each) => each.engine?.core.nodeState === 'NORMAL' && !each.paused);
-    if (inService.length < 2 || !inService.includes(node)) return;
-    const step = world.random.pick([-1, 1]) * world.random.between(20_000, 120_000);
-    node.clockStepMs = step;
-    this.#for(world.random.between(3000, 20_000), () => {
-      node.clockStepMs = 0;
-    });
-  }
-
-  /** A new disk in one machine, while another is in service: one fault, as the promises suppose. */
-  #wipe(node: SimNode): void {
-    const world = this.#world;
-    // The view that counts is etcd's: the disk of its only member is not one that another one has.
-    const serves = world.nodes.some((each) => each !== node && !each.paused && each.engine?.core.state.finished === true &&
-      each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
-    if (!serves || !node.alive) return;
-    this.#crash(node, world.random.between(500, 5000));
-    node.disk.wipe();
-    world.count('fault:disk-wiped-done');
   }
 }

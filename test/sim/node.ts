@@ -1,33 +1,50 @@
 /**
  * A simulated host with a node on it: the production engine, driven as node/main.ts drives it, on a
  * disk that can lose power, with clocks of its own. It can crash, restart, be paused and be drained.
+ *
+ * Everything that a turn does to the world is a step, and the node can be stopped before or after any
+ * of them: what came before has happened, and what was to follow happens late or never.
  */
 import assert from 'node:assert/strict';
 import { optionsOf } from '../../cluster/core/context.ts';
 import { Engine } from '../../cluster/core/engine.ts';
+import type { Outputs } from '../../cluster/core/engine.ts';
 import type { LinkEvent } from '../../cluster/core/ports.ts';
 import type { PreparedConfig } from '../../cluster/view/configuration.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
+import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
+import { REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
+import { inSomeOrder } from './held-inputs.ts';
+import type { Input, Source } from './held-inputs.ts';
 import type { Random } from './random.ts';
 
-const TICK_MS = 50;
+/** As node/main.ts: a commit that failed is tried again. */
+const STORE_RETRY_MS = 1000;
+/** What a socket's receive buffer holds of small packets; what comes while it is full is lost. */
+const PACKETS_HELD_MAX = 500;
 
 export interface NodeWorld {
   readonly agenda: Agenda;
   readonly random: Random;
-  isInUse(address: number): boolean;
+  /** Whether somebody answers who is asked, and with which hardware address where that is known. */
+  isInUse(address: number): boolean | Buffer;
+  /** Until the next tick of this node. */
+  tickMs(node: SimNode): number;
   readonly clustered: boolean;
+  /** A turn is over, and nothing that it decided has been carried out. */
+  onTurn?(node: SimNode): void;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
   onReset(from: SimNode, peer: string): void;
@@ -39,9 +56,27 @@ export interface NodeWorld {
   count(what: string, by?: number): void;
 }
 
-interface Input {
-  readonly packet: boolean;
-  readonly run: (engine: Engine, now: Now) => void;
+/** What a node does to the world, one thing at a time. */
+export type Step =
+  | { readonly kind: 'message'; readonly peer: string; readonly message: PeerMessage }
+  | { readonly kind: 'etcd'; readonly request: EtcdRequest }
+  | { readonly kind: 'packet' }
+  /** Writes were taken from the store, and their flush begins. */
+  | { readonly kind: 'flush' }
+  /** They are durable, and nobody has heard of it. */
+  | { readonly kind: 'flushed' };
+
+/** Springs once, at the first step that it matches. */
+export interface Trap {
+  readonly matches: (step: Step) => boolean;
+  /** Before the step is taken, or after it. */
+  readonly before: boolean;
+  readonly spring: (step: Step) => void;
+}
+
+interface Effect {
+  readonly step: Step | undefined;
+  readonly run: () => void;
 }
 
 export class SimNode {
@@ -55,15 +90,30 @@ export class SimNode {
   counters = new Counters();
   /** Of this start; what was meant for an earlier one is void. */
   start = 0;
-  /** The host's wall clock less the true time, milliseconds. */
+  /** The host's wall clock less the true time, milliseconds, as its time service keeps it. */
   wallOffsetMs = 0;
-  /** A step of that clock, which lasts until the time service mends it; a host that boots has been mended. */
+  /** A step of that clock, which lasts until the time service mends it. */
   clockStepMs = 0;
+  /** What it gained by itself. */
+  #drift = { ppm: 0, since: 0, gainedMs: 0 };
   diskSlowUntil = 0;
-  /** What the build that is started next speaks. */
+  diskFullUntil = 0;
+  /** The host is off, not only its process: nothing refuses, nothing answers. */
+  dark = false;
+  #paused = false;
+  #trap: Trap | undefined;
+  /** What the build that is started next speaks, and the one that runs. */
   protocol: ProtocolRange = PROTOCOL;
-  #pausedUntil: number | undefined;
+  speaks: ProtocolRange = PROTOCOL;
+  /** Somebody has switched it off, and will switch it on again. */
+  lockedOff = false;
   #held: Input[] = [];
+  #packetsHeld = 0;
+  #tickHeld = false;
+  #hintHeld = false;
+  /** Of the turn under way, and how far it has come. */
+  #effects: Effect[] = [];
+  #done = 0;
   #committing = false;
 
   constructor(id: string, address: number, world: NodeWorld) {
@@ -78,12 +128,39 @@ export class SimNode {
   }
 
   get paused(): boolean {
-    return this.#pausedUntil !== undefined;
+    return this.#paused;
   }
+
+  get trueTime(): number {
+    return this.#world.agenda.now;
+  }
+
+  // ── clocks ───────────────────────────────────────────────────────────────────────────────────
 
   now(): Now {
     const at = this.#world.agenda.now;
-    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.wallOffsetMs + this.clockStepMs) as WallMs };
+    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.wallErrorMs) as WallMs };
+  }
+
+  /** The wall clock less the true time, milliseconds, at this moment. */
+  get wallErrorMs(): number {
+    return this.wallOffsetMs + this.clockStepMs + this.#gainedMs;
+  }
+
+  get #gainedMs(): number {
+    const { gainedMs, ppm, since } = this.#drift;
+    return gainedMs + ((this.#world.agenda.now - since) * ppm) / 1e6;
+  }
+
+  /** From now on the wall clock gains so much on the true time. */
+  drift(ppm: number): void {
+    this.#drift = { ppm, since: this.#world.agenda.now, gainedMs: this.#gainedMs };
+  }
+
+  /** The time service has it again. */
+  setClock(): void {
+    this.clockStepMs = 0;
+    this.#drift = { ppm: 0, since: 0, gainedMs: 0 };
   }
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +170,8 @@ export class SimNode {
     assert(!this.alive, 'a running node is not started');
     const { random, clustered } = this.#world;
     const start = ++this.start;
-    this.clockStepMs = 0;
+    this.dark = false;
+    this.speaks = this.protocol;
     const store = new BindingStore(this.disk);
     const table = new LeaseTable(store, config, {});
     table.load(this.now());
@@ -112,138 +190,247 @@ export class SimNode {
   }
 
   #tickLater(start: number): void {
-    this.#world.agenda.after(TICK_MS, () => {
+    this.#world.agenda.after(this.#world.tickMs(this), () => {
       if (start !== this.start || !this.alive) return;
-      this.input({ packet: false, run: (engine, now) => engine.tick(now) });
+      if (!this.#tickHeld) {
+        this.#tickHeld = this.paused;
+        this.#input('timers', (engine, now) => engine.tick(now));
+      }
       this.#tickLater(start);
     });
   }
 
-  /** Power is lost, or the process is killed: what was not flushed is gone with the host's memory. */
+  /**
+   * Power is lost, or the process is killed: what was not flushed is gone with the host's memory. A
+   * flush under way may have come through all the same, and nobody will ever have heard of it.
+   */
   crash(): void {
     this.engine = undefined;
     this.table = undefined;
     this.start++;
-    this.#held = [];
-    this.#pausedUntil = undefined;
+    this.#forgetHeld();
+    this.#effects = [];
+    this.#done = 0;
+    this.#paused = false;
+    this.#trap = undefined;
+    if (this.disk.pending > 0 && this.#world.agenda.now >= this.diskFullUntil && this.#world.random.chance(0.5)) {
+      if (this.disk.complete()!.error === undefined) this.#world.count('fault:flushed-unheard');
+    }
     this.disk.crash();
   }
 
-  pause(ms: number): void {
-    if (!this.alive || this.paused) return;
-    const { start } = this;
-    this.#pausedUntil = this.#world.agenda.now + ms;
-    this.#world.agenda.after(ms, () => {
-      if (start === this.start) this.#resume();
-    });
-  }
-
-  #resume(): void {
-    this.#pausedUntil = undefined;
+  #forgetHeld(): Input[] {
     const held = this.#held;
     this.#held = [];
-    // Timers and streams may be looked at before the sockets or after them.
-    if (this.#world.random.chance(0.5)) held.sort((a, b) => Number(a.packet) - Number(b.packet));
+    this.#packetsHeld = 0;
+    this.#tickHeld = false;
+    this.#hintHeld = false;
+    return held;
+  }
+
+  /** Stands still, wherever it is. */
+  pause(): void {
+    if (this.alive) this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.#paused = false;
+    const held = inSomeOrder(this.#forgetHeld(), this.#world.random);
+    // What was left of the turn in which it stood still.
+    this.#carryOn();
     let discard = false;
-    for (const input of held) {
-      if (discard && input.packet) continue;
+    for (const [i, input] of held.entries()) {
       if (!this.alive) return;
+      if (this.paused) {
+        this.#held.push(...held.slice(i));
+        return;
+      }
+      if (discard && input.source === 'packets') continue;
       input.run(this.engine!, this.now());
       discard = this.#turn() || discard;
     }
   }
 
+  /** To be stopped at a step; there is one trap at a time. */
+  set(trap: Trap): void {
+    this.#trap = trap;
+  }
+
+  unset(trap: Trap): void {
+    if (this.#trap === trap) this.#trap = undefined;
+  }
+
   // ── inputs ───────────────────────────────────────────────────────────────────────────────────
 
-  input(input: Input): void {
+  #input(source: Source, run: Input['run']): void {
     if (this.engine === undefined) return;
     if (this.paused) {
-      if (this.#held.length < 50_000) this.#held.push(input);
+      this.#held.push({ source, run });
       return;
     }
-    input.run(this.engine, this.now());
+    run(this.engine, this.now());
     this.#turn();
   }
 
   receivePacket(bytes: Buffer, from: { readonly address: number; readonly port: number; readonly unicast: boolean }): void {
-    this.input({ packet: true, run: (engine, now) => {
+    if (this.paused) {
+      if (this.#packetsHeld === PACKETS_HELD_MAX) {
+        this.#world.count('fault:socket-full');
+        return;
+      }
+      this.#packetsHeld++;
+    }
+    this.#input('packets', (engine, now) => {
       const packet: ReceivedPacket = {
         bytes, iface: this.#iface, sourceAddress: from.address, sourcePort: from.port, unicast: from.unicast, receivedAt: now.mono,
       };
       engine.onPacket(packet, now);
-    } });
+    });
   }
 
   link(event: LinkEvent): void {
-    this.input({ packet: false, run: (engine, now) => engine.onLink(event, now) });
+    this.#input(`link ${event.peer}`, (engine, now) => engine.onLink(event, now));
   }
 
   etcdResult(result: EtcdResult): void {
-    this.input({ packet: false, run: (engine, now) => engine.onEtcd(result, now) });
+    this.#input('etcd', (engine, now) => engine.onEtcd(result, now));
   }
 
   hint(): void {
-    this.input({ packet: false, run: (engine, now) => engine.onHint(now) });
+    if (this.#hintHeld) return;
+    this.#hintHeld = this.paused;
+    this.#input('etcd', (engine, now) => engine.onHint(now));
   }
 
   configPrepared(revision: number, result: PreparedConfig): void {
-    this.input({ packet: false, run: (engine, now) => engine.onConfigPrepared(revision, result, now) });
+    this.#input('timers', (engine, now) => engine.onConfigPrepared(revision, result, now));
+  }
+
+  /** An operator's command; undefined while the process does not run, or stands still. */
+  operate(command: OperatorCommand): OperatorAnswer | undefined {
+    let answer: OperatorAnswer | undefined;
+    if (!this.#paused) {
+      this.#input('timers', (engine, now) => {
+        answer = engine.operate(command, now);
+      });
+    }
+    return answer;
   }
 
   drain(): void {
-    this.input({ packet: false, run: (engine, now) => engine.drain(now) });
+    this.#input('timers', (engine, now) => engine.drain(now));
   }
 
   // ── the turn, as node/main.ts does it ────────────────────────────────────────────────────────
 
+  /** True: what waits in the sockets is to be discarded. */
   #turn(): boolean {
-    const engine = this.engine!;
-    const outputs = engine.takeOutputs(this.now());
-    const world = this.#world;
-    for (const { peer, message } of outputs.messages) world.onMessage(this, peer, message);
-    for (const peer of outputs.resets) world.onReset(this, peer);
-    for (const request of outputs.etcd) world.onEtcdRequest(this, request);
-    for (const request of outputs.probes) this.#probe(request);
-    for (const packet of outputs.packets) world.onPacket(this, packet);
-    for (const { id, fields } of outputs.events) world.onEvent(this, id, fields);
-    if (outputs.prepareConfig !== undefined) world.onPrepareConfig(this, outputs.prepareConfig);
-    if (outputs.exit !== undefined) {
-      world.onExit(this);
-      return outputs.discardPackets;
+    const outputs = this.engine!.takeOutputs(this.now());
+    this.#world.onTurn?.(this);
+    if (this.#trap === undefined) this.#carryOut(outputs, (_step, run) => run());
+    else {
+      // Somebody may stop it in the middle.
+      const effects: Effect[] = [];
+      this.#carryOut(outputs, (step, run) => effects.push({ step, run }));
+      this.#effects = effects;
+      this.#done = 0;
+      this.#carryOn();
     }
-    this.#flush();
     return outputs.discardPackets;
+  }
+
+  #carryOut(outputs: Outputs, each: (step: Step | undefined, run: () => void) => void): void {
+    const world = this.#world;
+    const { start } = this;
+    for (const { peer, message } of outputs.messages) each({ kind: 'message', peer, message }, () => world.onMessage(this, peer, message));
+    for (const peer of outputs.resets) each(undefined, () => world.onReset(this, peer));
+    for (const request of outputs.etcd) each({ kind: 'etcd', request }, () => world.onEtcdRequest(this, request));
+    for (const request of outputs.probes) each(undefined, () => this.#probe(request));
+    for (const packet of outputs.packets) each({ kind: 'packet' }, () => this.#send(packet));
+    for (const { id, fields } of outputs.events) each(undefined, () => world.onEvent(this, id, fields));
+    const { exit, prepareConfig } = outputs;
+    if (prepareConfig !== undefined) each(undefined, () => world.onPrepareConfig(this, prepareConfig));
+    if (exit !== undefined) each(undefined, () => world.onExit(this));
+    else if (!this.#committing) each(undefined, () => this.#flush(start));
+  }
+
+  /** Up to the end of the turn, or to where the node is stopped. */
+  #carryOn(): void {
+    while (this.#done < this.#effects.length && !this.paused) {
+      const { step, run } = this.#effects[this.#done]!;
+      if (this.#springs(step, true)) continue;
+      this.#done++;
+      run();
+      this.#springs(step, false);
+    }
+  }
+
+  /** True: a trap has sprung, and the node is stopped here or goes on all the same. */
+  #springs(step: Step | undefined, before: boolean): boolean {
+    const trap = this.#trap;
+    if (trap === undefined || step === undefined || trap.before !== before || !this.alive || !trap.matches(step)) return false;
+    this.#trap = undefined;
+    trap.spring(step);
+    return true;
+  }
+
+  /** No reply leaves later than its age allows, also after a pause between the decision and the system call. */
+  #send(packet: OutgoingPacket): void {
+    if (this.#world.agenda.now - packet.receivedAt > REPLY_AGE_MS_MAX) this.#world.count('fault:reply-too-old');
+    else this.#world.onPacket(this, packet);
   }
 
   #probe({ address, id, timeoutMs }: ProbeRequest): void {
     const { start } = this;
-    const inUse = this.#world.isInUse(address);
+    const answer = this.#world.isInUse(address);
+    const inUse = answer !== false;
+    const answeredBy = typeof answer === 'boolean' ? undefined : answer;
     this.#world.agenda.after(inUse ? this.#world.random.delay(5, timeoutMs) : timeoutMs, () => {
-      if (start === this.start) this.input({ packet: false, run: (engine, now) => engine.onProbed(id, inUse, undefined, now) });
+      if (start === this.start) this.#input('timers', (engine, now) => engine.onProbed(id, inUse, answeredBy, now));
     });
   }
 
-  #flush(): void {
-    if (this.#committing) return;
+  // ── the disk ─────────────────────────────────────────────────────────────────────────────────
+
+  #flush(start: number): void {
+    if (start !== this.start) return;
     const batch = this.engine!.takeWrites();
     if (batch === undefined) return;
     this.#committing = true;
+    // Behind the turn's other effects, so that a trap finds it like any of them.
+    if (this.#trap === undefined) this.#commit(batch);
+    else this.#effects.push({ step: { kind: 'flush' }, run: () => this.#commit(batch) });
+  }
+
+  #commit(batch: WriteBatch): void {
     const { random, agenda } = this.#world;
     const { start } = this;
     this.disk.begin(batch);
     const slow = agenda.now < this.diskSlowUntil;
     const flushMs = slow ? random.between(200, 3000) : random.delay(1.5, 60);
     agenda.after(flushMs, () => {
-      if (start !== this.start) return;
-      this.#flushEnds();
+      if (start === this.start) this.#flushEnds(batch);
     });
   }
 
-  #flushEnds(): void {
-    const completion = this.disk.complete()!;
-    this.input({ packet: false, run: (engine, now) => {
+  /** A pause stops the process, not what its disk was told to write. */
+  #flushEnds(batch: WriteBatch): void {
+    const { agenda } = this.#world;
+    if (agenda.now < this.diskFullUntil) this.disk.failNext(new Error('no space left on device'));
+    const { error } = this.disk.complete()!;
+    const { start } = this;
+    if (error !== undefined) {
+      this.#world.count('fault:commit-failed');
+      agenda.after(STORE_RETRY_MS, () => {
+        if (start === this.start) this.#input('timers', () => this.#commit(batch));
+      });
+      return;
+    }
+    if (this.#springs({ kind: 'flushed' }, true) && !this.alive) return;
+    this.#input('disk', (engine, now) => {
       this.#committing = false;
-      engine.onFlushed(completion.batch.position, now);
-    } });
+      engine.onFlushed(batch.position, now);
+    });
   }
 }

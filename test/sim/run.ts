@@ -1,65 +1,99 @@
-/** Runs many worlds, prints what they showed, and judges whether they showed enough. */
-import { BINDING_TRANSITIONS } from '../../node/lease/states.ts';
-import { NODE_TRANSITIONS } from '../../cluster/core/node-state.ts';
-import { FAULTS } from './nemesis.ts';
+/** Runs many worlds in several processes, prints what they showed, and judges whether they showed enough. */
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import { COVERAGE_SEEDS, tableOf } from './coverage.ts';
+import { Tally } from './tally.ts';
+import type { SeedResult } from './tally.ts';
 import { World } from './world.ts';
+import type { WorldOptions } from './world.ts';
+
+/** A world that takes longer goes round in circles. */
+const SEED_MS_MAX = 300_000;
+const PROGRESS_MS = 10_000;
 
 export interface RunOptions {
   readonly firstSeed: number;
+  /** Infinity: as many as the time allows. */
   readonly seeds: number;
+  /** After this no further world begins. */
+  readonly ms: number;
+  /** Processes at a time. */
+  readonly jobs: number;
   readonly quiet: boolean;
-  readonly stopAtFailure: boolean;
-  /** Fail where a fault or a cell of a state table never happened. */
-  readonly coverage: boolean;
+  readonly world: WorldOptions;
 }
 
-/** What must have happened at least once over a run. */
-export function mustHappen(): string[] {
-  const cells = (kind: string, table: Readonly<Record<string, object>>): string[] =>
-    Object.entries(table).flatMap(([from, row]) => Object.keys(row).map((to) => `${kind}:${from} ${to}`));
-  return [
-    ...Object.keys(FAULTS).map((fault) => `fault:${fault}`),
-    'fault:etcd-answer-lost', 'fault:etcd-late', 'fault:client-loss', 'fault:client-late', 'fault:client-duplicate', 'inbox-items', 'records-fetched',
-    'event:config.applied', 'event:config.refused', 'fault:config-refused-at-start', 'fault:config-nodes-changed',
-    ...cells('node', NODE_TRANSITIONS), ...cells('binding', BINDING_TRANSITIONS),
-  ];
-}
-
-export function runSeeds(options: RunOptions): number {
-  const counts = new Map<string, number>();
-  const failures: { seed: number; failure: string }[] = [];
+/** Returns the exit code: 1 where a promise was broken, or where a long run did not show all that it must. */
+export async function runSeeds(options: RunOptions): Promise<number> {
+  const { firstSeed, jobs, ms, quiet, seeds } = options;
+  const tally = new Tally();
   const began = performance.now();
-  let grants = 0;
-  let simulatedMs = 0;
-  let ran = 0;
-  for (let i = 0; i < options.seeds; i++) {
-    const result = new World(options.firstSeed + i).run();
-    ran++;
-    grants += result.grants;
-    simulatedMs += result.simulatedMs;
-    for (const [what, times] of result.counts) counts.set(what, (counts.get(what) ?? 0) + times);
-    if (result.failure !== undefined) {
-      failures.push({ seed: result.seed, failure: result.failure });
-      process.stdout.write(`seed ${result.seed} (${result.nodes} nodes): ${result.failure}\n  replay: npm run sim -- --seed ${result.seed}\n`);
-      if (options.stopAtFailure) break;
-    } else if (!options.quiet && ran % 50 === 0) process.stdout.write(`${ran} seeds, ${failures.length} failed\n`);
+  let next = firstSeed;
+  let toldAt = began;
+  const nextSeed = (): number | undefined => (next - firstSeed < seeds && performance.now() - began < ms ? next++ : undefined);
+  const onResult = (result: SeedResult): void => {
+    tally.add(result);
+    if (result.failure !== undefined) say(`seed ${result.seed} (${result.nodes} nodes): ${result.failure}\n  replay: ${replayOf(result.seed, options.world)}`);
+    const now = performance.now();
+    if (quiet || now - toldAt < PROGRESS_MS) return;
+    toldAt = now;
+    say(`${tally.seeds} seeds, ${tally.failures.length} failed; ${tally.speed(now - began)}`);
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, seeds) }, () => work(options.world, nextSeed, onResult)));
+  const tookMs = performance.now() - began;
+  if (!quiet) process.stdout.write(tableOf(tally.counts));
+  say(`${tally.seeds} seeds from ${firstSeed}: ${tally.failures.length} failed; ${tally.grants} leases granted, ` +
+    `${(tally.simulatedMs / 3_600_000).toFixed(1)} simulated hours in ${(tookMs / 1000).toFixed(1)} s`);
+  say(`${tally.speed(tookMs)}, ${jobs} at a time; ${tally.cost()}`);
+  for (const { seed } of tally.failures) say(`failed: ${replayOf(seed, options.world)}`);
+  const missing = tally.seeds >= COVERAGE_SEEDS && options.world.theme === undefined ? tally.missing : [];
+  if (missing.length > 0) say(`never happened: ${missing.join(', ')}`);
+  return tally.failures.length > 0 || missing.length > 0 ? 1 : 0;
+}
+
+/** One process after the other, each for as long as it lasts. */
+async function work(world: WorldOptions, nextSeed: () => number | undefined, onResult: (result: SeedResult) => void): Promise<void> {
+  let child: ChildProcess | undefined;
+  try {
+    for (let seed = nextSeed(); seed !== undefined; seed = nextSeed()) {
+      child ??= fork(join(import.meta.dirname, 'worker.ts'), [JSON.stringify(world)], { serialization: 'advanced' });
+      const result = await runIn(child, seed);
+      onResult(result);
+      if (child.exitCode !== null || child.signalCode !== null) child = undefined;
+    }
+  } finally {
+    child?.disconnect();
   }
-  const seconds = (performance.now() - began) / 1000;
-  const missing = mustHappen().filter((what) => (counts.get(what) ?? 0) === 0);
-  if (!options.quiet) printCounts(counts);
-  process.stdout.write(`${ran} seeds from ${options.firstSeed}: ${failures.length} failed; ${grants} leases granted, ` +
-    `${(simulatedMs / 3_600_000).toFixed(1)} simulated hours in ${seconds.toFixed(1)} s\n`);
-  if (options.coverage && missing.length > 0) process.stdout.write(`never happened: ${missing.join(', ')}\n`);
-  return failures.length > 0 || (options.coverage && missing.length > 0) ? 1 : 0;
 }
 
-function printCounts(counts: ReadonlyMap<string, number>): void {
-  const shown = [...counts].filter(([what]) => /^(fault|node|binding|event|drop):|^inbox|^records|^client-/.test(what));
-  for (const [what, times] of shown.toSorted(([a], [b]) => (a < b ? -1 : 1))) process.stdout.write(`  ${what.padEnd(48)} ${times}\n`);
+/** A process that ends or hangs is what came of its seed. */
+function runIn(child: ChildProcess, seed: number): Promise<SeedResult> {
+  return new Promise((resolve) => {
+    const end = (result: SeedResult): void => {
+      clearTimeout(timer);
+      child.removeAllListeners();
+      resolve(result);
+    };
+    const broken = (failure: string): void => end({ seed, nodes: 0, grants: 0, simulatedMs: 0, counts: new Map(), cpuMs: 0, failure });
+    const timer = setTimeout(() => child.kill('SIGKILL'), SEED_MS_MAX);
+    child.once('message', (result) => end(result as SeedResult));
+    child.once('error', (error) => broken(String(error)));
+    child.once('exit', (code, signal) => broken(`its process ended: ${signal ?? code}`));
+    child.send(seed);
+  });
 }
 
-export function replay(seed: number): number {
-  const result = new World(seed, (line) => process.stdout.write(`${line}\n`)).run();
-  process.stdout.write(result.failure === undefined ? `seed ${seed}: all promises kept\n` : `seed ${seed}: ${result.failure}\n`);
+export function replay(seed: number, options: WorldOptions): number {
+  const result = new World(seed, (line) => process.stdout.write(`${line}\n`), options).run();
+  say(result.failure === undefined ? `seed ${seed}: all promises kept` : `seed ${seed}: ${result.failure}`);
   return result.failure === undefined ? 0 : 1;
+}
+
+function replayOf(seed: number, { theme }: WorldOptions): string {
+  return `npm run sim -- --seed ${seed}${theme === undefined ? '' : ` --theme ${theme.join(',')}`}`;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
 }

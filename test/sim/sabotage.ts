@@ -5,46 +5,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
+import { CLIENT_SABOTAGES } from './sabotages/clients.ts';
+import { COMMIT_SABOTAGES } from './sabotages/commit.ts';
+import { RECOVERY_SABOTAGES } from './sabotages/recovery.ts';
+import type { Sabotage, Sabotages } from './sabotages/sabotage.ts';
+import { VIEW_SABOTAGES } from './sabotages/views.ts';
 
-export interface Sabotage {
-  readonly rule: string;
-  readonly file: string;
-  readonly line: string;
-  readonly becomes: string;
-}
-
-export const SABOTAGES: Readonly<Record<string, Sabotage>> = {
-  'ack-before-the-peer-has-it': {
-    rule: 'a change is committed when every other member has it or its inbox does',
-    file: 'cluster/replication/replication.ts',
-    line: '      if (has < seq) seq = has;',
-    becomes: '',
-  },
-  'ack-when-visible': {
-    rule: 'a change counts when it is flushed, not when the store shows it',
-    file: 'test/sim/node.ts',
-    line: '    agenda.after(flushMs, () => {',
-    becomes: '    agenda.after(0.1, () => {\n      if (start === this.start && this.disk.visibleBeforeFlush) this.input({ packet: false, run: (engine, now) => engine.onFlushed(batch.position, now) });\n    });\n    agenda.after(flushMs, () => {',
-  },
-  'accept-from-outside-the-view': {
-    rule: 'changes of a node that the view does not name are refused',
-    file: 'cluster/replication/replication.ts',
-    line: '    if (!names(view!, peer.id, batch.incarnation)) return false;',
-    becomes: '    if (!names(view!, peer.id, batch.incarnation)) return true;',
-  },
-  'skip-the-inbox-at-takeover': {
-    rule: 'whoever takes over has read the whole inbox of the one that left',
-    file: 'cluster/view/adoption.ts',
-    line: '    if (this.#state.duties.length === 0 || !this.#state.context.options.clustered) finishing.inboxRead = true;',
-    becomes: '    finishing.inboxRead = true;',
-  },
-  'switch-before-the-view-says': {
-    rule: 'all who serve in one epoch do so by the configuration that the view names',
-    file: 'cluster/view/configuration.ts',
-    line: '    if (isMember(this.#state) && view?.configRevision === revision) this.#apply(revision, result.config);',
-    becomes: '    if (isMember(this.#state)) this.#apply(revision, result.config);',
-  },
-};
+export const SABOTAGES: Sabotages = { ...COMMIT_SABOTAGES, ...VIEW_SABOTAGES, ...RECOVERY_SABOTAGES, ...CLIENT_SABOTAGES };
 
 /** Changes the source as it is loaded; must come before the first import of it. */
 export function plant(name: string): void {

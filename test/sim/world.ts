@@ -6,33 +6,46 @@
  * breaks any more, all nodes are in one view within a bound, hold the same bindings, know every lease
  * that a client holds, and serve a newcomer.
  */
-import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { EtcdRequest, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
+import type { View } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
-import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
+import { ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
-import { SimClient } from './client.ts';
-import type { ClientTraits, ClientWorld } from './client.ts';
-import { VENDOR, worldConfig } from './config.ts';
-import { checkConverged, checkStores } from './convergence.ts';
+import type { SimClient } from './client.ts';
+import type { ClientWorld } from './client.ts';
+import { Watch } from './checks/watch.ts';
+import { ClientPath } from './client-path.ts';
+import { worldConfig } from './config.ts';
+import { checkConverged, checkOwners, checkStores, isKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
+import { EtcdPath } from './etcd-path.ts';
+import { checkSpeaks } from './faults/upgrades.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
 import type { NodeWorld } from './node.ts';
 import { Operator } from './operator.ts';
+import { drawPlan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { Population } from './population.ts';
 import { Random } from './random.ts';
+import { Rhythm } from './rhythm.ts';
+import { Segment } from './segment.ts';
 
-const FAULTS_MS = 240_000;
+/** An hour in all. */
+const FAULTS_MS = 3_450_000;
 /** After the last fault: sessions end, nodes come back and join, one after the other. */
 const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
-const RELAYS = [ip('10.0.250.1'), ip('10.0.250.2')] as const;
+/** Stores are compared this often while something happens, and otherwise. */
+const COMPARE_MS = 1000;
+const COMPARE_CALM_MS = 15_000;
 
 export interface WorldResult {
   readonly seed: number;
@@ -44,54 +57,72 @@ export interface WorldResult {
   readonly counts: ReadonlyMap<string, number>;
 }
 
+export interface WorldOptions {
+  /** The kinds of faults that may strike, where the seed is not to say. */
+  readonly theme?: readonly string[];
+}
+
 export class World implements NodeWorld, ClientWorld {
   readonly seed: number;
   readonly random: Random;
   readonly agenda = new Agenda();
+  readonly plan: Plan;
+  readonly rhythm: Rhythm;
   readonly operator: Operator;
   readonly clustered: boolean;
+  readonly population: Population;
+  readonly #segment: Segment;
   readonly etcd: SimEtcd;
   readonly nodes: SimNode[];
   readonly links: SimLinks;
-  readonly clients: SimClient[] = [];
   readonly checker = new Checker();
   readonly counts = new Map<string, number>();
-  readonly #nemesis: Nemesis;
+  readonly nemesis: Nemesis;
+  readonly #watch: Watch;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
-  /** Nodes that do not reach etcd, and what may go wrong with an answer. */
-  readonly etcdCut = new Set<string>();
-  etcdDown = false;
-  etcdLossy = 0;
-  etcdSlow = false;
-  clientLoss = 0.01;
-  clientLate = 0;
-  readonly clientCut = new Set<string>();
+  readonly etcdPath: EtcdPath;
+  readonly clientPath: ClientPath;
 
-  constructor(seed: number, log?: (line: string) => void) {
+  constructor(seed: number, log?: (line: string) => void, options: WorldOptions = {}) {
     this.seed = seed;
     this.#log = log;
     this.random = new Random(seed);
     const { random } = this;
-    const size = random.pick([1, 2, 2, 2, 2, 3, 3]);
-    this.clustered = size > 1 || random.chance(0.5);
-    this.#busy = random.chance(0.3);
-    this.#declines = random.pick([0.01, 0.01, 0.01, 0.1]);
+    this.plan = drawPlan(random);
+    this.rhythm = new Rhythm();
+    this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, size, this.#busy), (what) => this.count(what));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.wallOffsetMs = random.between(-4000, 4000);
       node.disk.visibleBeforeFlush = random.chance(0.5);
     }
-    this.links = new SimLinks(this.agenda, random, this.nodes);
-    this.etcd.onChange(() => this.#hintAll());
-    this.#addClients();
-    this.#nemesis = new Nemesis(this);
+    const count = (what: string, by?: number): void => this.count(what, by);
+    this.links = new SimLinks(this.agenda, random, this.nodes, count);
+    this.etcdPath = new EtcdPath({ agenda: this.agenda, random, etcd: this.etcd, nodes: this.nodes, count });
+    this.clientPath = new ClientPath(this.agenda, random, count);
+    this.#segment = new Segment(this.nodes, this.clientPath);
+    this.population = new Population(this);
+    this.nemesis = new Nemesis(this, options.theme);
+    this.#watch = new Watch(this);
   }
 
   get now(): number {
     return this.agenda.now;
+  }
+
+  /** A fault is about to happen, or was mended. */
+  struck(): void {
+    this.rhythm.struck(this.now);
+    this.population.hurry();
+  }
+
+  /** How long a node's timers may take: closely looked at only while something happens. */
+  tickMs(node: SimNode): number {
+    const lively = this.rhythm.isLively(this.now) || (this.rhythm.isMending(this.now) && node.engine?.core.nodeState !== 'NORMAL');
+    return lively ? this.plan.tickMs : this.random.between(150, 300);
   }
 
   count(what: string, by = 1): void {
@@ -119,32 +150,23 @@ export class World implements NodeWorld, ClientWorld {
   }
 
   #run(): void {
-    this.#expireLeases();
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
-    for (const client of this.clients) this.#live(client);
-    this.#nemesis.begin(FAULTS_MS);
+    this.population.begin();
+    this.#compareStores();
+    this.#watch.begin();
+    this.nemesis.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
-    this.#nemesis.end();
+    this.nemesis.end();
     this.log('--- faults stop');
     this.agenda.run(FAULTS_MS + CONVERGE_MS);
     checkConverged(this, CONVERGE_MS);
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS);
-    this.#quiet = true;
+    this.population.quiet = true;
     this.agenda.run(FAULTS_MS + CONVERGE_MS + SETTLE_MS + 1000);
     this.#runUntilLevel();
-    checkStores(this);
+    checkStores(this, this.nodes);
+    this.#watch.atEnd();
     this.#checkNewcomer();
-  }
-
-  #quiet = false;
-  /** Many machines that come and go. */
-  readonly #busy: boolean;
-  readonly #declines: number;
-  #machines = 0;
-
-  #expireLeases(): void {
-    this.etcd.expire(this.now);
-    this.agenda.after(100, () => this.#expireLeases());
   }
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
@@ -155,7 +177,7 @@ export class World implements NodeWorld, ClientWorld {
       this.#starting.delete(node);
       this.agenda.after(this.random.between(300, 1500), () => this.bootNode(node));
     };
-    if (this.clustered && this.#etcdLoses(node)) return again();
+    if (node.lockedOff || (this.clustered && this.etcdPath.loses(node))) return again();
     const found = this.operator.atStart(node.id);
     if (found === undefined) {
       this.count('fault:config-refused-at-start');
@@ -164,8 +186,13 @@ export class World implements NodeWorld, ClientWorld {
     // Reading and checking takes its time, and the view may change meanwhile.
     this.agenda.after(this.clustered ? this.random.delay(100, 5000) : 0, () => {
       this.#starting.delete(node);
+      if (node.lockedOff) return this.bootNode(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
+      // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
+      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clockStepMs = 0;
       node.boot(found.config, found.revision);
+      this.links.started(node);
+      return undefined;
     });
     return undefined;
   }
@@ -176,107 +203,29 @@ export class World implements NodeWorld, ClientWorld {
     const { start } = node;
     this.agenda.after(this.random.delay(100, 8000), () => {
       if (node.start !== start) return;
-      const unread = this.#etcdLoses(node);
+      const unread = this.etcdPath.loses(node);
       node.configPrepared(revision, unread ? { ok: false, error: 'etcd does not answer', retry: true } : this.operator.read(node.id, revision));
     });
   }
 
   // ── clients ──────────────────────────────────────────────────────────────────────────────────
 
-  #addClients(): void {
-    const { random } = this;
-    const count = this.#busy ? random.int(20, 45) : random.int(4, 20);
-    for (let id = 0; id < count; id++) this.clients.push(this.#newClient(id));
+  onPlugged(client: SimClient, before: Buffer | undefined): void {
+    this.#segment.plug(client, before);
   }
 
-  #newClient(id: number, more?: Partial<ClientTraits>): SimClient {
-    const { random } = this;
-    return new SimClient(id, this, {
-      bootp: random.chance(0.05), vendor: random.chance(0.3) ? VENDOR : undefined, wishes: random.chance(0.3), declines: this.#declines,
-      chaddr: chaddrOf(id + 1), ...more,
-      clientId: random.chance(0.5) ? Buffer.concat([Buffer.of(1), chaddrOf(id + 1)]) : random.chance(0.3) ? Buffer.from(`client-${id}`) : undefined,
-      relays: random.chance(0.25) ? RELAYS : random.chance(0.1) ? [RELAYS[0]] : [],
-      rapidCommit: random.chance(0.3),
-    });
-  }
-
-  /** A machine that is switched on and off, and sometimes says goodbye. */
-  #live(client: SimClient): void {
-    const { random } = this;
-    this.agenda.after(random.between(500, this.#busy ? 6000 : 20_000), () => {
-      if (!this.#quiet) {
-        if (client.state === 'off') {
-          if (random.chance(this.#busy ? 0.8 : 0.5) && client.leaseEnds < this.now) client.becomeAnother(chaddrOf(1000 + this.#machines++));
-          client.boot();
-        } else if (random.chance(0.25)) client.release();
-        else if (random.chance(0.3)) {
-          client.off();
-          this.count('client-off');
-        }
-      }
-      this.#live(client);
-    });
-  }
-
-  /** Machines that are off are switched on, as after a power cut in an office. */
   wakeClients(share: number): void {
-    for (const client of this.clients) {
-      if (client.state === 'off' && this.random.chance(share)) this.agenda.after(this.random.between(0, 800), () => {
-        if (client.state !== 'off') return;
-        if (client.address === 0) client.becomeAnother(chaddrOf(1000 + this.#machines++));
-        client.boot();
-      });
-    }
+    this.population.wake(share);
   }
 
   sendFromClient(client: SimClient, bytes: Buffer, from: number, to: number): void {
-    const { random } = this;
-    if (to === 0 && client.relays.length > 0) {
-      for (const giaddr of client.relays) {
-        const relayed = Buffer.from(bytes);
-        relayed.writeUInt32BE(giaddr, 24);
-        const end = endOfOptions(relayed);
-        const agent = Buffer.concat([Buffer.of(82, 6, 1, 4), addressOption(client.id)]);
-        const withAgent = Buffer.concat([relayed.subarray(0, end), agent, Buffer.of(255)]);
-        for (const node of this.nodes) this.#deliverToNode(node, withAgent, giaddr, 67, true);
-      }
-      return;
-    }
-    for (const node of this.nodes) {
-      if (to === 0 || node.address === to) this.#deliverToNode(node, bytes, from, 68, to !== 0);
-    }
-    if (random.chance(0.01)) this.count('fault:client-duplicate');
-  }
-
-  #deliverToNode(node: SimNode, bytes: Buffer, address: number, port: number, unicast: boolean): void {
-    const deliver = (): void => node.receivePacket(Buffer.from(bytes), { address, port, unicast });
-    this.#overSegment(node, deliver);
-  }
-
-  /** Loses, doubles and delays, as networks do. */
-  #overSegment(node: SimNode, deliver: () => void): void {
-    const { random } = this;
-    if (this.clientCut.has(node.id)) return;
-    if (random.chance(this.clientLoss)) {
-      this.count('fault:client-loss');
-      return;
-    }
-    const late = random.chance(this.clientLate);
-    if (late) this.count('fault:client-late');
-    this.agenda.after(late ? random.between(100, 15_000) : random.delay(0.5, 50), deliver);
-    if (random.chance(0.005)) {
-      this.count('fault:client-duplicate');
-      this.agenda.after(random.between(0.1, 2000), deliver);
-    }
+    this.#segment.send(client, bytes, from, to);
   }
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
     this.#checkConfig(node);
-    const chaddr = packet.bytes.subarray(28, 34);
-    const client = this.clients.find((candidate) => candidate.chaddr.equals(chaddr));
-    if (client === undefined) return;
-    const bytes = Buffer.from(packet.bytes);
-    this.#overSegment(node, () => client.receive(bytes));
+    checkSpeaks(node);
+    this.#segment.toClients(node, packet);
   }
 
   /** In one epoch all who answer do so by the same configuration. */
@@ -293,24 +242,56 @@ export class World implements NodeWorld, ClientWorld {
 
   readonly #configOf = new Map<number, ClusterConfig>();
 
-  onGranted(client: SimClient, address: number, untilMs: number): void {
+  onGranted(client: SimClient, address: number, untilMs: number, server: number): void {
     this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
-    this.checker.granted(client, address, untilMs, this.now);
+    this.checker.granted(client, address, untilMs, this.now, !this.#isAloneWithWrongClock(server));
   }
 
-  onGivenUp(client: SimClient, address: number): void {
+  /** Nobody is there to compare it with: by its clock the lease may end earlier than by any other. That is not promised. */
+  #isAloneWithWrongClock(server: number): boolean {
+    const node = this.nodes.find(({ address }) => address === server);
+    const alone = node?.engine?.core.state.view?.members.length === 1;
+    const wrong = alone && Math.abs(node.wallErrorMs) > this.operator.first.maxClockSkewMs / 2;
+    if (wrong) this.count('granted-by-a-wrong-clock-alone');
+    return wrong;
+  }
+
+  onGivenUp(client: SimClient, address: number, said: boolean): void {
     this.log(`client ${client.id} gives up ${formatIpv4(address)}`);
-    this.checker.givenUp(client, address);
+    this.checker.givenUp(client, address, said, this.now);
   }
 
-  /** Hosts with addresses of their own out of the first pool: they answer most of the time. */
-  isInUse(address: number): boolean {
-    return this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9);
+  /** What an operator changes, and whom pools and addresses are kept for, may take a lease from its client. */
+  onRefused(client: SimClient, address: number): void {
+    const { classes, limits, reservations } = this.operator.first;
+    const plain = this.operator.newest === 1 && classes.length === 0 && reservations.length === 0 && limits.leasesPerCircuit === 0;
+    if (plain && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
+  }
+
+  /**
+   * Hosts with addresses of their own out of the first pool: they answer most of the time. And machines that
+   * have the address now: what is lost of leases they tell themselves.
+   */
+  isInUse(address: number): boolean | Buffer {
+    const user = this.population.userOf(address);
+    this.checker.probed(address, user !== undefined);
+    return user?.chaddr ?? (this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9));
+  }
+
+  /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
+  loseUnknown(node: SimNode): number {
+    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, this.operator.first.maxClockSkewMs));
+    this.checker.lose(lost);
+    return lost.length;
   }
 
   readonly #strangers = [1, 4, 5];
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
+
+  onTurn(node: SimNode): void {
+    this.#watch.onTurn(node);
+  }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
     this.links.send(from, peer, message);
@@ -323,71 +304,61 @@ export class World implements NodeWorld, ClientWorld {
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
     this.count(`event:${id}`);
     if (id === 'config.applied') this.links.dropUnknown(node);
-    this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
+    if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
+    if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 
   /** The process has drained and ends by itself; it is started again, as an upgrade would. */
   onExit(node: SimNode): void {
-    this.count('drained');
+    this.count('fault:drained');
     this.collectNode(node);
     this.stopNode(node);
     this.agenda.after(this.random.between(500, 5000), () => this.bootNode(node));
   }
 
-  stopNode(node: SimNode): void {
+  /** `dark`: with its host. */
+  stopNode(node: SimNode, dark = false): void {
     this.collectNode(node);
+    node.dark = dark;
     node.crash();
-    this.links.breakAllOf(node);
+    this.links.stopped(node);
+  }
+
+  /** All nodes are in one view and linked, and nothing is to be done. */
+  isInOrder(): boolean {
+    const [first] = this.nodes;
+    return this.nodes.every((node) => !node.paused && node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished &&
+      node.engine.core.state.view?.epoch === first!.engine?.core.state.view?.epoch);
   }
 
   // ── etcd ─────────────────────────────────────────────────────────────────────────────────────
 
   onEtcdRequest(from: SimNode, request: EtcdRequest): void {
-    const { random } = this;
-    const { start } = from;
-    let answered = false;
-    const answer = (result: EtcdResult): void => {
-      if (answered || start !== from.start) return;
-      answered = true;
-      from.etcdResult(result);
-    };
-    this.agenda.after(request.deadlineMs, () => answer({ id: request.id, outcome: 'unknown', error: 'deadline' }));
-    if (this.#etcdLoses(from)) return;
-    const late = random.chance(this.etcdLossy * 0.3);
-    if (late) this.count('fault:etcd-late');
-    const there = late ? random.between(500, 8000) : this.etcdSlow ? random.between(20, 1800) : random.delay(1, 40);
-    this.agenda.after(there, () => {
-      if (this.etcdDown) return;
-      const result = this.etcd.apply(request, this.now);
-      if (this.#etcdLoses(from)) {
-        this.count('fault:etcd-answer-lost');
-        return;
-      }
-      this.agenda.after(random.delay(0.5, 20), () => answer(result));
-    });
-  }
-
-  #etcdLoses(from: SimNode): boolean {
-    return this.etcdDown || this.etcdCut.has(from.id) || this.random.chance(this.etcdLossy);
+    this.etcdPath.request(from, request);
   }
 
   /** What no node can be sure of at any moment, and the nemesis must know. */
-  epochInEtcd(): number {
+  viewInEtcd(): View | undefined {
     const view = this.etcd.entries().find(({ key }) => key === 'view');
-    return view === undefined ? 0 : decodeView(view.value)?.epoch ?? 0;
+    return view === undefined ? undefined : decodeView(view.value);
   }
 
-  #hintAll(): void {
-    for (const node of this.nodes) {
-      const { start } = node;
-      if (this.etcdCut.has(node.id) || this.random.chance(0.05)) continue;
-      this.agenda.after(this.random.delay(1, 300), () => {
-        if (node.start === start) node.hint();
-      });
-    }
+  epochInEtcd(): number {
+    return this.viewInEtcd()?.epoch ?? 0;
   }
 
   // ── checks ───────────────────────────────────────────────────────────────────────────────────
+
+  /** A difference shows soon after it came about, or the next change of the binding hides it. */
+  #compareStores(): void {
+    checkOwners(this, this.viewInEtcd());
+    const members = levelMembers(this);
+    if (members !== undefined) {
+      this.count('stores-compared');
+      checkStores(this, members);
+    }
+    this.agenda.after(this.rhythm.isLively(this.now) ? COMPARE_MS : COMPARE_CALM_MS, () => this.#compareStores());
+  }
 
   /** Renewals and ends of leases go on: stores are compared at a moment when none of them is under way. */
   #runUntilLevel(): void {
@@ -405,11 +376,11 @@ export class World implements NodeWorld, ClientWorld {
   #checkNewcomer(): void {
     const { table } = this.nodes[0]!;
     // Some of them may be in use by somebody else.
-    const pools = this.nodes[0]!.engine!.config.pools.filter(({ guard }) => guard.allow === undefined);
+    const { pools: all, subnets } = this.nodes[0]!.engine!.config;
+    const pools = all.filter(({ guard, subnetIndex }) => guard.allow === undefined && subnets[subnetIndex]!.networkIndex === subnets[0]!.networkIndex);
     const free = pools.reduce((sum, { index }) => sum + table!.poolCounts(index).free, 0) - this.#strangers.length;
-    for (const client of this.clients) client.off();
-    const newcomer = this.#newClient(this.clients.length, { bootp: false, vendor: undefined });
-    this.clients.push(newcomer);
+    for (const client of this.population.clients) client.off();
+    const newcomer = this.population.newcomer();
     newcomer.boot();
     this.agenda.run(this.now + NEWCOMER_MS);
     if (newcomer.granted === 0 && free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free} addresses free`);
@@ -430,11 +401,4 @@ export class World implements NodeWorld, ClientWorld {
   #collect(): void {
     for (const node of this.nodes) this.collectNode(node);
   }
-}
-
-/** Where the end option stands. */
-function endOfOptions(bytes: Buffer): number {
-  let at = 240;
-  while (bytes[at] !== 255) at += 2 + bytes[at + 1]!;
-  return at;
 }

@@ -43,9 +43,11 @@ export class ClusterNode {
   readonly host: Host;
   readonly dataFolder: string;
   readonly #options: ClusterNodeOptions;
+  #config: string;
   readonly #lines: string[] = [];
   #keeper: LabProcess | undefined;
   #process: LabProcess | undefined;
+  #reader: LabProcess | undefined;
   #starts = 0;
   #paused = false;
 
@@ -54,11 +56,18 @@ export class ClusterNode {
     this.name = options.name;
     this.host = options.host;
     this.dataFolder = join(options.folder, `data-${options.name}`);
-    writeFileSync(this.#configFile, options.config);
+    this.#config = options.config;
+    writeFileSync(this.configFile, this.#config);
     if (options.ownClock === true) this.setClock(0);
   }
 
-  get #configFile(): string {
+  /** Another node.yaml, for its next start. */
+  configure(change: (config: string) => string): void {
+    this.#config = change(this.#config);
+    writeFileSync(this.configFile, this.#config);
+  }
+
+  get configFile(): string {
     return join(this.#options.folder, `node-${this.name}.yaml`);
   }
 
@@ -97,11 +106,9 @@ export class ClusterNode {
 
   start(): void {
     if (this.running) return;
-    if (this.#keeper === undefined) throw new Error(`node ${this.name} is not prepared`);
     this.#starts++;
     this.#process = this.host.spawn([
-      'nsenter', `--mount=/proc/${this.#keeper.pid}/ns/mnt`, `--wd=${this.#options.folder}`, '--',
-      ...this.#clockWords(), process.execPath, join(project, 'node/cli/lessor.ts'), 'node', '--config', this.#configFile,
+      ...this.#whereMounted(), ...this.#clockWords(), process.execPath, join(project, 'node/cli/lessor.ts'), 'node', '--config', this.configFile,
     ], {
       name: `node ${this.name}`, cwd: this.#options.folder,
       env: { NODE_COMPILE_CACHE: join(this.#options.folder, 'compiled'), ...this.#options.env },
@@ -150,7 +157,24 @@ export class ClusterNode {
   }
 
   async emptyDisk(): Promise<void> {
+    await this.#reader?.kill();
+    this.#reader = undefined;
     await this.#onDisk(`rm -f ${join(this.dataFolder, FILLER)} ${join(this.dataFolder, FILLER)}-*`);
+  }
+
+  /**
+   * Another program reads the store, as a backup would, until the disk is emptied: what is changed cannot take
+   * the place of what it reads, so the file must grow. Without it a full disk may go unnoticed for long.
+   */
+  async holdSnapshot(): Promise<void> {
+    const script = `
+      const { open } = await import(${JSON.stringify(import.meta.resolve('lmdb'))});
+      const store = open({ path: ${JSON.stringify(join(this.dataFolder, 'leases.mdb'))}, readOnly: true, maxDbs: 4 });
+      store.useReadTransaction();
+      setInterval(() => undefined, 1000);
+      console.log('ready');`;
+    this.#reader = this.host.spawn([...this.#whereMounted(), process.execPath, '--input-type=module', '--eval', script], { name: `reader of ${this.name}` });
+    await this.#reader.waitForLine(/^ready/, START_MS);
   }
 
   /** A new disk in place of its own; it must not be running. */
@@ -193,7 +217,12 @@ export class ClusterNode {
 
   /** Runs a shell script where the node's disk is mounted. */
   async #onDisk(script: string): Promise<void> {
-    await this.host.exec(['nsenter', `--mount=/proc/${this.#keeper!.pid}/ns/mnt`, 'sh', '-c', script]);
+    await this.host.exec([...this.#whereMounted(), 'sh', '-c', script]);
+  }
+
+  #whereMounted(): string[] {
+    if (this.#keeper === undefined) throw new Error(`node ${this.name} is not prepared`);
+    return ['nsenter', `--mount=/proc/${this.#keeper.pid}/ns/mnt`, `--wd=${this.#options.folder}`, '--'];
   }
 
   #clockWords(): string[] {

@@ -25,8 +25,11 @@ export class FakeView implements ClusterView {
   readonly self: string;
   readonly nodes: readonly string[];
   isServing = true;
+  /** Not 0: an operator has begun a generation with this epoch. */
+  sinceEpoch = 0;
   members: string[];
   readonly down = new Set<string>();
+  isLeaving = false;
   /** Slots given by the view and not owned yet. */
   readonly pending = new Set<number>();
   readonly serverIds = new Map<number, string>([[ip('10.0.0.2'), 'a'], [ip('10.0.0.3'), 'b']]);
@@ -45,8 +48,10 @@ export class FakeView implements ClusterView {
   }
   homeOf(slot: number): string { return this.nodes[slot % this.nodes.length]!; }
   isMember(node: string): boolean { return this.members.includes(node); }
+  leaving(): boolean { return this.isLeaving; }
   isReachable(node: string): boolean { return node === this.self || !this.down.has(node); }
   nodeOfServerId(address: number): string | undefined { return this.serverIds.get(address); }
+  probingSince(): number { return this.sinceEpoch; }
 }
 
 export const twoNodes = (self: 'a' | 'b' = 'a'): FakeView => new FakeView(self, ['a', 'b']);
@@ -116,7 +121,7 @@ export class TestServer {
 
   /** A change that this node made, or one that came from another. */
   store(address: number, record: Buffer): void {
-    writeStamp(record, { epoch: 1, incarnation: 1, seq: ++this.#seq });
+    writeStamp(record, { epoch: Math.max(1, this.view.sinceEpoch), incarnation: 1, seq: ++this.#seq });
     this.table.put(address, record, this.now);
   }
 

@@ -17,6 +17,13 @@ export interface EtcdMemberOptions {
   readonly members: readonly (readonly [name: string, address: string])[];
 }
 
+export interface EtcdStanding {
+  readonly leads: boolean;
+  /** 0: none. */
+  readonly leader: number;
+  readonly term: number;
+}
+
 export class EtcdMember {
   readonly name: string;
   readonly host: Host;
@@ -58,12 +65,19 @@ export class EtcdMember {
 
   /** Whether it leads, as it says itself; false where it does not answer. */
   async leads(): Promise<boolean> {
-    if (!this.running) return false;
+    return (await this.standing())?.leads === true;
+  }
+
+  /** Which member it follows, in which term; undefined where it does not answer. */
+  async standing(): Promise<EtcdStanding | undefined> {
+    if (!this.running) return undefined;
     const { command, env } = requireProgram('etcdctl');
     const args = ['--endpoints', `http://127.0.0.1:${ETCD_PORT}`, '--dial-timeout=1s', '--command-timeout=2s', '-w', 'json', 'endpoint', 'status'];
     const answer = await this.host.exec([command, ...args], { env: { ...env, ETCDCTL_API: '3' } }).catch(() => undefined);
-    if (answer === undefined) return false;
-    const [status] = JSON.parse(answer.stdout) as { Status: { header: { member_id: number }; leader: number } }[];
-    return status !== undefined && status.Status.leader === status.Status.header.member_id;
+    if (answer === undefined) return undefined;
+    const [status] = JSON.parse(answer.stdout) as { Status: { header: { member_id: number }; leader: number; raftTerm: number } }[];
+    if (status === undefined) return undefined;
+    const { header, leader, raftTerm } = status.Status;
+    return { leads: leader === header.member_id, leader, term: raftTerm };
   }
 }

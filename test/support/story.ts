@@ -341,7 +341,7 @@ export class Story implements HostWorld {
     const second = Math.floor(this.host(node).now().wall / 1000);
     this.host(node).input(() => {
       for (const address of addresses) {
-        engine.core.append(address, encodeRecord({
+        engine.core.replication.append(address, encodeRecord({
           state: BindingState.ACTIVE, hasClientIdentifier: false, reserved: false, htype: 1, chaddr: chaddrOf(address), clientKey: Buffer.concat([Buffer.of(1), chaddrOf(address)]),
           stateSince: second, lastTransaction: second, expires: second + 3600, leaseSeconds: 3600, xid: address, hostname: Buffer.alloc(0), relayAgentInformation: this.#padding,
         }));

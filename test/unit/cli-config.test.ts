@@ -133,7 +133,7 @@ cluster: { name: ${this.#name}, listen: 127.0.0.1:7067, etcd: [${etcd.endpoint}]
       for (const { node, incarnation } of members) {
         await this.put(`nodes/${node}`, Buffer.from(JSON.stringify({ incarnation, config: { loaded, prepared: loaded, ...(node === 'b' ? refused : {}) } })));
       }
-      await this.put('view', encodeView({ epoch: 1 + loaded, generation: 1, members, slots: Array.from({ length: 256 }, (_, i) => i & 1), protocol: 1, configRevision: loaded }));
+      await this.put('view', encodeView({ epoch: 1 + loaded, generation: 1, members, slots: Array.from({ length: 256 }, (_, i) => i & 1), protocol: 1, configRevision: loaded, probeUntil: 0 }));
     };
     await step();
     const again = (): void => {

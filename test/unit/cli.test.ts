@@ -117,19 +117,32 @@ test('the status shows nodes, states, view, slots, lag and the leases of each po
   assert.match(out, /^node a: NORMAL, up 1h 02m, version 0\.1\.0$/m);
   assert.match(out, /^view: epoch 7, generation 1, members a b, leader a$/m);
   assert.match(out, /^etcd: reachable, last answer 1\.5 s ago$/m);
-  assert.match(out, /^a \(this\) +NORMAL +leader +- +128 +- +-$/m);
-  assert.match(out, /^b +NORMAL +member +up +128 +3 changes, 4 ms +-$/m);
+  assert.match(out, /^a \(this\) +NORMAL +leader +- +128 +- +- +0\.1\.0 +1 to 2$/m);
+  assert.match(out, /^b +NORMAL +member +up +128 +3 changes, 4 ms +- +0\.0\.9 +1$/m);
   assert.match(out, /^10\.0\.0\.0\/8 +1000 +812 +4 +3 +2 +179 +a 90, b 89$/m);
 });
 
 test('a node without a view, etcd and peers has a status as well', () => {
   const text = formatStatus(exampleStatus({
     view: null, peers: [], leases: [], interfaces: [], slotsOwned: 0, state: 'STARTUP', role: 'outside',
-    etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null },
+    etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null, wentBack: '' },
   }));
   assert.match(text, /view: none/);
   assert.match(text, /etcd: not used, a single node/);
-  assert.match(text, /^a \(this\) +STARTUP +outside +- +0 +- +-$/m);
+  assert.match(text, /^a \(this\) +STARTUP +outside +- +0 +- +- +0\.1\.0 +1 to 2$/m);
+});
+
+test('the status tells which protocol versions there are, and why a node is not let in', () => {
+  assert.match(formatStatus(exampleStatus()), /^protocol: version 1 in force; this node speaks 1 to 2$/m);
+  const refused = formatStatus(exampleStatus({ protocol: { min: 2, max: 2, inForce: 0, refused: 'speaks protocol 2, the members a 1, b 1' } }));
+  assert.match(refused, /^protocol: none in force here; this node speaks 2; NOT LET IN: it speaks protocol 2, the members a 1, b 1; start a version/m);
+});
+
+test('the status tells who is drained, by whom and why', () => {
+  assert.match(formatStatus(exampleStatus()), /^drained: c is ordered out of service by root@host since 2026-01-02T03:04:05Z: a new disk \(it is out\)$/m);
+  const [drain] = exampleStatus().drains;
+  assert.match(formatStatus(exampleStatus({ drains: [{ ...drain!, reason: '', force: true, standing: 'kept' }] })),
+    /^drained: c is ordered out of service by force by root@host since \S+ \(NOT OBEYED: /m);
 });
 
 test('the status as JSON is the snapshot', async (context) => {

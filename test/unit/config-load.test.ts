@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { PROTOCOL } from '../../node/protocol.ts';
 import { checkTogether, ConfigError, loadClusterConfig, loadNodeConfig, parseClusterConfig, parseNodeConfig } from '../../node/config/load.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 
@@ -41,7 +42,7 @@ test('the example of node.yaml is read, relative paths from its own folder', (t)
   const node = loadNodeConfig(join(folder, 'node.yaml'));
   assert.deepEqual(node, {
     node: 'a', dataDir: '/var/lib/lessor', interfaces: ['eth0'], http: { host: '127.0.0.1', port: 9067 },
-    cluster: { name: 'campus', listen: { host: '10.0.0.11', port: 7067 }, etcd: ['http://10.0.0.21:2379'], sessionTtlSeconds: 3 },
+    cluster: { name: 'campus', listen: { host: '10.0.0.11', port: 7067 }, etcd: ['http://10.0.0.21:2379'], sessionTtlSeconds: 3, protocol: PROTOCOL },
     clusterConfigPath: join(folder, 'cluster.yaml'), logLevel: 'info', logLeases: false,
   });
   const cluster = loadClusterConfig(node.clusterConfigPath);

@@ -202,6 +202,16 @@ test('an address that stands for all is none at which other nodes reach this one
   assert.deepEqual(node(file('10.0.0.1:7067')), []);
 });
 
+test('protocol versions are those that the build speaks, the oldest not above the newest', () => {
+  const file = (more: string): string =>
+    `node: a\ndhcp: { interfaces: [eth0] }\ncluster:\n  name: x\n  listen: 10.0.0.1:7067\n  etcd: [http://127.0.0.1:2379]\n  ${more}\n`;
+  assert.deepEqual(node(file('protocolMax: 1')), []);
+  assert.deepEqual(node(file('protocolMin: 2')), []);
+  assertOne(node(file('protocolMax: 3')), 'n.yaml:7:16: cluster.protocolMax: expected a whole number from 1 to 2, found 3');
+  assertOne(node(file('protocolMin: 0')), 'n.yaml:7:16: cluster.protocolMin: expected a whole number from 1 to 2, found 0');
+  assertOne(node(file('protocolMin: 2\n  protocolMax: 1')), 'n.yaml:7:16: cluster.protocolMin: expected at most protocolMax, which is 1, found 2');
+});
+
 const EXAMPLES = globSync('deploy/examples/*.yaml', { cwd: PROJECT }).map((file) => readFileSync(join(PROJECT, file), 'utf8'));
 
 test('an example with any of its values replaced, moved or left out is either right or has mistakes with a place', () => {

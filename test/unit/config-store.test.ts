@@ -236,17 +236,17 @@ test('the same text again takes no more room', async () => {
 });
 
 function putView(etcd: Etcd, configRevision: number): void {
-  const view = { epoch: 1, generation: 1, members: [{ node: 'a', incarnation: 1 }], slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision };
+  const view = { epoch: 1, generation: 1, members: [{ node: 'a', incarnation: 1 }], slots: Array.from({ length: 256 }, () => 0), protocol: 1, configRevision, probeUntil: 0 };
   etcd.do({ op: 'put', key: 'view', value: encodeView(view) });
 }
 
 test('the history is bounded; the newest two, and the one that the view names, are always kept', async () => {
   const etcd = new Etcd();
   const store = etcd.store();
-  putView(etcd, 3);
   const count = CONFIG_HISTORY_REVISIONS + 8;
   for (let revision = 0; revision < count; revision++) {
     await store.publish(`a: ${revision}`, options(revision));
+    if (revision === 2) putView(etcd, 3);
     await store.tidy();
   }
   const kept = (await store.history()).map(({ revision }) => revision);
@@ -299,4 +299,22 @@ test('a node that starts takes what the view names; the first one writes what it
   assert.equal((await etcd.store().readOrCreate(initial(''))).text, one.text);
   putView(etcd, 7);
   await assert.rejects(etcd.store().readOrCreate(initial('')), /revision 7, which the view names/);
+  await etcd.store().publish('a: 8', options(2));
+  assert.equal((await etcd.store().readOrCreate(initial(''))).text, 'a: 8', 'what was applied since takes the place of what etcd has lost');
+});
+
+test('an etcd that has lost revisions gives no number twice, and no node\'s old file takes the place of what is in force', async () => {
+  const etcd = new Etcd();
+  const store = etcd.store();
+  putView(etcd, 7);
+  const showing = (prepared: number): Buffer => Buffer.from(JSON.stringify({ incarnation: 1, config: { loaded: 7, prepared, refused: { revision: 9, error: 'x' } } }));
+  etcd.do({ op: 'put', key: 'nodes/a', value: showing(8) });
+  await assert.rejects(store.readOrCreate(() => Promise.resolve({ text: 'a: 1', ...options(0) })), /etcd has lost its configuration, and the nodes have revision 9: apply/);
+  assert.deepEqual(etcd.keys('config/'), []);
+  const published = await store.publish('a: 2', options(0));
+  assert.ok(published.outcome === 'written');
+  assert.equal(published.record.revision, 10);
+  assert.deepEqual((await store.newest())?.revision, 10);
+  const next = await store.publish('a: 3', options(10));
+  assert.ok(next.outcome === 'written' && next.record.revision === 11);
 });

@@ -1,6 +1,7 @@
 /** What goes through an inbox arrives, whatever is lost on the way: executions that were found by thinking. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
+import { isReachable } from '../../cluster/core/state.ts';
 import { ip } from '../support/client-packets.ts';
 import { BindingState, withState } from '../../node/lease/record.ts';
 import type { EtcdRequest } from '../../cluster/core/ports.ts';
@@ -23,7 +24,7 @@ test('an inbox is looked into also by a node whose links are up and whose watch 
   story.grants('a', changes);
   story.until('a has committed them', () => story.host('a').state.committedSeq === changes, 1500);
   story.together('a', 'b');
-  story.until('b takes the link to be up', () => b.engine.core.isReachable('a'));
+  story.until('b takes the link to be up', () => isReachable(b.engine.core.state, 'a'));
   story.etcdCut.clear();
   story.until('b has them', () => b.state.cursors.seq(story.host('a').engine.incarnation) === changes, 5000);
   assert.equal(story.view?.epoch, b.state.view?.epoch);
@@ -107,7 +108,7 @@ test('what was taken from an inbox stays there until it is stored how far it wen
   b.serves(false);
   story.until('c owns what b had', () => first.every((address) => c.engine.core.owns(address & 255)), 3000);
   c.input(() => {
-    for (const address of first) c.engine.core.append(address, withState(c.table.read(address)!, BindingState.EXPIRED, 1));
+    for (const address of first) c.engine.core.replication.append(address, withState(c.table.read(address)!, BindingState.EXPIRED, 1));
   });
   story.run(50);
   for (const address of first) assert.match(story.binding('a', address), /^EXPIRED/);

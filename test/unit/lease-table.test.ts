@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fingerprint } from '../../node/lease/fingerprint.ts';
-import { BindingState } from '../../node/lease/record.ts';
+import { BindingState, isRecord, recordClientKey, withState } from '../../node/lease/record.ts';
 import { StoreError } from '../../node/lease/store-error.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable, reuseSeconds } from '../../node/lease/table.ts';
@@ -339,6 +339,28 @@ test('a /9 pool is ready at once and is never written out', () => {
   assert.equal(seen.size, 3000);
   assert.equal(table.counts(0).free, 2 ** 23 - 3000);
   assert.equal(table.freeBySlot(0).reduce((sum, n) => sum + n), 2 ** 23 - 3000);
+});
+
+test('a record of a newer layout stops the load, and says what to start instead', () => {
+  const disk = new SimDisk();
+  const record = recordOf(binding(BindingState.ACTIVE, 'c'));
+  record[0] = 2;
+  disk.begin({ position: 1, records: new Map([[ip('10.0.0.9'), record]]), meta: new Map() });
+  disk.complete();
+  assert.throws(() => tableOf([], disk), (error) => error instanceof StoreError && error.code === 'newer-format' &&
+    /10\.0\.0\.9 has layout 2.*version of Lessor that wrote it/.test(error.message));
+});
+
+test('a section of a kind that is not known does no harm, and stays with its record when the lease ends', () => {
+  const known = recordOf(binding(BindingState.ACTIVE, 'c'));
+  const record = Buffer.concat([known, Buffer.of(200, 0, 2, 7, 7)]);
+  assert.ok(isRecord(record));
+  const disk = new SimDisk();
+  disk.begin({ position: 1, records: new Map([[ip('10.0.0.9'), record]]), meta: new Map() });
+  disk.complete();
+  const { table } = tableOf([], disk);
+  assert.deepEqual(recordClientKey(table.read(ip('10.0.0.9'))!), recordClientKey(known));
+  assert.deepEqual(withState(record, BindingState.EXPIRED, 1).subarray(known.length), Buffer.of(200, 0, 2, 7, 7));
 });
 
 test('a stored record that fails its check stops the load and names the address', () => {

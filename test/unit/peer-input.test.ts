@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import type { LinkEvent } from '../../cluster/core/ports.ts';
-import { encodeView } from '../../cluster/view/view.ts';
+import { encodeView, SLOTS } from '../../cluster/view/view.ts';
 import { BindingState, encodeRecord, writeStamp } from '../../node/lease/record.ts';
 import { PeerMessage } from '../../proto/gen/replication.ts';
 import type { Change, Cursor, Hello } from '../../proto/gen/replication.ts';
@@ -32,6 +32,8 @@ class Nonsense {
   incarnation = (): number => (this.random.chance(0.7) ? this.random.pick(this.#incarnations) : this.number());
   /** Rarely a newer one: all that comes after it waits until that view is read. */
   epoch = (): number => (this.random.chance(0.85) ? this.#epoch : this.random.chance(0.7) ? this.#epoch - 1 : this.random.chance(0.5) ? this.#epoch + 1 : this.number());
+  /** A newer one makes a member leave. */
+  generation = (): number => (this.random.chance(0.9) ? this.random.int(0, 1) : this.number());
   list = <T>(make: () => T): T[] => Array.from({ length: this.random.int(0, 3) }, make);
   node = (): string => this.random.pick(['a', 'b', 'c', '', 'nobody', '__proto__', '../../view']);
   cursor = (): Cursor => ({ incarnation: this.incarnation(), seq: this.number(), checksum: this.u32() });
@@ -49,15 +51,23 @@ class Nonsense {
     return record;
   };
 
+  forcedView = (): Buffer => {
+    if (this.random.chance(0.9)) return Buffer.alloc(this.random.int(0, 1));
+    const members = [{ node: 'b', incarnation: 1 + (this.incarnation() % 2 ** 47) }];
+    return encodeView({
+      epoch: 1 + (this.number() % 2 ** 32), generation: this.random.int(1, 3), members, slots: Array.from({ length: SLOTS }, () => 0), protocol: 1, configRevision: 1, probeUntil: 0,
+    });
+  };
+
   change = (): Change => ({ address: this.u32(), record: this.record() });
 
   body = (kind: Body['$case']): Body => {
     const { number, boolean, epoch, incarnation, node, u32 } = this;
     switch (kind) {
       case 'hello': return { $case: kind, value: {
-        cluster: 'story', node: 'b', incarnation: incarnation(), protocolMin: 1, protocolMax: this.random.int(1, 3), software: 'x', generation: number(),
+        cluster: 'story', node: 'b', incarnation: incarnation(), protocolMin: 1, protocolMax: this.random.int(1, 3), software: 'x', generation: this.generation(),
         epoch: epoch(), member: boolean(), follows: boolean(), fit: boolean(), wallMs: number(), heldIncarnations: this.list(incarnation),
-        cursors: this.list(this.cursor).filter(({ incarnation: origin }) => origin !== this.#incarnations[0] || this.random.chance(0.05)), acksSeen: this.list(() => ({ by: incarnation(), origin: incarnation(), seq: number() })), hasData: boolean(),
+        cursors: this.list(this.cursor).filter(({ incarnation: origin }) => origin !== this.#incarnations[0] || this.random.chance(0.05)), acksSeen: this.list(() => ({ by: incarnation(), origin: incarnation(), seq: number() })), hasData: boolean(), forcedView: this.forcedView(),
       } };
       case 'batch': return { $case: kind, value: { epoch: epoch(), incarnation: incarnation(), changes: this.list(this.change), through: number(), committed: number(), wallMs: number() } };
       case 'ack': return { $case: kind, value: { epoch: epoch(), incarnation: incarnation(), seq: number(), ...(boolean() ? { checksum: u32() } : {}) } };
@@ -89,6 +99,9 @@ class Nonsense {
         state: this.random.pick(['NORMAL', 'ISOLATED', '', 'x']), epoch: epoch(), finished: boolean(), dhcpReady: boolean(), serverIds: this.list(u32),
         last: number(), committed: number(), draining: boolean(), wallMs: number(), fit: boolean(),
       } };
+      case 'held': return { $case: kind, value: { offers: this.list(() => ({ address: u32(), client: chaddrOf(number() % 9), xid: u32() })) } };
+      case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: this.list(node) } };
+      case 'forceAnswer': return { $case: kind, value: { epoch: epoch(), refusal: this.random.pick(['', 'x']) } };
       default: return kind satisfies never;
     }
   };
@@ -96,7 +109,7 @@ class Nonsense {
 
 const KINDS: readonly Body['$case'][] = [
   'hello', 'batch', 'ack', 'refuse', 'adopted', 'tailRequest', 'tail', 'confirmRequest', 'confirmReply', 'propose', 'proposeResult', 'allocate', 'allocateResult',
-  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status',
+  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status', 'held', 'forceRequest', 'forceAnswer',
 ];
 
 /** As it comes from the wire; undefined where it cannot be put there. */
@@ -119,7 +132,7 @@ function listenToNonsense(story: Story, nonsense: Nonsense, incarnation: number,
   const stays = a.state.phase === 'member' ? ['member'] : ['starting', 'outside', 'learner'];
   const tell = (event: LinkEvent): void => a.input((engine, now) => engine.onLink(event, now));
   const hello: Body = { $case: 'hello', value: {
-    ...nonsense.body('hello').value as Hello, incarnation, wallMs: a.now().wall, cursors: [], acksSeen: [], heldIncarnations: [incarnation], epoch: 0, member: true, follows: true,
+    ...nonsense.body('hello').value as Hello, incarnation, wallMs: a.now().wall, cursors: [], acksSeen: [], heldIncarnations: [incarnation], generation: 1, forcedView: Buffer.alloc(0), epoch: 0, member: true, follows: true,
   } };
   for (let round = 0; round < ROUNDS && stays.includes(a.state.phase); round++) {
     nonsense.fetchId = lastFetch(story);

@@ -71,6 +71,38 @@ test('no other owner has one either: abandoned addresses, then nothing', () => {
   assert.equal(replyOf(server.server.onAllocated(second.id, 0, server.now)).yiaddr, ip('10.0.0.100'));
 });
 
+test('a view that is not finished is no exhausted pool, and what was gained while another owner was asked is given', () => {
+  const view = twoNodes();
+  const pools = [{ first: ip('10.0.0.100'), last: ip('10.0.0.103') }];
+  const server = new TestServer({ view, subnets: [subnetConfig({ pools })] });
+  for (let slot = 0; slot < 256; slot++) view.pending.add(slot);
+  const early = server.receive(discover({ chaddr: chaddrHomedAt(view, 'a') })).allocations[0]!;
+  const late = server.receive(discover({ chaddr: chaddrHomedAt(view, 'a', 1) })).allocations[0]!;
+  assert.deepEqual(packetsOf(server.server.onAllocated(early.id, 0, server.now)), []);
+  assert.deepEqual(server.drops(), { 'not-serving': 1 });
+  view.pending.clear();
+  assert.equal(replyOf(server.server.onAllocated(late.id, 0, server.now)).yiaddr & 1, 0, 'an own one');
+});
+
+test('a client that asked again while another owner was asked is offered one address, which it may have', () => {
+  const server = withoutOwnAddress();
+  const { table, view } = server;
+  const abandon = (address: number): void => server.store(address, withState(table.read(ip('10.0.0.100'))!, BindingState.ABANDONED, Math.floor(server.now.wall / 1000)));
+  abandon(ip('10.0.0.100'));
+  server.advance(3_700_000);
+  server.server.tick(server.now);
+  const [one, other] = [chaddrHomedAt(view, 'a'), chaddrHomedAt(view, 'a', 2)];
+  const asked = [one, one, other].map((chaddr) => server.receive(discover({ chaddr })).allocations[0]!);
+  view.members = ['a'];
+  const answers = asked.map(({ id }) => server.server.onAllocated(id, 0, server.now));
+  const offers = answers.map((answer) => (packetsOf(answer).length > 0 ? replyOf(answer).yiaddr : 0));
+  assert.equal(offers[0], offers[1], 'the second answer does not take back the first');
+  assert.notEqual(offers[0], offers[2]);
+  for (const [chaddr, requestedAddress] of [[one, offers[0]!], [other, offers[2]!]] as const) {
+    assert.equal(replyOf(server.receive(request({ chaddr, requestedAddress, serverIdentifier: NODE_A }))).type, 5);
+  }
+});
+
 test('an answer that names an address which this node knows to be in use is not believed', () => {
   const server = withoutOwnAddress();
   const { id } = server.receive(discover({ chaddr: chaddrHomedAt(server.view, 'a') })).allocations[0]!;

@@ -33,6 +33,8 @@ interface Row {
 const unicast: PacketFields = { unicast: true };
 const linkDown = (view: FakeView): void => { view.down.add('b'); };
 const partnerDown = (view: FakeView): void => { view.members = ['a']; };
+/** This node is on its way out. */
+const leaving = (view: FakeView): void => { view.isLeaving = true; };
 /** Node c is configured and not in the view. */
 const thirdDown = (view: FakeView): void => { view.serverIds.set(ip('10.0.0.4'), 'c'); };
 
@@ -45,6 +47,10 @@ const ROWS: readonly Row[] = [
   { what: "DISCOVER, secs 4 in the wrong byte order", make: DISCOVER, client: 'b', fields: { secs: 0x400 }, outcome: 'answers' },
   { what: "DISCOVER, the other's client, its link is down", make: DISCOVER, client: 'b', view: linkDown, outcome: 'answers' },
   { what: "DISCOVER, the other's client, it has left the view", make: DISCOVER, client: 'b', view: partnerDown, outcome: 'answers' },
+  { what: 'DISCOVER, own client, on its way out', make: DISCOVER, client: 'a', view: leaving, outcome: 'not-responsible' },
+  { what: 'SELECTING, this node named, on its way out', make: SELECTING, client: 'b', fields: { serverIdentifier: NODE_A }, view: leaving, outcome: 'answers' },
+  { what: 'unicast RENEWING, on its way out', make: CIADDR, client: 'a', packet: unicast, view: leaving, outcome: 'answers' },
+  { what: 'REBINDING, own client, on its way out', make: CIADDR, client: 'a', view: leaving, outcome: 'not-responsible' },
   { what: 'SELECTING, this node named', make: SELECTING, client: 'b', fields: { serverIdentifier: NODE_A }, outcome: 'answers' },
   { what: 'SELECTING, a member named', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B }, outcome: 'not-responsible' },
   { what: 'SELECTING, a member named, its link is down', make: SELECTING, client: 'a', fields: { serverIdentifier: NODE_B, secs: 9 }, view: linkDown, outcome: 'not-responsible' },

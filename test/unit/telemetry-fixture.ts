@@ -7,19 +7,22 @@ export const NOW: Now = { mono: 5_000 as MonotonicMs, wall: 1_700_000_000_123 as
 
 export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
   return {
-    node: 'a', version: '0.1.0', state: 'NORMAL', role: 'leader', incarnation: '0123456789ab',
+    node: 'a', version: '0.1.0', state: 'NORMAL', role: 'leader', protocol: { min: 1, max: 2, inForce: 1, refused: '' }, incarnation: '0123456789ab',
     startedAt: 1_700_000_000_000 as WallMs, uptimeSeconds: 3_725,
     view: {
       epoch: 7, generation: 1, leader: 'a',
       members: [{ node: 'a', slots: 128 }, { node: 'b', slots: 128 }],
+      probeUntil: 0, inEtcd: true,
     },
+    operator: null,
     config: { loaded: 4, view: 4, prepared: 5, newest: 5, error: '', waitingFor: [{ node: 'b', error: '' }] },
     slotsOwned: 128, homeSlots: 128,
     peers: [{
-      node: 'b', link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,
+      node: 'b', software: '0.0.9', protocol: { min: 1, max: 1 }, link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,
     }],
+    drains: [{ node: 'c', by: 'root@host', at: '2026-01-02T03:04:05Z', reason: 'a new disk', force: false, standing: 'out' }],
     log: { last: 1_042, committed: 1_039, flushed: 1_040 },
-    etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5 },
+    etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5, wentBack: '' },
     leases: [{
       subnet: '10.0.0.0/8', active: 812, expired: 4, released: 3, abandoned: 2, free: 179, size: 1_000,
       freeByOwner: { a: 90, b: 89 },

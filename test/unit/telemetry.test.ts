@@ -144,7 +144,7 @@ test('a scrape tells the status: states, leases, free addresses, lag', async () 
 
 test('without a view and without etcd a scrape still answers', async () => {
   const status = exampleStatus({
-    view: null, peers: [], leases: [], etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null },
+    view: null, peers: [], leases: [], etcd: { configured: false, reachable: false, lastSuccessSecondsAgo: null, wentBack: '' },
   });
   const text = await scrape(telemetry().log, new Counters(), status);
   assert.match(text, /^lessor_view_epoch 0$/m);

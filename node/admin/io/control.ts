@@ -1,0 +1,94 @@
+/**
+ * The node's control socket, `control.sock` in its data folder: the operator's last resorts, which change what the
+ * cluster takes for the truth. Only who owns the folder can connect (mode 0600); the HTTP port stays read-only.
+ * Each command becomes an event with who gave it.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
+import * as z from 'zod';
+import { CONTROL_CALLER_CHARACTERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
+import type { Occurrence } from '../../telemetry/events.ts';
+import { ControlListenError } from '../control-error.ts';
+import { CONTROL_SOCKET } from '../operator.ts';
+import type { OperatorAnswer, OperatorCommand } from '../operator.ts';
+import type { NodeStatus } from '../status.ts';
+
+export { ControlListenError } from '../control-error.ts';
+
+export interface ControlOptions {
+  readonly dataDir: string;
+  readonly operate: (command: OperatorCommand) => OperatorAnswer;
+  readonly status: () => NodeStatus;
+  readonly report: (occurrences: readonly Occurrence[]) => void;
+}
+
+export interface ControlServer {
+  readonly path: string;
+  /** Stops listening, and takes the socket away. */
+  close(): Promise<void>;
+}
+
+/** Who gives the command, as the command line says. */
+const by = z.string().max(CONTROL_CALLER_CHARACTERS_MAX);
+const recover = z.strictObject({ by, force: z.boolean() });
+const partnerDown = z.strictObject({ by, node: z.string().min(1).max(CONTROL_CALLER_CHARACTERS_MAX) });
+
+/** As `startControl`; where it fails, clients are served all the same, and undefined is returned. */
+export async function openControl(options: ControlOptions): Promise<ControlServer | undefined> {
+  try {
+    return await startControl(options);
+  } catch (error) {
+    options.report([{ id: 'control.unavailable', fields: { error: (error as Error).message } }]);
+    return undefined;
+  }
+}
+
+/** Nobody else has the data folder: what lies there of an earlier start is in nobody's use. @throws ControlListenError */
+export async function startControl(options: ControlOptions): Promise<ControlServer> {
+  const path = join(options.dataDir, CONTROL_SOCKET);
+  const server = fastify({ logger: false, forceCloseConnections: true, requestTimeout: HTTP_REQUEST_MS_MAX, bodyLimit: 4096 });
+  server.server.maxConnections = HTTP_CONNECTIONS_MAX;
+  addFailures(server, options);
+  addCommand(server, options, '/v1/recover', recover, ({ force }) => ({ kind: 'recover', force }));
+  addCommand(server, options, '/v1/partner-down', partnerDown, ({ node }) => ({ kind: 'partner-down', node }));
+  server.get('/v1/status', () => options.status());
+  // A socket gets its mode from the process's mask when it is made: nobody may slip in before it is set.
+  const before = process.umask(0o177);
+  try {
+    rmSync(path, { force: true });
+    await server.listen({ path });
+    chmodSync(path, 0o600);
+  } catch (cause) {
+    await server.close();
+    throw new ControlListenError(path, cause);
+  } finally {
+    process.umask(before);
+  }
+  return { path, close: () => server.close() };
+}
+
+function addCommand<T extends { readonly by: string }>(
+  server: FastifyInstance, { operate, report }: ControlOptions, path: string, schema: z.ZodType<T>, toCommand: (body: T) => OperatorCommand,
+): void {
+  server.post(path, (request, reply) => {
+    const body = schema.safeParse(request.body);
+    if (!body.success) return reply.code(400).send({ error: z.prettifyError(body.error) });
+    const command = toCommand(body.data);
+    const answer = operate(command);
+    const what = command.kind === 'recover' ? `recover${command.force ? ' --force' : ''}` : `partner-down ${command.node}`;
+    report([{ id: 'operator.command', fields: { command: what, by: body.data.by, accepted: answer.ok, answer: answer.text } }]);
+    return answer;
+  });
+}
+
+/** As the HTTP port does: JSON with a message; what went wrong inside is for the log. */
+function addFailures(server: FastifyInstance, { report }: ControlOptions): void {
+  server.setNotFoundHandler((request, reply) => reply.code(404).send({ error: `nothing answers ${request.method} ${request.url}` }));
+  server.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status < 500) return reply.code(status).send({ error: error.message });
+    report([{ id: 'http.failed', fields: { path: request.url, error: error.stack ?? error.message } }]);
+    return reply.code(500).send({ error: 'the node failed to answer: its log tells why (event http.failed)' });
+  });
+}

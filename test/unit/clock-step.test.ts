@@ -1,0 +1,46 @@
+/** A wall clock that steps, and who takes a node's word that it is right again (ARCHITECTURE.md, Time). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SmallCluster } from '../support/small-cluster.ts';
+
+/** b's clock has stepped while nobody could be asked, and then the only other member left. */
+function aloneWithAWrongClock(): SmallCluster {
+  const cluster = new SmallCluster(['a', 'b']);
+  for (const id of ['a', 'b']) cluster.start(id);
+  cluster.until('all in one view', 20_000, () => cluster.settled('a b'));
+  cluster.cutLink('a', 'b');
+  cluster.run(2000);
+  cluster.node('b').clockStepMs = 285_000;
+  cluster.run(500);
+  assert.equal(cluster.told('clock.stepped', 'b').length, 1);
+  cluster.node('a').drain();
+  cluster.until('a is gone', 10_000, () => cluster.members === 'b' && cluster.exited.includes('a'));
+  cluster.run(20_000);
+  return cluster;
+}
+
+const serves = (cluster: SmallCluster, id: string): boolean => cluster.node(id).engine!.core.serving();
+
+test('a node whose clock stepped serves nobody by it as the only member: nobody has agreed with it', () => {
+  const cluster = aloneWithAWrongClock();
+  assert.equal(cluster.members, 'b');
+  assert.equal(serves(cluster, 'b'), false);
+  assert.equal(cluster.lease(1, 10), undefined);
+});
+
+test('it serves again once its clock is back where it was', () => {
+  const cluster = aloneWithAWrongClock();
+  cluster.node('b').clockStepMs = 300;
+  cluster.until('b serves', 1000, () => serves(cluster, 'b'));
+  assert.ok(cluster.lease(1, 10));
+});
+
+test('or once another node that is back agrees with it; one that does not changes nothing', () => {
+  const cluster = aloneWithAWrongClock();
+  cluster.joinLink('a', 'b');
+  cluster.start('a');
+  cluster.run(10_000);
+  assert.equal(serves(cluster, 'b'), false);
+  cluster.node('a').clockStepMs = 285_000;
+  cluster.until('both serve', 30_000, () => cluster.settled('a b') && serves(cluster, 'a') && serves(cluster, 'b'));
+});
