@@ -266,7 +266,7 @@ export class Exploration {
           stateSince: 1, lastTransaction: 1, expires: 0xffff_fff0, leaseSeconds: 1, xid: 1, relayAgentInformation: Buffer.alloc(0), hostname: Buffer.alloc(0),
         });
         const base = before === undefined ? undefined : recordStamp(before);
-        const seq = engine.core.append(address, record);
+        const seq = engine.core.replication.append(address, record);
         const stamp = recordStamp(record);
         this.#say(`change ${host.id} ${address & 255} ${stamp.epoch}/${seq}`);
         this.#made.set(`${engine.incarnation} ${seq}`, { address, stamp, base, committed: false });
