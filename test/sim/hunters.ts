@@ -53,7 +53,7 @@ function huntAlone({ name, firstSeed, seeds }: Hunt, timeout: number): Promise<H
   const args = [join(import.meta.dirname, 'main.ts'), '--sabotage', name, '--first-seed', String(firstSeed), '--seeds', String(seeds), '--json'];
   if (timeout <= 0) return Promise.reject(new Error('no time was left for it'));
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { timeout, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { timeout: Math.ceil(timeout), killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       // Whether it was found is in the answer; the exit code says the same.
       if (stdout !== '') resolve(JSON.parse(stdout) as Hunted);
       else reject(error?.killed === true ? new Error('not found in the time that was left') : new Error(stderr === '' ? error?.message : stderr));

@@ -1,6 +1,6 @@
 /**
  * The reference pages that are made from the code: the configuration (with its JSON Schemas), the metrics, the
- * events, and which sentences of RFCs are tested.
+ * events, which sentences of RFCs are tested, and which rules of the failover protocol.
  *
  *     node test/support/documentation.ts      writes them anew
  */
@@ -11,6 +11,7 @@ import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
 import { describeConformance } from './conformance.ts';
+import { describeRules } from './rules.ts';
 
 export const PROJECT: string = join(import.meta.dirname, '../..');
 
@@ -23,6 +24,13 @@ export function referencePages(): ReadonlyMap<string, string> {
     ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
       'The sentences of RFCs that a test holds the server to, each with the file that has the test.',
     ], describeConformance(PROJECT))],
+    ['test/sim/RULES.md', page('The rules', 'test/sim/sabotages', [
+      'The rules that keep an address with one client and a lease from being lost, each with the line of code that is',
+      'changed to break it, and the seed of the simulated world in which that is found. ARCHITECTURE.md, Why no address is',
+      'given twice, has the argument that they add up to.',
+      '',
+      '`npm run sim -- --sabotage NAME --first-seed SEED --seeds 1` shows it. A planted bug without a seed has not been found.',
+    ], describeRules())],
     ['deploy/metrics.md', page('The metrics', 'node/telemetry/metric-table.ts', [
       'What `GET /metrics` answers on the port that `http.listen` names, for Prometheus.',
     ], describeMetrics())],
