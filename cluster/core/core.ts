@@ -8,7 +8,7 @@ import { answerFetch } from '../recovery/fetch.ts';
 import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
 import { Restart } from '../recovery/restart.ts';
-import { StuckDisk } from '../recovery/stuck-disk.ts';
+import { Stuck } from '../recovery/stuck.ts';
 import { Vouching } from '../recovery/vouching.ts';
 import { Confirmations } from '../replication/confirm.ts';
 import type { Cursors } from '../replication/cursors.ts';
@@ -80,7 +80,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
-  readonly #stuckDisk: StuckDisk;
+  readonly #stuck: Stuck;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
   readonly watches: Watches;
@@ -125,7 +125,7 @@ export class ClusterCore {
     });
     this.#vouching = new Vouching(state, this.inbox);
     this.leaving = new Drain(state, this.leader, this.session, hooks.offersIn);
-    this.#stuckDisk = new StuckDisk(state, this.inbox, this.leader, this.session);
+    this.#stuck = new Stuck(state, this.inbox, this.leader, this.session);
     this.lastResort = new LastResort({
       state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
@@ -273,7 +273,7 @@ export class ClusterCore {
     if (isMember(state)) {
       if (state.context.options.clustered) this.#beats.tick();
       this.#vouching.step(this.leader);
-      this.#stuckDisk.step();
+      this.#stuck.step();
       this.leaving.step();
     }
     this.#standing.update();

@@ -69,6 +69,8 @@ export class Inbox {
   /** The page asked for last; answers to earlier ones are void. */
   #page = 0;
   #reportedGap = '';
+  /** Since when what lies in the own inbox does not follow on what is stored here; Infinity: it does. */
+  gapSince = Infinity;
   #lastReadAt = -Infinity;
   #hinted = false;
   /** A read was asked for while nothing in etcd counts: it ends, without an answer, with the next turn. */
@@ -120,6 +122,7 @@ export class Inbox {
     this.#taken.clear();
     this.#moreWaits = false;
     this.#refused = false;
+    this.gapSince = Infinity;
     this.#page++;
     if (this.#reading) this.#endRead(undefined);
   }
@@ -243,6 +246,7 @@ export class Inbox {
       if (view === undefined || this.#isNewer(view)) this.#hooks.onViewChanged();
       const before = this.#taken.size;
       const complete = items.filter((item) => !this.#take(item, view)).length === 0;
+      this.gapSince = complete ? Infinity : Math.min(this.gapSince, context.now.mono);
       if (items.length < READ_ITEMS_MAX) return this.#endRead(view === undefined || !complete ? undefined : { epoch: view.epoch });
       // More lie behind this page: read once what was taken is deleted; where nothing was, this read shows nothing.
       if (this.#taken.size === before) return this.#endRead(undefined);

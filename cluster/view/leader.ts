@@ -231,7 +231,7 @@ export class Leader {
 
   /** ARCHITECTURE.md, A member leaves. When to evict is a matter of taste, not of safety. */
   #whyEvict(member: Member, read: ClusterRead): string | undefined {
-    const { context, peers, log, acknowledged } = this.#state;
+    const { acknowledged, context, inboxed, log, peers } = this.#state;
     const peer = peers.get(member.node);
     if (peer === undefined || !context.options.nodes.some(({ id }) => id === member.node)) return `${member.node} is not configured`;
     const asked = this.#evictions.get(member.incarnation);
@@ -250,7 +250,10 @@ export class Leader {
     if (!sessionStands && now >= this.#sessionsTrustedFrom && now - peer.standingAsideSince > this.#session.ttlMs) {
       return `${member.node} is isolated and its session is gone`;
     }
-    const oldest = log.at((acknowledged.get(member.incarnation) ?? 0) + 1);
+    // What lies in its inbox it takes from there, or it asks to be evicted itself: a cut link alone evicts nobody.
+    const has = Math.max(acknowledged.get(member.incarnation) ?? 0, inboxed.get(member.incarnation) ?? 0);
+    if (has + 1 < log.base) return `${member.node} lacks changes that are not kept any more`;
+    const oldest = log.at(has + 1);
     if (oldest !== undefined && now - oldest.madeAt > context.options.evictAfterMs) return `${member.node} takes no changes`;
     if (peer.connected && Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
       return `the clock of ${member.node} differs by ${Math.round(peer.wallDifferenceMs)} ms`;

@@ -125,3 +125,27 @@ test('what was taken from an inbox stays there until it is stored how far it wen
   story.settle(['a'], 60_000);
   assert.match(story.binding('a', y), /^ACTIVE/);
 });
+
+test('a cut link alone evicts nobody, however long it lasts: what goes through the inbox is taken there', () => {
+  const story = new Story({ nodes: ['a', 'b'] }).startAll();
+  const { epoch } = story.view!;
+  story.apart('a', 'b');
+  for (let second = 0; second < 100; second++) {
+    if (second % 20 === 0) for (const id of ['a', 'b']) story.grants(id, 1);
+    story.run(1000);
+  }
+  assert.deepEqual([story.members, story.view!.epoch], ['a b', epoch], story.describe());
+  story.together('a', 'b');
+  story.settle();
+});
+
+test('a member whose inbox holds what it cannot take recovers by itself', () => {
+  const story = new Story({ nodes: ['a', 'b'], config: { evictAfterMs: 5000 } }).startAll();
+  const follower = story.hosts.find(({ id }) => id !== story.leader)!;
+  const key = `inbox/${follower.id}/${story.leader}/${story.host(story.leader).engine.incarnation}/0000000099`;
+  story.etcd.apply({ kind: 'txn', id: 0, compares: [], then: [{ op: 'put', key, value: Buffer.from('not an item') }], otherwise: [], deadlineMs: 0 }, story.agenda.now);
+  const { incarnation } = follower.engine;
+  story.until('it begins anew', () => follower.engine.incarnation !== incarnation, 15_000);
+  story.settle();
+  assert.deepEqual(story.keys('inbox/'), []);
+});

@@ -1,7 +1,7 @@
 /**
- * A disk that takes no writes: the others need this member's acknowledgement for whatever they commit, and its
- * own clients get none. Nobody sees it as well as the member itself, which asks to be evicted when that has lasted
- * for as long as a silent host is waited for.
+ * What keeps a member from taking part, and nobody sees as well as the member itself: a disk that takes no writes,
+ * or an inbox that does not follow on what is stored here. The others need its acknowledgement for whatever they
+ * commit, and its own clients get none. So it asks to be evicted; it comes back through RECOVER.
  */
 import { otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
@@ -13,7 +13,7 @@ import type { Session } from '../view/session.ts';
 /** The request can be lost with a link or a leader. */
 const ASK_EVERY_MS = 500;
 
-export class StuckDisk {
+export class Stuck {
   readonly #state: ClusterState;
   readonly #inbox: Inbox;
   readonly #leader: Leader;
@@ -32,6 +32,25 @@ export class StuckDisk {
 
   /** Once a turn, as a member. */
   step(): void {
+    const why = this.#why();
+    const { context } = this.#state;
+    if (why === undefined || context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
+    this.#askedAt = context.now.mono;
+    const evict = { ...selfMember(this.#state), reason: why };
+    if (this.#leader.leads) this.#leader.onEvict(evict);
+    else for (const member of otherMembers(this.#state)) this.#inbox.tell(member, { $case: 'evict', value: evict });
+  }
+
+  #why(): string | undefined {
+    const { mono } = this.#state.context.now;
+    const { evictAfterMs, self } = this.#state.context.options;
+    // As long as a silent host is waited for.
+    if (this.#diskStuckSince() < mono - this.#session.ttlMs) return `the disk of ${self} takes no writes`;
+    return this.#inbox.gapSince < mono - evictAfterMs ? `the inbox of ${self} has a gap` : undefined;
+  }
+
+  /** Infinity: it is not. */
+  #diskStuckSince(): number {
     const { context } = this.#state;
     const { mono } = context.now;
     const { flushedPosition: flushed, position } = context.store;
@@ -40,10 +59,6 @@ export class StuckDisk {
     this.#steppedAt = mono;
     if (position <= flushed) this.#since = undefined;
     else if (stoodStill || this.#since?.flushed !== flushed) this.#since = { flushed, at: mono };
-    if (this.#since === undefined || mono - this.#since.at <= this.#session.ttlMs || mono - this.#askedAt < ASK_EVERY_MS) return;
-    this.#askedAt = mono;
-    const evict = { ...selfMember(this.#state), reason: `the disk of ${context.options.self} takes no writes` };
-    if (this.#leader.leads) this.#leader.onEvict(evict);
-    else for (const member of otherMembers(this.#state)) this.#inbox.tell(member, { $case: 'evict', value: evict });
+    return this.#since?.at ?? Infinity;
   }
 }
