@@ -16,7 +16,7 @@ import type { Peer } from '../core/peer.ts';
 import { etcdReachable, isMember, isNamed, linkUp, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import { assignSlots } from '../view/slots.ts';
-import { decodeView, encodeView, isNewer } from '../view/view.ts';
+import { decodeView, encodeView, isNewer, names } from '../view/view.ts';
 import type { Member, View } from '../view/view.ts';
 import type { LastResort, LastResortParts } from './last-resort.ts';
 
@@ -169,9 +169,9 @@ export class ForcedView {
   }
 
   /** A peer's hello. True: it carries a view that this member goes by from now on. */
-  onHello({ forcedView }: Hello): boolean {
+  onHello(hello: Hello): boolean {
     const { adoption, onForced, state, versions } = this.#parts;
-    const view = forcedView.length === 0 ? undefined : decodeView(forcedView);
+    const view = forcedViewOf(hello);
     if (view === undefined || !isMember(state) || state.leaving) return false;
     if (!isNewer(view, state.view!) || !isNamed(state, view) || !versions.speaks(view)) return false;
     this.#proposal = undefined;
@@ -181,10 +181,10 @@ export class ForcedView {
   }
 
   /** The peer is in a generation, or in a view that lies on disks only, which is newer than this member's. */
-  isNewer({ forcedView, generation }: Hello): boolean {
+  isNewer(hello: Hello): boolean {
     const view = this.#parts.state.view!;
-    const forced = forcedView.length === 0 ? undefined : decodeView(forcedView);
-    return generation > view.generation || (forced !== undefined && isNewer(forced, view));
+    const forced = forcedViewOf(hello);
+    return hello.generation > view.generation || (forced !== undefined && isNewer(forced, view));
   }
 
   // ── time ─────────────────────────────────────────────────────────────────────────────────────
@@ -221,6 +221,12 @@ export class ForcedView {
   #mayReplace(read: ClusterRead): boolean {
     return read.view === undefined || isNewer(this.#parts.state.view!, read.view);
   }
+}
+
+/** The view on the disk of a peer that is in it. */
+function forcedViewOf({ forcedView, incarnation, node }: Hello): View | undefined {
+  const view = forcedView.length === 0 ? undefined : decodeView(forcedView);
+  return view !== undefined && names(view, node, incarnation) ? view : undefined;
 }
 
 function refuse(text: string): OperatorAnswer {
