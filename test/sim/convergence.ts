@@ -46,19 +46,31 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
   }
 }
 
-/** The true time from which this node would give the address to another client; with a clock that is wrong it gives nothing. */
+/** The true time from which this node, by its clock, would give the address to another client. */
 function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
-  const { maxClockSkewMs } = engine!.config;
-  return Math.abs(wallErrorMs) > maxClockSkewMs / 2 ? Infinity : reuseSeconds(record, maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+  return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+}
+
+function recordOf(node: SimNode, { address, client }: Hold): Buffer | undefined {
+  const record = node.table!.read(address);
+  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) ? record : undefined;
 }
 
 /**
  * The node has the lease as ACTIVE until then, or, where a copy of its release was held back by the network,
  * RELEASED and nobody else's before then. A record of a shorter lease than the client was told of is not the lease's.
+ * A node whose clock is wrong gives nothing away.
  */
-export function isKnown(node: SimNode, { address, client, until }: Hold, marginMs = 0): boolean {
-  const record = node.table!.read(address);
-  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) && reusableAt(node, record) >= until + marginMs;
+export function isKnown(node: SimNode, hold: Hold): boolean {
+  const record = recordOf(node, hold);
+  const wrong = Math.abs(node.wallErrorMs) > node.engine!.config.maxClockSkewMs / 2;
+  return record !== undefined && (wrong || reusableAt(node, record) >= hold.until);
+}
+
+/** Whatever its clock is set to later, the node has the whole lease. */
+export function isSurelyKnown(node: SimNode, hold: Hold): boolean {
+  const record = recordOf(node, hold);
+  return record !== undefined && reusableAt(node, record) >= hold.until + node.engine!.config.maxClockSkewMs;
 }
 
 /**

@@ -20,7 +20,7 @@ import type { ClientWorld } from './client.ts';
 import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkOwners, checkStores, isKnown, levelMembers } from './convergence.ts';
+import { checkConverged, checkOwners, checkStores, isSurelyKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
 import { checkSpeaks } from './faults/upgrades.ts';
@@ -280,7 +280,7 @@ export class World implements NodeWorld, ClientWorld {
 
   /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
   loseUnknown(node: SimNode): number {
-    const lost = this.checker.held(this.now).filter((hold) => !isKnown(node, hold, this.operator.first.maxClockSkewMs));
+    const lost = this.checker.held(this.now).filter((hold) => !isSurelyKnown(node, hold));
     this.checker.lose(lost);
     return lost.length;
   }

@@ -12,8 +12,9 @@ export class History {
     this.#stream = createWriteStream(path);
   }
 
+  /** Nothing any more once it is closed: clients go on until they are ended. */
   add(entry: HistoryEntry): void {
-    this.#stream.write(`${JSON.stringify(entry)}\n`);
+    if (!this.#stream.writableEnded) this.#stream.write(`${JSON.stringify(entry)}\n`);
   }
 
   async close(): Promise<void> {
