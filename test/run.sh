@@ -78,7 +78,23 @@ run tsc --noEmit
 say 'Lint (oxlint)'
 run oxlint --type-aware
 
-say 'Tests'
-[ $# -gt 0 ] || set -- 'test/**/*.test.ts'
-# One file at a time: those with networks and clusters keep two cores busy by themselves.
-run "$node" --test --test-concurrency=1 --test-reporter=./test/support/reporter.ts --test-reporter-destination=stdout "$@"
+# Whatever hangs is ended, and named by the report, long before an hour is over.
+tests() {
+  concurrency=$1
+  shift
+  run timeout --signal=INT --kill-after=30 2700 "$node" --test --test-concurrency="$concurrency" --test-timeout=600000 \
+    --test-reporter=./test/support/reporter.ts --test-reporter-destination=stdout "$@" || status=$?
+}
+
+status=0
+if [ $# -gt 0 ]; then
+  say 'Tests'
+  tests 1 "$@"
+else
+  say 'Tests of parts'
+  tests 2 'test/unit/*.test.ts' 'test/spec/*.test.ts'
+  # One file at a time: those with networks and clusters keep two cores busy by themselves.
+  say 'Tests of the whole'
+  tests 1 'test/e2e/*.test.ts' 'test/sim/*.test.ts' 'test/takeover/*.test.ts' 'test/torture/*.test.ts'
+fi
+exit "$status"

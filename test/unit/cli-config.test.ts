@@ -73,6 +73,7 @@ class Cluster {
     const url = await startNode(context, { leases: leaseSource(new Map(addresses.map((address) => [address, binding()]))) });
     const cluster = new Cluster(name, url);
     context.after(() => cluster.#stop());
+    await cluster.#asker.ready();
     return cluster;
   }
 

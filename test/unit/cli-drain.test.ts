@@ -108,6 +108,7 @@ class Cluster {
   static async start(context: TestContext, members = 'a b'): Promise<Cluster> {
     const cluster = new Cluster(members);
     context.after(() => cluster.#asker.close());
+    await cluster.#asker.ready();
     for (const node of members.split(' ')) cluster.#shows.set(node, 'NORMAL');
     await cluster.#write();
     return cluster;
@@ -134,16 +135,20 @@ class Cluster {
   }
 
   async #put(key: string, value: Buffer): Promise<void> {
-    await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'put', key, value }], otherwise: [], deadlineMs: 2000 });
+    const { outcome } = await this.#asker.ask({ kind: 'txn', compares: [], then: [{ op: 'put', key, value }], otherwise: [], deadlineMs: 2000 });
+    assert.equal(outcome, 'txn');
   }
 
-  /** The node does as it is told, a while after it is. */
-  async comes(node: string, members: string, state: string): Promise<void> {
-    while ((await this.order(node) !== undefined) !== (state === 'DRAINING')) await this.#asker.pass(20);
+  /** The command runs; the node does as it is told, a while after it is. */
+  async during(command: Promise<Ended>, node: string, members: string, state: string): Promise<Ended> {
+    const ended = new AbortController();
+    const end = command.finally(() => ended.abort());
+    while (!ended.signal.aborted && (await this.order(node) !== undefined) !== (state === 'DRAINING')) await this.#asker.pass(20);
     await this.#asker.pass(300);
     this.#members = members.split(' ');
     this.#shows.set(node, state);
     await this.#write();
+    return end;
   }
 
   async order(node: string): Promise<Record<string, unknown> | undefined> {
@@ -157,7 +162,7 @@ class Cluster {
 describe('with etcd', { skip: etcdMissing() ?? false }, () => {
   test('a node is drained and comes back, and the command waits for it', async (context) => {
     const cluster = await Cluster.start(context);
-    const [{ code, out, err }] = await Promise.all([cluster.lessor('drain', 'b', '--reason', 'a new disk'), cluster.comes('b', 'a', 'DRAINING')]);
+    const { code, out, err } = await cluster.during(cluster.lessor('drain', 'b', '--reason', 'a new disk'), 'b', 'a', 'DRAINING');
     assert.equal(code, 0, err);
     assert.equal(out, 'b is out of service; a serves. It keeps running, in state DRAINING. It stays out, also over restarts, until: lessor undrain b\n');
     assert.match(err, /^b is ordered out of service\nwaiting: b is NORMAL\n$/);
@@ -168,7 +173,7 @@ describe('with etcd', { skip: etcdMissing() ?? false }, () => {
     const again = await cluster.lessor('drain', 'b');
     assert.equal(again.code, 0);
     assert.match(again.err, /^b is ordered out of service by \S+@\S+ since 20\S+Z: a new disk already$/m);
-    const [back] = await Promise.all([cluster.lessor('undrain', 'b'), cluster.comes('b', 'a b', 'NORMAL')]);
+    const back = await cluster.during(cluster.lessor('undrain', 'b'), 'b', 'a b', 'NORMAL');
     assert.equal(back.code, 0, back.err);
     assert.equal(back.out, 'b is in service again: NORMAL\n');
     assert.equal(await cluster.order('b'), undefined);
@@ -188,7 +193,7 @@ describe('with etcd', { skip: etcdMissing() ?? false }, () => {
     assert.equal(refused.code, 1);
     assert.match(refused.err, /nothing was changed: it is the only node in service.*--force/);
     assert.equal(await cluster.order('b'), undefined);
-    const [forced] = await Promise.all([cluster.lessor('drain', 'b', '--force'), cluster.comes('b', 'b', 'DRAINING')]);
+    const forced = await cluster.during(cluster.lessor('drain', 'b', '--force'), 'b', 'b', 'DRAINING');
     assert.equal(forced.code, 0, forced.err);
     assert.match(forced.err, /^WARNING: b is the only node in service\. No client is served until/);
     assert.match(forced.out, /^b serves nobody any more/);
