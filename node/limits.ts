@@ -25,6 +25,9 @@ export const HANDED_OFFERS_MAX = 8192;
 /** How long a node that leaves goes on answering clients to whom it has made an offer. */
 export const DRAIN_LAST_REQUESTS_MS = 500;
 
+/** A node that is asked to stop and cannot leave in good order ends after so long: the others evict it when its process is gone. */
+export const DRAIN_MS_MAX = 8000;
+
 /** How long a member that is to be drained may take to leave by itself; past it the leader evicts it. */
 export const DRAIN_ORDER_MS_MAX = 10_000;
 

@@ -35,6 +35,7 @@ import { BindingStore } from './lease/store.ts';
 import { StoreError } from './lease/store-error.ts';
 import type { Disk, WriteBatch } from './lease/store.ts';
 import { LeaseTable } from './lease/table.ts';
+import { DRAIN_MS_MAX } from './limits.ts';
 import type { OutgoingPacket } from './server/ports.ts';
 import { Counters } from './telemetry/counters.ts';
 import { ExchangeRate } from './telemetry/exchange-rate.ts';
@@ -46,8 +47,6 @@ import { VERSION } from './version.ts';
 
 const TICK_MS = 25;
 const STORE_RETRY_MS = 1000;
-/** A drain that takes longer is given up: the others evict the node when its process is gone. */
-const DRAIN_MS_MAX = 8000;
 /** The value of option 53 in a reply: it is always written first. */
 const MESSAGE_TYPE_AT = 242;
 

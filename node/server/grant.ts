@@ -55,9 +55,9 @@ export function grantChosen(context: ServerContext, x: Exchange, address: number
 /** `own`: the client's own record of the address, if it has one. */
 export function grant(context: ServerContext, x: Exchange, address: number, own: Buffer | undefined, clientState: GrantState): Decision {
   const terms = termsOf(context, x, address);
-  const leaseSeconds = leaseSecondsOf(x, terms);
-  const active = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
   const extending = clientState === 'RENEWING' || clientState === 'REBINDING';
+  const leaseSeconds = Math.max(leaseSecondsOf(x, terms), own === undefined || extending ? 0 : secondsTold(own, x));
+  const active = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
   const fields = clientFields(x, extending ? active : undefined);
   // Only a client that has its lease and holds on to it is answered without a word to the disk: one that begins
   // anew may have sent a release or a decline before, which is told from a new one by the time of this grant.
@@ -88,9 +88,25 @@ function replyOf(context: ServerContext, x: Exchange, terms: Terms, address: num
 
 /** The client counts from when it sent this copy, which is later than when the lease was counted from. */
 function remainingSeconds(record: Buffer, x: Exchange): number {
-  const expires = recordExpires(record);
-  if (expires === INFINITE_SECONDS) return recordLeaseSeconds(record);
-  return Math.max(0, Math.min(expires - wallSecondsUp(x.now.wall), recordLeaseSeconds(record)));
+  const leaseSeconds = recordLeaseSeconds(record);
+  if (leaseSeconds === INFINITE_SECONDS) return leaseSeconds;
+  const end = recordExpires(record) === INFINITE_SECONDS ? lastToldEnd(record) : recordExpires(record);
+  return Math.max(0, Math.min(end - wallSecondsUp(x.now.wall), leaseSeconds));
+}
+
+/** The end that the client was told of last, which may be earlier than one before. */
+function lastToldEnd(record: Buffer): number {
+  return recordLastTransaction(record) + 1 + recordLeaseSeconds(record);
+}
+
+/**
+ * A lease without an end, whose client was told of an end since: the record keeps the last such end alone. So one that
+ * begins anew, and may be told of a shorter lease without hearing it, is told of no earlier end. 0: any lease will do.
+ */
+function secondsTold(own: Buffer, { now }: Exchange): number {
+  const toldSeconds = recordLeaseSeconds(own);
+  if (believedEnd(own) !== INFINITE_SECONDS || toldSeconds === INFINITE_SECONDS) return 0;
+  return Math.max(0, lastToldEnd(own) + Math.ceil(driftSeconds(toldSeconds)) - wallSeconds(now.wall));
 }
 
 /** What the client and its relay say of themselves, as it is kept with the binding. */
@@ -128,15 +144,17 @@ function endOf(x: Exchange, leaseSeconds: number): number {
  * Until when the client may go by its lease as it is: it does so if it never hears of a shorter one, so the
  * binding ends no earlier. What its clock may be slow by over the longer lease is put on top, since the record
  * tells of the shorter one from now on. `renews`: a client that renews a lease without an end has learnt of an
- * end, if it was told of one.
+ * end, if it was told of one: of the last or of one before, which is no later (`secondsTold`).
  */
 function endTold(own: Buffer, leaseSeconds: number, renews: boolean): number {
-  const end = believedEnd(own);
+  const believed = believedEnd(own);
   const toldSeconds = recordLeaseSeconds(own);
-  if (end === INFINITE_SECONDS) return renews && toldSeconds !== INFINITE_SECONDS ? 0 : end;
+  const hasLearnt = renews && toldSeconds !== INFINITE_SECONDS;
+  if (believed === INFINITE_SECONDS && !hasLearnt) return believed;
+  const end = believed === INFINITE_SECONDS ? lastToldEnd(own) : believed;
   if (toldSeconds <= leaseSeconds) return end;
   // What was put on top before is not put on top again.
-  return Math.max(end, Math.min(end, recordLastTransaction(own) + 1 + toldSeconds) + Math.ceil(driftSeconds(toldSeconds)));
+  return Math.max(end, Math.min(end, lastToldEnd(own)) + Math.ceil(driftSeconds(toldSeconds)));
 }
 
 /** `active`: the lease that the client has. */

@@ -85,6 +85,11 @@ export class EtcdPath {
     return this.#cut.has(node.id);
   }
 
+  /** Everybody reaches it, and is answered in time. */
+  get isWell(): boolean {
+    return !this.#down && this.#cut.size === 0 && this.requestsLost === 0 && this.answersLost === 0 && this.late === 0 && !this.slow;
+  }
+
   /** All is well. */
   mend(): void {
     this.down = false;

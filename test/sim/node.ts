@@ -15,7 +15,7 @@ import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
-import { REPLY_AGE_MS_MAX } from '../../node/limits.ts';
+import { DRAIN_MS_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
@@ -318,8 +318,17 @@ export class SimNode {
     return answer;
   }
 
+  /** SIGTERM. */
   drain(): void {
     this.#input('timers', (engine, now) => engine.drain(now));
+    const { start } = this;
+    const giveUp = (): void => {
+      if (start !== this.start || !this.alive) return undefined;
+      if (this.paused) return this.#world.agenda.after(1000, giveUp);
+      this.#world.count('drain-given-up');
+      return this.#world.onExit(this);
+    };
+    this.#world.agenda.after(DRAIN_MS_MAX, giveUp);
   }
 
   // ── the turn, as node/main.ts does it ────────────────────────────────────────────────────────

@@ -226,17 +226,24 @@ describe('the last one in service', () => {
     assert.equal(cluster.told('drain.not-obeyed', 'a').length, 1);
   });
 
-  for (const how of ['SIGTERM', 'order'] as const) {
-    test(`${how}: a view is not left to a node that has just died`, () => {
+  for (const [how, when] of [['SIGTERM', 'has just died'], ['order', 'has just died'], ['SIGTERM', 'dies meanwhile'], ['order', 'dies meanwhile']] as const) {
+    test(`${how}: a view is not left to a node that ${when}`, () => {
       const cluster = started(['a', 'b']);
       const node = cluster.nodes.find((each) => each.engine!.core.leader.leads)!.id;
       const other = node === 'a' ? 'b' : 'a';
       const address = cluster.lease(1);
+      const leave = (): void => (how === 'SIGTERM' ? cluster.node(node).drain() : drain(cluster, node));
+      if (when === 'dies meanwhile') {
+        leave();
+        // The other has been heard since, and no view can be written yet.
+        cluster.run(450);
+        cluster.etcdCut.add(node);
+      }
       // Its host is gone without a word.
       cluster.node(other).pause();
-      cluster.run(100);
-      if (how === 'SIGTERM') cluster.node(node).drain();
-      else drain(cluster, node);
+      cluster.run(when === 'has just died' ? 100 : 1500);
+      cluster.etcdCut.delete(node);
+      if (when === 'has just died') leave();
       cluster.until('the dead one is out', 10_000, () => cluster.members === node);
       if (how === 'order') {
         cluster.until('it serves on', 2000, () => cluster.state(node) === 'PARTNER-DOWN');

@@ -97,6 +97,30 @@ test('a lease for ever is one until its client renews, which shows that it has l
   assert.equal(recordExpires(server.table.read(ONLY)!), Math.ceil(server.now.wall / 1000) + 3600);
 });
 
+test('of the ends that it was told of since, it goes by the latest, and need not have heard of the others', () => {
+  const server = serverOf({});
+  lease(server, 1, asks(INFINITE_SECONDS));
+  assert.equal(replyOf(server.receive(request({ ...asks(7200), xid: 2, requestedAddress: ONLY }))).optionU32(51), 7200);
+  server.advance(3_600_000);
+  // It is told of no earlier end where the last one is not known to have been heard.
+  const seconds = replyOf(server.receive(request({ ...asks(60), xid: 3, requestedAddress: ONLY }))).optionU32(51)!;
+  assert.ok(seconds >= 3600 && seconds <= 3603, `${seconds} s`);
+  assert.equal(recordExpires(server.table.read(ONLY)!), INFINITE_SECONDS);
+  assert.equal(replyOf(renew(server, 4, asks(60))).optionU32(51), 60);
+  assert.equal(goesToAnother(server, 3599), false);
+  assert.equal(goesToAnother(server, 60), true);
+});
+
+test('a copy of a request is answered with the same end, also where the lease before it had none', () => {
+  const server = serverOf({});
+  lease(server, 1, asks(INFINITE_SECONDS));
+  const reboot = request({ ...asks(7200), xid: 2, requestedAddress: ONLY });
+  server.receive(reboot);
+  server.advance(3000);
+  const seconds = replyOf(server.receive(reboot)).optionU32(51)!;
+  assert.ok(seconds >= 7197 && seconds <= 7198, `${seconds} s`);
+});
+
 test('a release that was overtaken by a grant for ever frees nothing', () => {
   const server = serverOf({});
   lease(server, 1, asks(INFINITE_SECONDS));

@@ -14,7 +14,7 @@ const DEFERRED_MAX = 1024;
 const ANSWERS_A_CLIENT = 40;
 /** Each part of a node has one request to etcd under way, and beside them one a peer. */
 const ETCD_REQUESTS = 16 + NODES_MAX;
-/** In a cluster in order for so long nothing waits in an inbox. */
+/** In a cluster in order, with etcd, for so long nothing waits in an inbox. */
 const INBOX_EMPTY_MS = 10_000;
 
 export class Bounds {
@@ -28,7 +28,8 @@ export class Bounds {
   check(): void {
     const { nodes, now } = this.#world;
     for (const node of nodes) if (node.alive) this.#checkNode(node);
-    this.#inOrderSince = this.#world.isInOrder() && !this.#world.rhythm.isLively(now) ? this.#inOrderSince ?? now : undefined;
+    const inOrder = this.#world.isInOrder() && !this.#world.rhythm.isLively(now) && this.#world.etcdPath.isWell;
+    this.#inOrderSince = inOrder ? this.#inOrderSince ?? now : undefined;
     if (this.#inOrderSince !== undefined && now - this.#inOrderSince >= INBOX_EMPTY_MS) this.checkInboxes();
   }
 

@@ -1,6 +1,7 @@
 /**
  * Wall clocks that are wrong. Assumed is that those of nodes in service differ by no more than
- * `maxClockSkew`; a clock that leaves that bound must be noticed before anything rests on it. A node
+ * `maxClockSkew`, also at two moments: each is wrong by half of it at most. A clock that leaves that bound so far
+ * that another one sees it must be noticed before anything rests on it. A node
  * that is alone has nobody to compare with, so a clock goes wrong only where others are in service.
  */
 import type { SimNode } from '../node.ts';
@@ -17,12 +18,23 @@ function inService({ world }: Strike): SimNode[] {
   return world.nodes.filter((each) => each.engine?.core.nodeState === 'NORMAL' && !each.paused);
 }
 
+/** To a time that is within what is assumed, or at which the others see that it is not. */
+function stepOf({ node, random, world: { operator } }: Strike, able: readonly SimNode[]): number {
+  const { maxClockSkewMs } = operator.first;
+  for (;;) {
+    const ms = random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000));
+    const error = node.wallErrorMs + ms;
+    if (Math.abs(error) <= maxClockSkewMs / 2) return ms;
+    if (able.every((other) => other === node || Math.abs(error - other.wallErrorMs) > maxClockSkewMs)) return ms;
+  }
+}
+
 export const CLOCK_FAULTS = {
   'clock-step': { weight: 2, nodes: 2, clustered: true, shows: ['event:clock.stepped'], strike: (strike) => {
-    const { node, random } = strike;
+    const { node } = strike;
     const able = inService(strike);
     if (able.length < 2 || !able.includes(node)) return false;
-    node.clockStepMs = random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000));
+    node.clockStepMs = stepOf(strike, able);
     strike.lasts(strike.spell(3000, 20_000, 300_000), () => {
       node.clockStepMs = 0;
     });

@@ -190,7 +190,8 @@ export const LAST_RESORTS = {
     lockOff(world, left);
     const goneMs = random.between(5000, 120_000);
     strike.later(goneMs, () => {
-      if (hasGoneBack(world)) return;
+      // Whoever is to go on must be able to start.
+      if (hasGoneBack(world) || world.operator.atStart(left.id) === undefined) return;
       // What they have counts for nothing any more, also where it is still there.
       const others = world.nodes.filter((each) => each !== left);
       for (const each of others) {
