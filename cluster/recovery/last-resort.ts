@@ -28,7 +28,7 @@ import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { Beats } from './beats.ts';
 import { ForcedView } from './forced-view.ts';
-import { describeLoss } from './loss.ts';
+import { beatsLost, describeLoss } from './loss.ts';
 
 /** A lease without an end is never heard of again by itself: addresses are probed for so long. */
 const PROBE_FOR_EVER_SECONDS = 365 * 86_400;
@@ -123,19 +123,24 @@ export class LastResort {
     if (read === undefined || !etcdReachable(state) || context.now.mono - read.readAt > READ_AGE_MS_MAX) {
       return 'etcd does not answer, and the view lies there: nobody can say that no other node serves. Bring etcd back first';
     }
-    return this.#whoServes(read) || this.#whoHasMore();
+    return this.#whoServes(read) || this.#whoHasMore(read);
   }
 
-  /** Of the nodes that can be asked: one that needs no operator, or whose store was in a later view than this one's. */
-  #whoHasMore(): string {
-    const { peers, view } = this.#parts.state;
+  /** Of the nodes that can be asked: one that needs no operator, or whose store was in a later view than this one's, or may be whole where this one's is not. */
+  #whoHasMore(read: ClusterRead): string {
+    const { beats, state: { peers, view } } = this.#parts;
+    const own = { epoch: view?.epoch ?? 0, generation: view?.generation ?? 0 };
+    const isWhole = beatsLost(beats, read, this.#parts.state) === 0 && !beats.fetchIncomplete();
     for (const { id, introduced, status } of peers.values()) {
       if (introduced === undefined) continue;
       if (status?.fit === true) return `${id} has everything and goes on by itself within some seconds; this node then recovers from it`;
       const { epoch, generation } = introduced;
-      if (generation > (view?.generation ?? 0) || (generation === (view?.generation ?? 0) && epoch > (view?.epoch ?? 0))) {
-        return `${id} was in a later view (epoch ${epoch}, generation ${generation}) than this node (epoch ${view?.epoch ?? 0}, generation ${view?.generation ?? 0}): ` +
-          `give this command there, or switch ${id} off if its store is not to count`;
+      const there = `give this command there, or switch ${id} off if its store is not to count`;
+      if (generation > own.generation || (generation === own.generation && epoch > own.epoch)) {
+        return `${id} was in a later view (epoch ${epoch}, generation ${generation}) than this node (epoch ${own.epoch}, generation ${own.generation}): ${there}`;
+      }
+      if (!isWhole && epoch === own.epoch && generation === own.generation) {
+        return `the store of this node is ${beats.fetchIncomplete() ? 'one into which a fetch was cut short' : 'an older copy'}, and ${id} was in the same view: ${there}`;
       }
     }
     return '';

@@ -17,8 +17,8 @@ export interface LossParts {
 export function describeLoss({ beats, configuration, memory, state }: LossParts, read: ClusterRead, probeUntil: number): string {
   const { self } = state.context.options;
   const lines = [whatEtcdSays(read), `the store of ${self} has ${state.context.table.size} bindings, ${lastInView(state, memory)}`];
-  const beat = read.beats.get(self)?.beat ?? 0;
-  if (beat > beats.diskBeat) lines.push(`it is an older copy: etcd has heard of ${beat - beats.diskBeat} beats (5 s each) that it knows nothing of`);
+  const lost = beatsLost(beats, read, state);
+  if (lost > 0) lines.push(`it is an older copy: etcd has heard of ${lost} beats (5 s each) that it knows nothing of`);
   if (beats.fetchIncomplete()) lines.push('a fetch into it was cut short: some of its records are older than others');
   lines.push(
     'what other nodes granted or renewed after that is unknown here, and lost: such clients keep their addresses until they renew, and are then learnt again',
@@ -28,6 +28,11 @@ export function describeLoss({ beats, configuration, memory, state }: LossParts,
     lines.push(`etcd lacks the configuration in force here (revision ${configuration.loaded}): apply it again afterwards (lessor config apply), so that the other nodes get it`);
   }
   return lines.join('\n');
+}
+
+/** How many beats etcd has heard of that this disk knows nothing of: none, unless it is an older copy. */
+export function beatsLost({ diskBeat }: Beats, { beats }: ClusterRead, { context }: ClusterState): number {
+  return Math.max(0, (beats.get(context.options.self)?.beat ?? 0) - diskBeat);
 }
 
 function whatEtcdSays({ view, viewRevision }: ClusterRead): string {

@@ -117,6 +117,32 @@ test('a node with a newer store goes first', () => {
   assert.equal(world.renew(1, address, 'rebinding'), 'ack');
 });
 
+test('one whose store is an older copy leaves it to another one of the same view', () => {
+  const world = new Scenario();
+  world.bootAll();
+  const snapshot = world.etcd.snapshot();
+  world.run(12_000);
+  const copy = world.node('a').disk.copy();
+  world.run(12_000);
+  const address = world.lease(1);
+  world.etcd.restore(snapshot, world.agenda.now);
+  world.run(12_000);
+  assert.ok(world.told('a', 'etcd.went-back').length > 0);
+  world.crash('a');
+  world.crash('b');
+  world.node('a').disk.restore(copy);
+  world.boot('a', 'b');
+  world.run(20_000);
+  const { ok, text } = world.operate('a', { kind: 'recover', force: true });
+  assert.equal(ok, false);
+  assert.match(text, /the store of this node is an older copy, and b was in the same view: give this command there, or switch b off/);
+  assert.ok(world.operate('b', { kind: 'recover', force: true }).ok);
+  world.until('both are in service', () => world.stateOf('a') === 'NORMAL' && world.stateOf('b') === 'NORMAL');
+  world.run(2000);
+  assert.equal(world.storeOf('b'), world.storeOf('a'));
+  assert.equal(world.renew(1, address, 'rebinding'), 'ack');
+});
+
 test('what lies in the inbox of the node is taken before it serves, whole or not', () => {
   const world = new Scenario();
   world.bootAll();
