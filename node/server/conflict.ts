@@ -56,8 +56,12 @@ function needsProbe(context: ServerContext, x: Exchange, address: number): boole
   if (context.probes.mayOfferUnprobed(address, x.now) || isReservedFor(x, address)) return false;
   const record = context.table.read(address);
   if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return true;
-  // What an older generation knew of the client may be out of date: somebody else may have had the address since.
-  return since !== 0 && (recordState(record) !== BindingState.ACTIVE || recordEpoch(record) < since);
+  return since !== 0 && (recordState(record) !== BindingState.ACTIVE || isOutdated(context, record));
+}
+
+/** What an older generation knew of the client may be out of date: somebody else may have had the address since. */
+export function isOutdated({ cluster }: ServerContext, record: Buffer): boolean {
+  return recordEpoch(record) < cluster.probingSince();
 }
 
 /** Somebody answered. The binding is no client's, and has the hardware address of who answered where it is known. */

@@ -26,7 +26,7 @@ import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
 import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
-import { abandonInUse, checkOf, isFoundInUse } from './conflict.ts';
+import { abandonInUse, checkOf, isFoundInUse, isOutdated } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
 import { BOOTP, drop, isClients, mayGive, mayGiveAbandoned, PoolChoice } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
@@ -150,10 +150,14 @@ export class DhcpServer {
     if (!context.cluster.serving()) return drop(context, 'not-serving');
     const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
-    if (inUse) {
+    const record = context.table.read(address);
+    const own = record !== undefined && isClients(record, x.clientKey) ? record : undefined;
+    // A client that begins anew may still use the address that it had.
+    const isItself = own !== undefined && answeredBy !== undefined && sameBytes(answeredBy, x.message.chaddr());
+    if (inUse && !isItself) {
       // Leased since the question was asked: its client may be who answered, or may answer after its release.
-      const record = context.table.read(address);
-      if (record !== undefined && isTaken(record, context.config.maxClockSkewMs, now)) return answerAnew(context, x);
+      const isLeasedSince = record !== undefined && isTaken(record, context.config.maxClockSkewMs, now) && (own === undefined || !isOutdated(context, own));
+      if (isLeasedSince) return answerAnew(context, x);
       context.offers.release(address);
       if (isTooOld(packet, now)) context.counters.drop('stale');
       else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');
@@ -216,9 +220,9 @@ export class DhcpServer {
       case BindingState.RELEASED:
         return active && own && recordXid(current) !== recordXid(record);
       case BindingState.ABANDONED: {
-        if (active) return own;
         // Found in use by the node that asks: no client's word is taken for it.
-        if (clientKey.length === 0) return true;
+        if (clientKey.length === 0) return !active || isOutdated(this.#context, current);
+        if (active) return own;
         const offer = offers.holder(address);
         if (offer !== undefined) return offers.isHeldBy(address, clientKey);
         return current === undefined || recordState(current) !== BindingState.ABANDONED;

@@ -28,7 +28,7 @@ export function worldConfig(random: Random, { busy, clients, large, nodes: size,
     pools: poolsOf(random, first, last, classes.length > 0),
     leaseSeconds, identity: random.chance(0.85) ? 'client-id' : 'hardware', authoritative: random.chance(0.7), options: [],
     scope: {
-      lease: random.chance(0.6) ? leaseTimes(leaseSeconds) : leaseTimes(leaseSeconds, { minSeconds: 20, maxSeconds: random.chance(0.1) ? INFINITE_SECONDS : 120 }),
+      lease: random.chance(0.6) ? leaseTimes(leaseSeconds) : leaseTimes(leaseSeconds, { minSeconds: 20, maxSeconds: random.chance(0.1) ? INFINITE_SECONDS : Math.max(120, leaseSeconds) }),
       leaseCache: random.pick([0, 0, 0, 0.25, 0.5]), rapidCommit: random.chance(0.3), bootp: random.chance(0.5),
       conflictCheck: { method: random.chance(0.2) ? 'icmp' : 'none', timeoutMs: 500, cacheSeconds: random.pick([0, 60]) },
     },

@@ -78,6 +78,50 @@ test('a client renews what it had without a probe, and is offered it anew only a
   assert.equal(typeOf(replyOf(probed(reboot, asked, false))), MessageType.ACK);
 });
 
+test('a client that begins anew does not get what it had back while somebody else uses it', () => {
+  for (const type of ['DISCOVER', 'REQUEST'] as const) {
+    const world = serverOf();
+    const had = lease(world, 1);
+    force(world);
+    const fields = fieldsOf(1, { requestedAddress: had });
+    const asked = world.receive(type === 'DISCOVER' ? discover(fields) : request(fields));
+    assert.deepEqual(asked.probes.map((probe) => probe.address), [had]);
+    const { changes } = probed(world, asked, true, chaddrOf(9));
+    assert.deepEqual(changes.map(({ address, record }) => [address, recordState(record)]), [[had, BindingState.ABANDONED]]);
+    // The owner of the slot, asked by another node to store as much, does so.
+    assert.equal(world.server.mayApply(had, changes[0]!.record, world.now), true);
+    const again = world.tick();
+    if (type === 'REQUEST') assert.equal(typeOf(replyOf(again)), MessageType.NAK);
+    else assert.notDeepEqual(again.probes.map((probe) => probe.address), [had]);
+  }
+});
+
+test('a client that begins anew and answers itself gets what it had, and is asked once', () => {
+  for (const type of ['DISCOVER', 'REQUEST'] as const) {
+    const world = serverOf();
+    const had = lease(world, 1);
+    force(world);
+    const fields = fieldsOf(1, { requestedAddress: had });
+    const reply = replyOf(probed(world, world.receive(type === 'DISCOVER' ? discover(fields) : request(fields)), true, chaddrOf(1)));
+    assert.equal(typeOf(reply), type === 'DISCOVER' ? MessageType.OFFER : MessageType.ACK);
+    assert.equal(reply.yiaddr, had);
+  }
+});
+
+test('an active lease of this generation is no other node\'s to abandon', () => {
+  const world = serverOf();
+  const address = lease(world, 1);
+  const other = lease(world, 2);
+  const found = (server: TestServer, of: number): Buffer => {
+    force(server);
+    const asked = server.receive(request(fieldsOf(2, { requestedAddress: of })));
+    return probed(server, asked, true, chaddrOf(9)).changes[0]!.record;
+  };
+  const record = found(world, other);
+  world.receive(request(fieldsOf(1, { ciaddr: address })), UNICAST);
+  assert.equal(world.server.mayApply(address, record, world.now), false);
+});
+
 test('an offer from before is not taken for a found-free address', () => {
   const world = serverOf();
   const offer = replyOf(world.receive(discover(fieldsOf(1))));
