@@ -152,8 +152,8 @@ export class DhcpServer {
     if (typeof x === 'string') return drop(context, x);
     const record = context.table.read(address);
     const own = record !== undefined && isClients(record, x.clientKey) ? record : undefined;
-    // A client that begins anew may still use the address that it had.
-    const isItself = own !== undefined && answeredBy !== undefined && sameBytes(answeredBy, x.message.chaddr());
+    // A client that begins anew may still use the address that it had: who answers a ping may be itself.
+    const isItself = own !== undefined && (answeredBy === undefined || sameBytes(answeredBy, x.message.chaddr()));
     if (inUse && !isItself) {
       // Leased since the question was asked: its client may be who answered, or may answer after its release.
       const isLeasedSince = record !== undefined && isTaken(record, context.config.maxClockSkewMs, now) && (own === undefined || !isOutdated(context, own));

@@ -7,6 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hunted } from './hunt.ts';
 import { SABOTAGES } from './sabotage.ts';
+import { World } from './world.ts';
 
 const SEEDS_FILE = join(import.meta.dirname, 'sabotage-seeds.json');
 
@@ -72,6 +73,12 @@ export interface AllOptions extends HuntLimits {
 export async function huntAll({ firstSeed, seeds, write, ...limits }: AllOptions): Promise<number> {
   const began = performance.now();
   const names = Object.keys(SABOTAGES);
+  // What is broken without the planted bug shows nothing of it.
+  const broken = new Map<number, string | undefined>();
+  const brokenWithout = (seed: number): string | undefined => {
+    if (!broken.has(seed)) broken.set(seed, new World(seed).run().failure);
+    return broken.get(seed);
+  };
   const found = new Map<string, Hunted>();
   const row = (...cells: readonly [string, string, string, string, string]): void => {
     const [name, seed, tried, seconds, said] = cells;
@@ -80,6 +87,8 @@ export async function huntAll({ firstSeed, seeds, write, ...limits }: AllOptions
   row('planted bug', 'seed', 'seeds', 'seconds', 'what the checker said');
   await huntEach(names.map((name) => ({ name, firstSeed, seeds })), limits, (hunted, { name }) => {
     if (hunted instanceof Error) return row(name, '-', '', '', hunted.message);
+    const without = hunted.seed === undefined ? undefined : brokenWithout(hunted.seed);
+    if (without !== undefined) return row(name, '-', String(hunted.tried), hunted.seconds.toFixed(1), `seed ${hunted.seed} is broken without it: ${without}`);
     if (hunted.seed !== undefined) found.set(name, hunted);
     const { crashes, failure = 'NOT FOUND' } = hunted;
     return row(name, String(hunted.seed ?? '-'), String(hunted.tried), hunted.seconds.toFixed(1),

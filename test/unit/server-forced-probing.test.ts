@@ -96,13 +96,13 @@ test('a client that begins anew does not get what it had back while somebody els
   }
 });
 
-test('a client that begins anew and answers itself gets what it had, and is asked once', () => {
-  for (const type of ['DISCOVER', 'REQUEST'] as const) {
+test('a client that begins anew and answers itself, or may have, gets what it had, and is asked once', () => {
+  for (const [type, by] of [['DISCOVER', chaddrOf(1)], ['REQUEST', chaddrOf(1)], ['DISCOVER', undefined], ['REQUEST', undefined]] as const) {
     const world = serverOf();
     const had = lease(world, 1);
     force(world);
     const fields = fieldsOf(1, { requestedAddress: had });
-    const reply = replyOf(probed(world, world.receive(type === 'DISCOVER' ? discover(fields) : request(fields)), true, chaddrOf(1)));
+    const reply = replyOf(probed(world, world.receive(type === 'DISCOVER' ? discover(fields) : request(fields)), true, by));
     assert.equal(typeOf(reply), type === 'DISCOVER' ? MessageType.OFFER : MessageType.ACK);
     assert.equal(reply.yiaddr, had);
   }
