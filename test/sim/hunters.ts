@@ -7,7 +7,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Hunted } from './hunt.ts';
 import { SABOTAGES } from './sabotage.ts';
-import { World } from './world.ts';
 
 const SEEDS_FILE = join(import.meta.dirname, 'sabotage-seeds.json');
 
@@ -73,7 +72,8 @@ export interface AllOptions extends HuntLimits {
 export async function huntAll({ firstSeed, seeds, write, ...limits }: AllOptions): Promise<number> {
   const began = performance.now();
   const names = Object.keys(SABOTAGES);
-  // What is broken without the planted bug shows nothing of it.
+  // What is broken without the planted bug shows nothing of it. Loaded here: whoever plants a bug does it before the sources are.
+  const { World } = await import('./world.ts');
   const broken = new Map<number, string | undefined>();
   const brokenWithout = (seed: number): string | undefined => {
     if (!broken.has(seed)) broken.set(seed, new World(seed).run().failure);

@@ -122,7 +122,7 @@ export class World implements NodeWorld, ClientWorld {
   /** How long a node's timers may take: closely looked at only while something happens. */
   tickMs(node: SimNode): number {
     const lively = this.rhythm.isLively(this.now) || (this.rhythm.isMending(this.now) && node.engine?.core.nodeState !== 'NORMAL');
-    return lively ? this.plan.tickMs : this.random.between(150, 300);
+    return lively ? this.plan.tickMs : this.random.between(250, 450);
   }
 
   count(what: string, by = 1): void {
@@ -189,7 +189,7 @@ export class World implements NodeWorld, ClientWorld {
       if (node.lockedOff) return this.bootNode(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
       // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
-      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clockStepMs = 0;
+      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.setClock();
       node.boot(found.config, found.revision);
       this.links.started(node);
       return undefined;
