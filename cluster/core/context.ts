@@ -148,6 +148,9 @@ export const ETCD_DEADLINE_MS = 1500;
 /** A turn of the event loop that starts this long after the last: what waited is from before. */
 export const STALL_MS = 1000;
 
+/** An idle link is heard four times as often; one that is silent for longer is given up. */
+export const SILENCE_MS = 1000;
+
 export interface Context {
   /** Replaced when another revision of the configuration comes into force: not to be kept. */
   options: ClusterOptions;

@@ -16,12 +16,11 @@ import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
+import { SILENCE_MS } from '../core/context.ts';
 import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 
 export const STATUS_EVERY_MS = 250;
-/** An idle link is heard every STATUS_EVERY_MS; a silent one is given up after this. */
-export const SILENCE_MS = 1000;
 
 export interface LinkHooks {
   /** The peer's process holds this node's own log further than it was written, or another one. */

@@ -9,7 +9,6 @@ import { DRAIN_LAST_REQUESTS_MS, DRAIN_ORDER_MS_MAX } from '../../node/limits.ts
 import type { Status } from '../../proto/gen/replication.ts';
 import { isMember, otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
-import { SILENCE_MS } from '../replication/links.ts';
 import type { ClusterRead } from '../view/coordination.ts';
 import type { Leader } from '../view/leader.ts';
 import type { Session } from '../view/session.ts';
@@ -114,8 +113,8 @@ export class Drain {
 
   /**
    * A view that is left to a node which has just died, without anybody having noticed it yet, could be led by nobody, and this
-   * node would be outside of it. So one of the others must have been heard well after this node began to leave, and not be
-   * silent since; or have a session in etcd for longer than that outlives a node that is not heard any more.
+   * node would be outside of it. So one of the others must have been heard well after this node began to leave;
+   * or have a session in etcd for longer than that outlives a node.
    */
   #someoneLives(): boolean {
     const { context, peers } = this.#state;
@@ -124,10 +123,8 @@ export class Drain {
     this.#statuses ??= new Map([...peers].map(([node, { status }]) => [node, status]));
     return otherMembers(this.#state).some(({ incarnation, node }) => {
       const peer = peers.get(node);
-      const isSilent = context.now.mono - (peer?.lastHeardAt ?? -Infinity) > SILENCE_MS;
-      if (peer?.connected === true && !isSilent && peer.incarnation === incarnation && peer.status !== this.#statuses!.get(node)) return true;
-      if (this.#read === undefined || this.#read.sessions.get(node) !== incarnation) return false;
-      return this.#read.readAt - Math.max(this.#leavingSince, peer?.lastHeardAt ?? -Infinity) > this.#session.ttlMs;
+      if (peer?.connected === true && peer.incarnation === incarnation && peer.status !== this.#statuses!.get(node)) return true;
+      return this.#read !== undefined && this.#read.readAt - this.#leavingSince > this.#session.ttlMs && this.#read.sessions.get(node) === incarnation;
     });
   }
 
@@ -147,7 +144,7 @@ export class Drain {
   /** What the leader is asked for in `nodes/<id>` as well, which it sees also where the link to it is down; undefined: nothing. */
   get asking(): string | undefined {
     const { committedSeq, context, draining, log } = this.#state;
-    const ready = draining && isMember(this.#state) && committedSeq >= log.last && this.#someoneLives();
+    const ready = draining && isMember(this.#state) && committedSeq >= log.last && otherMembers(this.#state).length > 0;
     return ready ? `${context.options.self} drains` : undefined;
   }
 
@@ -155,11 +152,9 @@ export class Drain {
   step(): void {
     const { committedSeq, context, leaving, log } = this.#state;
     this.#setLeaving(leaving);
-    if (this.stopping && this.#state.draining && committedSeq >= log.last && otherMembers(this.#state).length === 0) return this.stop('the only member');
-    const reason = this.asking;
-    if (reason === undefined) {
-      // Whoever was to take over may have died since it was asked for.
-      if (leaving) this.#leader.withdraw(context.incarnation);
+    if (!this.#state.draining || committedSeq < log.last) return;
+    if (otherMembers(this.#state).length === 0) {
+      if (this.stopping) this.stop('the only member');
       return;
     }
     if (!this.#handedOver) this.handover.beforeLeaving();
@@ -167,7 +162,7 @@ export class Drain {
     if (context.now.mono - this.#askedAt < ASK_EVERY_MS) return;
     this.#askedAt = context.now.mono;
     this.#session.hurry();
-    const evict = { ...selfMember(this.#state), reason };
+    const evict = { ...selfMember(this.#state), reason: `${context.options.self} drains` };
     if (this.#leader.leads) this.#leader.onEvict(evict);
     else for (const member of otherMembers(this.#state)) context.out.send(member.node, { $case: 'evict', value: evict });
   }
@@ -184,7 +179,7 @@ export class Drain {
   waitsFor(): string {
     const { committedSeq, draining, leaving, log } = this.#state;
     if (!leaving || !isMember(this.#state)) return '';
-    if (!draining || !this.#someoneLives()) return 'a sign of life of another member';
+    if (!draining) return 'a sign of life of another member';
     if (committedSeq < log.last) return `${log.last - committedSeq} changes are not committed`;
     return `no view without it is written${this.#leader.leaderNode === undefined ? ': nobody leads' : `: ${this.#leader.leaderNode} leads`}`;
   }

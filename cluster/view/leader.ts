@@ -8,6 +8,7 @@
  * the lost one fail for good.
  */
 import type { Evict, JoinReady, Vouch } from '../../proto/gen/replication.ts';
+import { SILENCE_MS } from '../core/context.ts';
 import type { Peer } from '../core/peer.ts';
 import { etcdCounts, isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
@@ -194,7 +195,7 @@ export class Leader {
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
     let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
-    const leavesItself = this.#evictions.has(context.incarnation) && members.length > 1;
+    const leavesItself = this.#evictions.has(context.incarnation) && members.some((member) => member.node !== self && this.#lives(member, read));
     if (leavesItself) members = members.filter((member) => member.node !== self);
     const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
@@ -221,6 +222,17 @@ export class Leader {
       this.#compared = { view, slots, same: slots.every((index, slot) => index === view.slots[slot]) };
     }
     return this.#compared.same;
+  }
+
+  /**
+   * Whether the view can be left to this member: one that has just died, with its disk perhaps, could be all that is named,
+   * and this node outside. It is heard at this moment, or has its session for longer than that outlives a node that is not.
+   */
+  #lives({ incarnation, node }: Member, { readAt, sessions }: ClusterRead): boolean {
+    const { context, peers } = this.#state;
+    const peer = peers.get(node);
+    if (peer?.connected === true && peer.incarnation === incarnation && context.now.mono - peer.lastHeardAt <= SILENCE_MS) return true;
+    return sessions.get(node) === incarnation && readAt - (peer?.lastHeardAt ?? -Infinity) > this.#session.ttlMs;
   }
 
   /** Has an interface on which clients are served, as far as it is known. */

@@ -32,6 +32,8 @@ import type { Random } from './random.ts';
 
 /** As node/main.ts: a commit that failed is tried again. */
 const STORE_RETRY_MS = 1000;
+/** A member whose disk takes no writes leaves after 3 s of it. */
+const DISK_TROUBLE_MS = 6000;
 /** What a socket's receive buffer holds of small packets; what comes while it is full is lost. */
 const PACKETS_HELD_MAX = 500;
 
@@ -412,6 +414,14 @@ export class SimNode {
     else this.#effects.push({ step: { kind: 'flush' }, run: () => this.#commit(batch) });
   }
 
+  /** It takes writes, and has for long enough that the node does not leave because of it. */
+  get hasWorkingDisk(): boolean {
+    const { now } = this.#world.agenda;
+    return now >= this.diskFullUntil && now - this.#flushFailedAt > DISK_TROUBLE_MS;
+  }
+
+  #flushFailedAt = -Infinity;
+
   #commit(batch: WriteBatch): void {
     const { random, agenda } = this.#world;
     const { start } = this;
@@ -431,6 +441,7 @@ export class SimNode {
     const { start } = this;
     if (error !== undefined) {
       this.#world.count('fault:commit-failed');
+      this.#flushFailedAt = agenda.now;
       agenda.after(STORE_RETRY_MS, () => {
         if (start === this.start) this.#input('timers', () => this.#commit(batch));
       });

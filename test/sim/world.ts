@@ -122,7 +122,7 @@ export class World implements NodeWorld, ClientWorld {
   /** How long a node's timers may take: closely looked at only while something happens. */
   tickMs(node: SimNode): number {
     const lively = this.rhythm.isLively(this.now) || (this.rhythm.isMending(this.now) && node.engine?.core.nodeState !== 'NORMAL');
-    return lively ? this.plan.tickMs : this.random.between(250, 450);
+    return lively ? this.plan.tickMs : this.random.between(400, 700);
   }
 
   count(what: string, by = 1): void {

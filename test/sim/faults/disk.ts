@@ -4,11 +4,11 @@ import type { World } from '../world.ts';
 import type { FaultKind } from './strike.ts';
 
 /**
- * Another node is in service, by the view that etcd has: the loss of this disk is one fault, as the
+ * Another node is in service, by the view that etcd has, with a disk that works: the loss of this disk is one fault, as the
  * promises suppose. The disk of a view's only member is not one that another one has.
  */
 function anotherServes(world: World, node: SimNode): boolean {
-  return world.nodes.some((each) => each !== node && !each.paused && each.engine?.core.state.finished === true &&
+  return world.nodes.some((each) => each !== node && !each.paused && each.hasWorkingDisk && each.engine?.core.state.finished === true &&
     each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
 }
 

@@ -89,6 +89,8 @@ export const SCHEMES = {
     strike.cutFromEtcd(owner, random.between(12_000, 20_000));
     strike.later(random.between(900, 1300), () => {
       strike.cut(owner, heir, false, random.between(3300, 3950));
+      // What the heir gets too late the others never get.
+      for (const each of world.nodes) if (each !== owner && each !== heir) strike.cut(owner, each, true, random.between(8000, 15_000));
       strike.later(300, () => world.wakeClients(0.6));
       strike.later(2800, () => world.wakeClients(1));
     });

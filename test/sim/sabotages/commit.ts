@@ -62,19 +62,12 @@ export const COMMIT_SABOTAGES = {
     becomes: '      if (number < 0) {',
     without: 'the change in the gap is lost, and acknowledged',
   },
-  'accept-from-outside-the-view': {
-    rule: 'Changes of an incarnation that the view does not name are refused.',
+  'accept-an-older-epoch': {
+    rule: 'Changes of an older epoch are refused from an incarnation that the view does not name.',
     file: REPLICATION,
     line: '    if (!names(view!, peer.id, batch.incarnation)) return false;',
     becomes: '    if (!names(view!, peer.id, batch.incarnation)) return true;',
     without: 'a node that was evicted without noticing it commits, and its heir gives the same address',
-  },
-  'accept-an-older-epoch': {
-    rule: 'After its `Adopted` a member makes no more changes under an older epoch, and none is accepted.',
-    file: REPLICATION,
-    line: '    return batch.epoch < view!.epoch && (peer.adopted?.epoch ?? 0) < view!.epoch;',
-    becomes: '    return true;',
-    without: '',
   },
   'inbox-whatever-the-view': {
     rule: 'An inbox item is written only while etcd\'s view is the one that the writer has adopted.',
