@@ -12,7 +12,6 @@ import { SILENCE_MS } from '../core/context.ts';
 import type { Peer } from '../core/peer.ts';
 import { etcdCounts, isKnownGone, isMember, memberNamed, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
-import type { EtcdOp } from '../core/ports.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import type { Configuration } from './configuration.ts';
 import type { ClusterRead, Coordination } from './coordination.ts';
@@ -54,6 +53,8 @@ export class Leader {
   #key: number | undefined;
   #busy = false;
   #retryAt = -Infinity;
+  /** Until then somebody else is to lead. */
+  #standsDownUntil = -Infinity;
   /** The next write must come even if nothing else is to change. */
   #bump = false;
   /** Inboxes of nodes outside the view are being cleared: no join until that is over. */
@@ -124,6 +125,7 @@ export class Leader {
     // Its own clock has stepped: the others are not wrong because they differ from it. Let one of them judge.
     if (this.#state.clockSteppedAt !== undefined) return this.resign();
     if (this.#key !== undefined) this.#lead(read);
+    else if (context.now.mono < this.#standsDownUntil) return;
     else if (read.leader === undefined) this.campaign(this.#state.viewRevision);
     else if (isKnownGone(this.#state, read.leader)) this.depose(read.leader.createRevision);
   }
@@ -195,12 +197,11 @@ export class Leader {
       if (why !== undefined) leaving.set(member.incarnation, why);
     }
     let members = leaving.size === 0 ? view.members : view.members.filter((member) => !leaving.has(member.incarnation));
-    const leavesItself = this.#evictions.has(context.incarnation) && members.some((member) => member.node !== self && this.#lives(member, read));
-    if (leavesItself) members = members.filter((member) => member.node !== self);
-    const joining = this.#joinReady(leaving.size > 0 || leavesItself || this.#bump);
+    if (this.#evictions.has(context.incarnation) && members.some((member) => member.node !== self && this.#lives(member, read))) return this.#standDown();
+    const joining = this.#joinReady(leaving.size > 0 || this.#bump);
     if (joining !== undefined) members = [...members, joining].toSorted((a, b) => (a.node < b.node ? -1 : 1));
     const slots = assignSlots(context.options.nodes, members, (node) => this.canServe(node));
-    const same = leaving.size === 0 && !leavesItself && joining === undefined && this.#areSlotsOf(view, slots);
+    const same = leaving.size === 0 && joining === undefined && this.#areSlotsOf(view, slots);
     // By themselves, so that a view changes either who serves or what is served. A join under way would be void.
     const alone = same && !this.#bump && this.#join === undefined;
     const protocol = this.#versions.next(view, members) ?? view.protocol;
@@ -209,11 +210,19 @@ export class Leader {
     const newConfig = configRevision !== view.configRevision;
     if (same && !this.#bump && !newConfig && !(alone && newProtocol)) return;
     const reasons = [
-      ...leaving.values(), ...(leavesItself ? [this.#evictions.get(context.incarnation)!] : []), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
+      ...leaving.values(), ...(joining === undefined ? [] : [`join of ${joining.node}`]),
       ...(newConfig ? [`configuration revision ${configRevision}`] : []), ...(newProtocol ? [`protocol version ${protocol}`] : []),
     ];
-    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision },
-      leavesItself, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
+    this.#write({ ...view, epoch: view.epoch + 1, members, slots, protocol, configRevision }, reasons.join(', ') || (this.#bump ? 'new epoch' : 'slots'));
+  }
+
+  /**
+   * This node is to leave. Whoever stays leads, and writes the view without it: one that is left to a node which has just died,
+   * with its disk perhaps, could be led by nobody, and the node that has everything would be outside of it.
+   */
+  #standDown(): void {
+    this.resign();
+    this.#standsDownUntil = this.#state.context.now.mono + this.#session.ttlMs;
   }
 
   /** Whether the view's members, all of whom stay, would own what they own. Asked in every turn, about what hardly ever changes. */
@@ -224,10 +233,7 @@ export class Leader {
     return this.#compared.same;
   }
 
-  /**
-   * Whether the view can be left to this member: one that has just died, with its disk perhaps, could be all that is named,
-   * and this node outside. It is heard at this moment, or has its session for longer than that outlives a node that is not.
-   */
+  /** It is heard at this moment, or has its session for longer than that outlives a node that is not. */
   #lives({ incarnation, node }: Member, { readAt, sessions }: ClusterRead): boolean {
     const { context, peers } = this.#state;
     const peer = peers.get(node);
@@ -316,20 +322,18 @@ export class Leader {
 
   // ── writing ──────────────────────────────────────────────────────────────────────────────────
 
-  #write(view: View, leave: boolean, reason: string, viewRevision = this.#state.viewRevision): void {
+  #write(view: View, reason: string, viewRevision = this.#state.viewRevision): void {
     const { context } = this.#state;
     const { incarnation } = context;
-    const then: EtcdOp[] = [{ op: 'put', key: 'view', value: encodeView(view) }];
-    if (leave) then.push({ op: 'delete', key: 'leader' });
     this.#busy = true;
     context.etcd.txn({
-      compares: [{ key: 'leader', createRevision: this.#key! }, { key: 'view', modRevision: viewRevision }], then,
+      compares: [{ key: 'leader', createRevision: this.#key! }, { key: 'view', modRevision: viewRevision }],
+      then: [{ op: 'put', key: 'view', value: encodeView(view) }],
     }, (result) => {
       this.#busy = false;
       if (incarnation !== context.incarnation) return;
       if (result?.succeeded === true) {
         this.#bump = false;
-        if (leave) this.#key = undefined;
         context.out.event('view.written', { epoch: view.epoch, members: view.members.map((member) => member.node).join(' '), reason });
         this.#hooks.onWritten(view, result.revision);
         return;
@@ -362,7 +366,7 @@ export class Leader {
 
   /** After a power cut: the first view of the restarted nodes. */
   writeFirst(view: View, viewRevision: number): void {
-    this.#write(view, false, 'restarted nodes go on', viewRevision);
+    this.#write(view, 'restarted nodes go on', viewRevision);
   }
 
   /** Something was written that another answer must show. */

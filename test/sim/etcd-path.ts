@@ -38,8 +38,8 @@ export class EtcdPath {
   readonly #parts: EtcdPathParts;
   /** All of etcd. */
   #down = false;
-  /** Nodes that do not reach it. */
-  readonly #cut = new Set<string>();
+  /** Nodes that do not reach it, each as often as it was cut off. */
+  readonly #cut = new Map<string, number>();
   /** How many requests, and how many answers, are lost. */
   requestsLost = 0;
   answersLost = 0;
@@ -74,11 +74,14 @@ export class EtcdPath {
   }
 
   cut(node: SimNode): void {
-    this.#cut.add(node.id);
+    this.#cut.set(node.id, (this.#cut.get(node.id) ?? 0) + 1);
   }
 
+  /** Reaches it again once each of its cuts has ended. */
   join(node: SimNode): void {
-    if (this.#cut.delete(node.id)) this.#watchAgain([node]);
+    const cuts = (this.#cut.get(node.id) ?? 0) - 1;
+    if (cuts > 0) this.#cut.set(node.id, cuts);
+    else if (this.#cut.delete(node.id)) this.#watchAgain([node]);
   }
 
   isCut(node: SimNode): boolean {
@@ -93,7 +96,8 @@ export class EtcdPath {
   /** All is well. */
   mend(): void {
     this.down = false;
-    for (const node of this.#parts.nodes) this.join(node);
+    this.#cut.clear();
+    this.#watchAgain(this.#parts.nodes);
     this.requestsLost = 0;
     this.answersLost = 0;
     this.late = 0;

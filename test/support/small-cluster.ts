@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
-import { decodeView } from '../../cluster/view/view.ts';
+import { decodeView, encodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
@@ -101,6 +101,10 @@ export class SmallCluster implements NodeWorld {
 
   put(key: string, json: unknown): void {
     this.#apply([{ op: 'put', key, value: Buffer.from(JSON.stringify(json)) }]);
+  }
+
+  putView(view: View): void {
+    this.#apply([{ op: 'put', key: 'view', value: encodeView(view) }]);
   }
 
   delete(key: string): void {

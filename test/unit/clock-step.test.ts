@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SmallCluster } from '../support/small-cluster.ts';
 
-/** b's clock has stepped while nobody could be asked, and then the only other member left. */
+/** b's clock has stepped while nobody could be asked, and then the only other member left: by itself, as one of an earlier version may. */
 function aloneWithAWrongClock(): SmallCluster {
   const cluster = new SmallCluster(['a', 'b']);
   for (const id of ['a', 'b']) cluster.start(id);
@@ -13,8 +13,9 @@ function aloneWithAWrongClock(): SmallCluster {
   cluster.node('b').clockStepMs = 285_000;
   cluster.run(500);
   assert.equal(cluster.told('clock.stepped', 'b').length, 1);
-  cluster.node('a').drain();
-  cluster.until('a is gone', 10_000, () => cluster.members === 'b' && cluster.exited.includes('a'));
+  const { view } = cluster;
+  cluster.putView({ ...view, epoch: view.epoch + 1, members: view.members.filter(({ node }) => node === 'b'), slots: view.slots.map(() => 0) });
+  cluster.crash('a');
   cluster.run(20_000);
   return cluster;
 }
