@@ -69,17 +69,20 @@ export class Coordination {
   #readAgain = false;
   #lastReadAt = -Infinity;
   readonly #leader = new Derived((leaders) => leaders.map(leaderOf));
-  readonly #nodes = new Derived((nodes) => ({
-    sessions: byNode(nodes, 'nodes/', (json) => json.incarnation),
-    addresses: byNode(nodes, 'nodes/', (json) => (typeof json.address === 'string' ? json.address : '')),
-    configs: byNode(nodes, 'nodes/', (json) => standingOf(json.config)),
-    versions: byNode(nodes, 'nodes/', versionsOf),
-    states: byNode(nodes, 'nodes/', ({ state }) => (typeof state === 'string' ? state : undefined)),
-    wentBack: byNode(nodes, 'nodes/', ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
-    leaving: byNode(nodes, 'nodes/', ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
-  }));
+  readonly #nodes = new Derived((pairs) => {
+    const nodes = parseNodes(pairs, 'nodes/');
+    return {
+      sessions: byNode(nodes, (json) => json.incarnation),
+      addresses: byNode(nodes, (json) => (typeof json.address === 'string' ? json.address : '')),
+      configs: byNode(nodes, (json) => standingOf(json.config)),
+      versions: byNode(nodes, versionsOf),
+      states: byNode(nodes, ({ state }) => (typeof state === 'string' ? state : undefined)),
+      wentBack: byNode(nodes, ({ wentBack }) => (typeof wentBack === 'number' ? wentBack : undefined)),
+      leaving: byNode(nodes, ({ incarnation, leaves }) => (typeof leaves === 'string' ? { incarnation, reason: leaves } : undefined)),
+    };
+  });
   readonly #drains = new Derived(readDrains);
-  readonly #beats = new Derived((beats) => byNode(beats, 'beats/', ({ incarnation, beat }) => ({ incarnation, beat })));
+  readonly #beats = new Derived((beats) => byNode(parseNodes(beats, 'beats/'), ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
   constructor(context: Context, expected: () => Expected, onRead: (read: ClusterRead) => void) {
@@ -194,13 +197,20 @@ function versionsOf({ incarnation, protocol, software }: NodeJson): NodeVersions
   return { incarnation, software: typeof software === 'string' ? software : '', protocol: { min, max } };
 }
 
+/** By node; without what cannot be read. */
+function parseNodes(pairs: readonly EtcdKeyValue[], prefix: string): Map<string, NodeJson> {
+  return new Map(pairs.flatMap(({ key, value }) => {
+    const json = parse(value);
+    return json === undefined ? [] : [[key.slice(prefix.length), json]];
+  }));
+}
+
 /** Of the nodes that say it. */
-function byNode<T>(pairs: readonly EtcdKeyValue[], prefix: string, pick: (json: NodeJson) => T | undefined): Map<string, T> {
+function byNode<T>(nodes: ReadonlyMap<string, NodeJson>, pick: (json: NodeJson) => T | undefined): Map<string, T> {
   const found = new Map<string, T>();
-  for (const pair of pairs) {
-    const json = parse(pair.value);
-    const picked = json === undefined ? undefined : pick(json);
-    if (picked !== undefined) found.set(pair.key.slice(prefix.length), picked);
+  for (const [node, json] of nodes) {
+    const picked = pick(json);
+    if (picked !== undefined) found.set(node, picked);
   }
   return found;
 }

@@ -208,8 +208,9 @@ export class SimEtcd {
 
   /** In the order of the keys' bytes, which is not that of JavaScript's strings. */
   #range(prefix: string, limit: number): EtcdKeyValue[] {
-    const found = [...this.#keys].filter(([key]) => key.startsWith(prefix));
-    found.sort(([one], [other]) => compareBytes(one, other));
+    const found: [string, StoredKey][] = [];
+    for (const entry of this.#keys) if (entry[0].startsWith(prefix)) found.push(entry);
+    if (found.length > 1) found.sort(([one], [other]) => compareBytes(one, other));
     return (limit > 0 ? found.slice(0, limit) : found).map(([key, stored]) => read(key, stored));
   }
 
