@@ -12,7 +12,7 @@ import { SABOTAGES, sabotaged } from './sabotage.ts';
 import { World } from './world.ts';
 
 const HUNT_MS = 300_000;
-const KEPT_MIN = 12;
+const PLANTED_MIN = 12;
 const AGAIN = 'search anew: npm run sim -- --sabotage all --write';
 
 test('every planted bug has a line to change', () => {
@@ -22,12 +22,9 @@ test('every planted bug has a line to change', () => {
   }
 });
 
-test('seeds are kept for planted bugs, and for nothing else', (t) => {
-  const kept = Object.keys(keptSeeds());
-  assert.deepEqual(kept.filter((name) => !(name in SABOTAGES)), [], AGAIN);
-  // The others have not been found in the worlds that were tried: another rule covers them, or the worlds are too kind.
-  t.diagnostic(`${kept.length} of ${Object.keys(SABOTAGES).length} planted bugs have a seed`);
-  assert.ok(kept.length >= KEPT_MIN, AGAIN);
+test('each planted bug has a seed that finds it, and nothing else has', () => {
+  assert.deepEqual(Object.keys(keptSeeds()).toSorted(), Object.keys(SABOTAGES).toSorted(), AGAIN);
+  assert.ok(Object.keys(SABOTAGES).length >= PLANTED_MIN);
 });
 
 test('the seed kept for a planted bug finds it', async (t) => {

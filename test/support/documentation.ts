@@ -29,7 +29,7 @@ export function referencePages(): ReadonlyMap<string, string> {
       'changed to break it, and the seed of the simulated world in which that is found. ARCHITECTURE.md, Why no address is',
       'given twice, has the argument that they add up to.',
       '',
-      '`npm run sim -- --sabotage NAME --first-seed SEED --seeds 1` shows it. A planted bug without a seed has not been found.',
+      '`npm run sim -- --sabotage NAME --first-seed SEED --seeds 1` shows it.',
     ], describeRules())],
     ['deploy/metrics.md', page('The metrics', 'node/telemetry/metric-table.ts', [
       'What `GET /metrics` answers on the port that `http.listen` names, for Prometheus.',

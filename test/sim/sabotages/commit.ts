@@ -48,13 +48,6 @@ export const COMMIT_SABOTAGES = {
     becomes: '    if (this.#queuedRecords.size > 0 && this.#queuedMeta.size > 0) {\n      const first = { position: this.#flushedPosition, records: new Map<number, Buffer | null>(), meta: this.#queuedMeta };\n      this.#queuedMeta = new Map();\n      this.#taken.push(first);\n      return first;\n    }\n    const batch = { position: this.#position, records: this.#queuedRecords, meta: this.#queuedMeta };',
     without: 'power is lost between the two flushes, and nobody sends the records again',
   },
-  'records-in-any-order': {
-    rule: 'A record is replaced only by one with a higher (epoch, number): logs and inboxes have no common order.',
-    file: REPLICATION,
-    line: '    if (existing !== undefined && !supersedes(record, existing)) return context.store.position;',
-    becomes: '',
-    without: 'an old change of an evicted node arrives last and undoes a newer one',
-  },
   'skip-a-gap': {
     rule: 'A log is received without holes.',
     file: REPLICATION,
@@ -90,13 +83,6 @@ export const COMMIT_SABOTAGES = {
     becomes: '    this.#taken.set(key, 0);',
     without: 'the reader loses power before its flush, and the item is gone',
   },
-  'inbox-past-a-clock-refusal': {
-    rule: 'The inbox does not go round a refusal because of the clock.',
-    file: INBOX,
-    line: '      if (peer?.refusesClock === true) continue;',
-    becomes: '',
-    without: 'a node with a wrong clock commits through etcd',
-  },
   'confirm-without-asking': {
     rule: 'An answer without a change waits for a round that began after the question.',
     file: CONFIRM,
@@ -110,20 +96,6 @@ export const COMMIT_SABOTAGES = {
     line: '    if (!isMember(this.#state) || !finished || view === undefined || this.#state.clockSteppedAt !== undefined) return;',
     becomes: '    if (!isMember(this.#state) || (!finished && commitPeers(this.#state).length > 0) || view === undefined || this.#state.clockSteppedAt !== undefined) return;',
     without: 'it answers from what it has before it has learnt what the evicted node committed',
-  },
-  'confirm-without-the-last-committed': {
-    rule: 'A confirmation needs what the others have committed to be stored here.',
-    file: CONFIRM,
-    line: '      if (needed === undefined || cursors.seq(incarnation) < needed) return;',
-    becomes: '      if (needed === undefined) return;',
-    without: 'what was committed through the inbox is not known here yet',
-  },
-  'confirm-without-the-learner': {
-    rule: 'The only member needs a confirmation while it requires a learner.',
-    file: CONFIRM,
-    line: '    const others = commitPeers(this.#state);',
-    becomes: '    const others = commitPeers({ ...this.#state, required: undefined });',
-    without: 'the view that lets the learner in is written, and the one that led has not noticed it',
   },
   'answer-again-before-the-commit': {
     rule: 'A DHCPACK without a change waits until the change that it tells of is committed.',

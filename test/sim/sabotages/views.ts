@@ -34,13 +34,6 @@ export const VIEW_SABOTAGES = {
     becomes: '      if (adopted?.epoch !== finishing.epoch || adopted.incarnation !== member.incarnation) continue;',
     without: 'one that does not know the view yet still gives addresses of the same slot',
   },
-  'adopted-without-the-log': {
-    rule: '`Adopted` counts once the log up to the number that it names is here.',
-    file: ADOPTION,
-    line: '      if (cursors.seq(member.incarnation) < adopted.last) return;',
-    becomes: '',
-    without: 'the former owner commits a change that the new one has not seen',
-  },
   'own-before-finished': {
     rule: 'What was gained is owned only once the view is finished.',
     file: STATE,
@@ -62,13 +55,6 @@ export const VIEW_SABOTAGES = {
     becomes: '    const all = [...dutiesOf(previous)];',
     without: 'a second view comes before the first is finished, and the inbox is not read for who left with the first',
   },
-  'adopted-before-the-flush': {
-    rule: '`Adopted` is said when the view and what the duties brought are flushed.',
-    file: ADOPTION,
-    line: '    if (flushed < finishing.position || flushed < finishing.dutiesPosition) return;',
-    becomes: '    if (flushed < 0) return;',
-    without: '',
-  },
   'candidate-from-outside-the-view': {
     rule: 'Only a member of the view may campaign.',
     file: 'cluster/recovery/restart.ts',
@@ -76,18 +62,11 @@ export const VIEW_SABOTAGES = {
     becomes: '    if (live.length === 0 && own === undefined && !this.#leader.busy) {\n      if (this.#leader.leads) this.#writeFirst(read, read.view);\n      else if (read.leader === undefined) this.#leader.campaign(read.viewRevision);\n      return false;\n    }\n    if (live.length > 0 || own === undefined) {',
     without: 'a node that missed what was committed takes over',
   },
-  'view-whoever-leads': {
-    rule: 'A view is written only while the election key is the writer\'s.',
-    file: LEADER,
-    line: '      compares: [{ key: \'leader\', createRevision: this.#key! }, { key: \'view\', modRevision: viewRevision }], then,',
-    becomes: '      compares: [{ key: \'view\', modRevision: viewRevision }], then,',
-    without: '',
-  },
   'view-over-a-newer-view': {
     rule: 'A view is written only over the view that it was made from.',
     file: LEADER,
-    line: '      compares: [{ key: \'leader\', createRevision: this.#key! }, { key: \'view\', modRevision: viewRevision }], then,',
-    becomes: '      compares: viewRevision < 0 ? [] : [{ key: \'leader\', createRevision: this.#key! }], then,',
+    line: '      compares: [{ key: \'leader\', createRevision: this.#key! }, { key: \'view\', modRevision: viewRevision }],',
+    becomes: '      compares: viewRevision < 0 ? [] : [{ key: \'leader\', createRevision: this.#key! }],',
     without: 'a write whose answer was lost arrives late and undoes a newer view',
   },
   'ambiguous-write-is-not-done': {
@@ -96,13 +75,6 @@ export const VIEW_SABOTAGES = {
     line: '      // Lost or refused: whatever comes next is decided on a fresh read and takes a new epoch.\n      this.#bump = true;',
     becomes: '      if (result === undefined) { this.#join = undefined; this.#state.required = undefined; } else this.#bump = true;',
     without: 'the learner is let in after all, lacks what was committed meanwhile, and its leader dies',
-  },
-  'no-bump-by-a-new-leader': {
-    rule: 'A new leader\'s first act is a view of its own, so that what its predecessor wrote last can no longer come.',
-    file: LEADER,
-    line: '        this.#key = result.revision;\n        this.#bump = true;',
-    becomes: '        this.#key = result.revision;',
-    without: '',
   },
   'retry-blindly': {
     rule: 'A transaction whose answer was lost is not sent again by itself: only who asked knows what it may mean.',
@@ -125,12 +97,5 @@ export const VIEW_SABOTAGES = {
     becomes: '  const slot = (address - context.config.pools[0]!.id) & 255;\n  if (cluster.owns(slot))',
     without: 'nodes whose pools differ both own an address; the log refuses a change of an address that is not owned',
     foundBy: 'assertion',
-  },
-  'serve-while-isolated': {
-    rule: 'An ISOLATED node sends nothing.',
-    file: 'cluster/core/core.ts',
-    line: '    return isMember(this.state) && !draining && clockSteppedAt === undefined && this.nodeState !== \'ISOLATED\' &&',
-    becomes: '    return isMember(this.state) && !draining && clockSteppedAt === undefined &&',
-    without: '',
   },
 } as const satisfies Sabotages;
