@@ -106,7 +106,7 @@ function lastToldEnd(record: Buffer): number {
 function secondsTold(own: Buffer, { now }: Exchange): number {
   const toldSeconds = recordLeaseSeconds(own);
   if (believedEnd(own) !== INFINITE_SECONDS || toldSeconds === INFINITE_SECONDS) return 0;
-  return Math.max(0, lastToldEnd(own) + Math.ceil(driftSeconds(toldSeconds)) - wallSeconds(now.wall));
+  return Math.max(0, Math.min(lastToldEnd(own) + Math.ceil(driftSeconds(toldSeconds)) - wallSeconds(now.wall), toldSeconds));
 }
 
 /** What the client and its relay say of themselves, as it is kept with the binding. */

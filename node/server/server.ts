@@ -151,7 +151,7 @@ export class DhcpServer {
     const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
     const record = context.table.read(address);
-    const own = record !== undefined && isClients(record, x.clientKey) ? record : undefined;
+    const own = record !== undefined && recordState(record) === BindingState.ACTIVE && isClients(record, x.clientKey) ? record : undefined;
     // A client that begins anew may still use the address that it had: who answers a ping may be itself.
     const isItself = own !== undefined && (answeredBy === undefined || sameBytes(answeredBy, x.message.chaddr()));
     if (inUse && !isItself) {

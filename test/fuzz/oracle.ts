@@ -4,7 +4,7 @@
  */
 import type { Offer } from '../../node/allocation/offers.ts';
 import {
-  BindingState, isRecord, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier, recordHtype,
+  BindingState, isRecord, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier, recordHtype, recordLastTransaction,
   recordLeaseSeconds, recordReserved, recordSection, recordState, recordStateSince, recordXid, SectionKind,
 } from '../../node/lease/record.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
@@ -125,15 +125,22 @@ function whatIsWrongWith(asked: Asked, record: Buffer, { record: before, reserve
   if (recordExpires(record) !== expires) {
     // A client that was told of a later end, and may not hear of this one, keeps its address until then.
     const own = before !== undefined && recordClientKey(before).equals(asked.clientKey) ? before : undefined;
-    const toldUntil = own === undefined ? 0 : recordExpires(own);
-    const isKept = own !== undefined && recordExpires(record) > expires && recordExpires(record) >= toldUntil &&
-      recordExpires(record) <= toldUntil + Math.ceil(recordLeaseSeconds(own) / CLIENT_DRIFT);
+    const told = own === undefined ? 0 : toldUntil(own, record);
+    const isKept = own !== undefined && recordExpires(record) > expires && recordExpires(record) >= told &&
+      recordExpires(record) <= told + 1 + Math.ceil(recordLeaseSeconds(own) / CLIENT_DRIFT);
     if (!isKept) return 'ends at another time than the lease time says';
   }
-  if (before !== undefined && recordState(before) === BindingState.ACTIVE && recordExpires(before) !== INFINITE_SECONDS &&
-      recordExpires(record) < recordExpires(before)) return 'ends before what the client was told';
+  const ended = before !== undefined && recordState(before) === BindingState.ACTIVE ? toldUntil(before, record) : INFINITE_SECONDS;
+  if (ended !== INFINITE_SECONDS && recordExpires(record) < ended) return 'ends before what the client was told';
   if (!recordSection(record, SectionKind.relayAgentInformation).equals(asked.relayAgentInformation)) return 'relay agent information that nobody sent';
   return undefined;
+}
+
+/** A lease without an end: whoever was told of one since, and has learnt of it, goes by that. */
+function toldUntil(before: Buffer, record: Buffer): number {
+  const hasLearnt = recordExpires(before) === INFINITE_SECONDS && recordLeaseSeconds(before) !== INFINITE_SECONDS && recordExpires(record) !== INFINITE_SECONDS;
+  // The second in which it was told has begun before.
+  return hasLearnt ? recordLastTransaction(before) + recordLeaseSeconds(before) : recordExpires(before);
 }
 
 function whyNotReleased(asked: Asked, address: number, holder: Buffer | undefined, { record }: Before): string | undefined {
@@ -146,9 +153,11 @@ function whyNotReleased(asked: Asked, address: number, holder: Buffer | undefine
 }
 
 /** A change that was asked for arrives at the node whose it is to make: who else has got the address meanwhile? */
-export function whyTooLate({ clientKey }: Asked, { record, offer }: Before): string | undefined {
+export function whyTooLate(change: Buffer, { clientKey }: Asked, { record, offer }: Before): string | undefined {
   const holder = holderOf(record);
   if (holder !== undefined && !holder.equals(clientKey)) return "another client's lease";
+  // Found in use: that it is offered to somebody makes it no freer.
+  if (recordState(change) === BindingState.ABANDONED && recordClientKey(change).length === 0) return undefined;
   return offer === undefined || isFor(offer, clientKey) ? undefined : 'held for another client';
 }
 

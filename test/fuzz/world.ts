@@ -176,7 +176,7 @@ export class World {
         count(this.tally.changes, 'forwarded in vain');
         return;
       }
-      ok(whyTooLate(asked, this.#before(other, address, asked)), 'a change that came too late');
+      ok(whyTooLate(record, asked, this.#before(other, address, asked)), 'a change that came too late');
       count(this.tally.changes, 'forwarded');
       this.#store(address, record);
     }

@@ -100,6 +100,8 @@ export class SimNode {
   #drift = { ppm: 0, since: 0, gainedMs: 0 };
   diskSlowUntil = 0;
   diskFullUntil = 0;
+  /** The node may leave because of it until then. */
+  diskTroubledUntil = 0;
   /** The host is off, not only its process: nothing refuses, nothing answers. */
   dark = false;
   #paused = false;
@@ -414,14 +416,6 @@ export class SimNode {
     else this.#effects.push({ step: { kind: 'flush' }, run: () => this.#commit(batch) });
   }
 
-  /** It takes writes, and has for long enough that the node does not leave because of it. */
-  get hasWorkingDisk(): boolean {
-    const { now } = this.#world.agenda;
-    return now >= this.diskFullUntil && now - this.#flushFailedAt > DISK_TROUBLE_MS;
-  }
-
-  #flushFailedAt = -Infinity;
-
   #commit(batch: WriteBatch): void {
     const { random, agenda } = this.#world;
     const { start } = this;
@@ -441,7 +435,7 @@ export class SimNode {
     const { start } = this;
     if (error !== undefined) {
       this.#world.count('fault:commit-failed');
-      this.#flushFailedAt = agenda.now;
+      this.diskTroubledUntil = agenda.now + DISK_TROUBLE_MS;
       agenda.after(STORE_RETRY_MS, () => {
         if (start === this.start) this.#input('timers', () => this.#commit(batch));
       });

@@ -219,7 +219,7 @@ test('leases end when they are due, and nothing else does', () => {
 });
 
 test('what arrives late finds the address of nobody else', () => {
-  const late = (record: Buffer | undefined, offer?: Before['offer']): string | undefined => whyTooLate(REQUEST, { ...FREE, record, offer });
+  const late = (record: Buffer | undefined, offer?: Before['offer']): string | undefined => whyTooLate(mine, REQUEST, { ...FREE, record, offer });
   assert.deepEqual([late(undefined), late(mine), late(released(theirs())), late(theirs()), late(undefined, offerTo(SOMEBODY)), late(undefined, offerTo(ME))],
     [undefined, undefined, undefined, "another client's lease", 'held for another client', undefined]);
 });
