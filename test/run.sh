@@ -92,9 +92,9 @@ if [ $# -gt 0 ]; then
   tests 1 "$@"
 else
   say 'Tests of parts'
-  tests 2 'test/unit/*.test.ts' 'test/spec/*.test.ts'
+  tests 2 'test/@(unit|spec)/**/*.test.ts'
   # One file at a time: those with networks and clusters keep two cores busy by themselves.
   say 'Tests of the whole'
-  tests 1 'test/e2e/*.test.ts' 'test/sim/*.test.ts' 'test/takeover/*.test.ts' 'test/torture/*.test.ts'
+  tests 1 'test/!(unit|spec)/**/*.test.ts'
 fi
 exit "$status"

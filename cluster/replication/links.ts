@@ -8,6 +8,7 @@
  */
 import type { Hello, Status } from '../../proto/gen/replication.ts';
 import type { Beats } from '../recovery/beats.ts';
+import { SILENCE_MS } from '../core/context.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
@@ -16,7 +17,6 @@ import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
-import { SILENCE_MS } from '../core/context.ts';
 import { isCursor, isIncarnation } from './cursors.ts';
 import type { Replication } from './replication.ts';
 

@@ -112,9 +112,9 @@ export class Drain {
   }
 
   /**
-   * A view that is left to a node which has just died, without anybody having noticed it yet, could be led by nobody, and this
-   * node would be outside of it. So one of the others must have been heard well after this node began to leave;
-   * or have a session in etcd for longer than that outlives a node.
+   * This node falls silent for no node that has just died, without anybody having noticed it yet: one of the others must have
+   * been heard well after this node began to leave, or have a session in etcd for longer than that outlives a node.
+   * That the view is left to one that lives is seen to by the leader.
    */
   #someoneLives(): boolean {
     const { context, peers } = this.#state;

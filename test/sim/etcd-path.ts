@@ -84,10 +84,6 @@ export class EtcdPath {
     else if (this.#cut.delete(node.id)) this.#watchAgain([node]);
   }
 
-  isCut(node: SimNode): boolean {
-    return this.#cut.has(node.id);
-  }
-
   /** Everybody reaches it, and is answered in time. */
   get isWell(): boolean {
     return !this.#down && this.#cut.size === 0 && this.requestsLost === 0 && this.answersLost === 0 && this.late === 0 && !this.slow;

@@ -8,8 +8,8 @@ import type { FaultKind } from './strike.ts';
  * promises suppose. The disk of a view's only member is not one that another one has.
  */
 function anotherServes(world: World, node: SimNode): boolean {
-  return world.nodes.some((each) => each !== node && !each.paused && world.now >= Math.max(each.diskFullUntil, each.diskTroubledUntil) && each.engine?.core.state.finished === true &&
-    each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
+  return world.nodes.some((each) => each !== node && !each.paused && world.now >= Math.max(each.diskFullUntil, each.diskTroubledUntil) &&
+    each.engine?.core.state.finished === true && each.engine.core.state.view?.epoch === world.epochInEtcd() && each.engine.core.isMember(each.id));
 }
 
 export function beatOf(bytes: Buffer | undefined): number {
