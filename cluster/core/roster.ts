@@ -29,6 +29,10 @@ export class Roster {
     const { context, view } = this.#state;
     const wanted = new Set([...context.options.nodes.map(({ id }) => id), ...(view?.members ?? []).map(({ node }) => node)]);
     wanted.delete(context.options.self);
-    for (const id of meetPeers(this.#peers, wanted)) this.addresses.delete(id);
+    for (const id of meetPeers(this.#peers, wanted)) {
+      this.addresses.delete(id);
+      // Its link ends now: the same node may be met again before anybody looks at the addresses.
+      context.out.resets.push(id);
+    }
   }
 }

@@ -31,7 +31,8 @@ export function unlessInUse(context: ServerContext, x: Exchange, address: number
   if (context.probes.isAsking(network.index, x.clientKey)) return drop(context, 'duplicate');
   if (!needsProbe(context, x, address)) return give(context, x, address);
   if (!context.offers.hold(address, x.clientKey, x.now, message.xid)) return exhausted(context, x);
-  const id = context.probes.add({ packet, address, networkIndex: network.index, clientKey: x.clientKey, foundInUse: x.foundInUse }, x.now);
+  const record = context.table.read(address);
+  const id = context.probes.add({ packet, address, record, networkIndex: network.index, clientKey: x.clientKey, foundInUse: x.foundInUse }, x.now);
   if (typeof id === 'string') {
     // Held, it would be given without a question when the client asks again.
     context.offers.release(address);
@@ -46,14 +47,17 @@ export function checkOf(context: ServerContext, x: Exchange, address: number): C
   return conflictCheck.method === 'none' && context.cluster.probingSince() !== 0 ? FORCED_CHECK : conflictCheck;
 }
 
-/** What the client has or had, what was found free for it, and what is reserved for it, it may use itself. */
+/**
+ * What the client has or had, what was found free for it, and what is reserved for it, it may use itself. Where leases
+ * may be lost, the address may have been reserved for somebody else when it was given out last.
+ */
 function needsProbe(context: ServerContext, x: Exchange, address: number): boolean {
   const since = context.cluster.probingSince();
   const offer = context.offers.isHeldBy(address, x.clientKey) ? context.offers.holder(address) : undefined;
   // Held on behalf of another node, which has not said that it found the address free.
   const isFoundFree = since === 0 || offer?.xid !== 0;
   if (offer !== undefined && isFoundFree && x.foundInUse === 0) return false;
-  if (context.probes.mayOfferUnprobed(address, x.now) || isReservedFor(x, address)) return false;
+  if (context.probes.mayOfferUnprobed(address, x.now) || (since === 0 && isReservedFor(x, address))) return false;
   const record = context.table.read(address);
   if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return true;
   return since !== 0 && (recordState(record) !== BindingState.ACTIVE || isOutdated(context, record));

@@ -17,6 +17,8 @@ import type { ReceivedPacket } from './ports.ts';
 export interface Asking {
   readonly packet: ReceivedPacket;
   readonly address: number;
+  /** What was known of the address then. */
+  readonly record: Buffer | undefined;
   /** With the key: the client. */
   readonly networkIndex: number;
   readonly clientKey: Buffer;
@@ -24,7 +26,7 @@ export interface Asking {
   readonly foundInUse: number;
 }
 
-/** With copies of the packet's bytes and of the key: their own buffers are used again. */
+/** With copies of the packet's bytes, the key and the record: their own buffers are used again. */
 export interface PendingProbe extends Asking {
   readonly id: number;
   readonly since: MonotonicMs;
@@ -52,7 +54,7 @@ export class Probes {
 
   /** Remembers the packet; returns the id to probe with, or why the packet is dropped. */
   add(asking: Asking, now: Now): number | ProbeRefusal {
-    const { packet, address, networkIndex, clientKey } = asking;
+    const { packet, address, networkIndex, clientKey, record } = asking;
     const client = clientName(networkIndex, clientKey);
     // Another client's packet may be led to the same address; it is led to another one when it comes again.
     if (this.#clients.has(client) || this.#addresses.has(address)) return 'duplicate';
@@ -62,6 +64,7 @@ export class Probes {
     const id = ++this.#lastId;
     this.#pending.set(id, {
       ...asking, id, since: now.mono, clientKey: Buffer.from(clientKey), packet: { ...packet, bytes: Buffer.from(packet.bytes) },
+      record: record === undefined ? undefined : Buffer.from(record),
     });
     this.#addresses.add(address);
     this.#clients.add(client);

@@ -156,8 +156,8 @@ export class DhcpServer {
     const isItself = own !== undefined && (answeredBy === undefined || sameBytes(answeredBy, x.message.chaddr()));
     if (inUse && !isItself) {
       // Leased since the question was asked: its client may be who answered, or may answer after its release.
-      const isLeasedSince = record !== undefined && isTaken(record, context.config.maxClockSkewMs, now) && (own === undefined || !isOutdated(context, own));
-      if (isLeasedSince) return answerAnew(context, x);
+      const isAsItWas = record === undefined || (pending.record !== undefined && sameBytes(record, pending.record));
+      if (!isAsItWas && isTaken(record, context.config.maxClockSkewMs, now)) return answerAnew(context, x);
       context.offers.release(address);
       if (isTooOld(packet, now)) context.counters.drop('stale');
       else if (this.#probeAgain.length >= PROBES_PENDING_MAX) context.counters.drop('overload');

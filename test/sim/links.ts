@@ -107,11 +107,6 @@ export class SimLinks {
     for (const other of this.#nodes) if (other !== node) this.break(node, other);
   }
 
-  /** Another configuration: a link to a node that it names no more ends. */
-  dropUnknown(node: SimNode): void {
-    for (const other of this.#nodes) if (other !== node && !knows(node, other)) this.break(node, other);
-  }
-
   // ── connecting ───────────────────────────────────────────────────────────────────────────────
 
   #isCut(a: SimNode, b: SimNode): boolean {

@@ -264,7 +264,7 @@ export class World implements NodeWorld, ClientWorld {
   /** What an operator changes, and whom pools and addresses are kept for, may take a lease from its client. */
   onRefused(client: SimClient, address: number): void {
     const { classes, limits, reservations } = this.operator.first;
-    const plain = this.operator.newest === 1 && classes.length === 0 && reservations.length === 0 && limits.leasesPerCircuit === 0;
+    const plain = !this.operator.hasChanged && classes.length === 0 && reservations.length === 0 && limits.leasesPerCircuit === 0;
     if (plain && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
   }
 
@@ -303,7 +303,6 @@ export class World implements NodeWorld, ClientWorld {
 
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
     this.count(`event:${id}`);
-    if (id === 'config.applied') this.links.dropUnknown(node);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
     if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }

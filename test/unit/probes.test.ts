@@ -14,7 +14,7 @@ function asking(address: number, client: string | number, changes: Partial<Askin
     bytes: Buffer.from(`discover of ${client}`), iface: { name: 'eth0', index: 2, mtu: 1500, addresses: [] },
     sourceAddress: 0, sourcePort: 68, unicast: false, receivedAt: 0 as MonotonicMs,
   };
-  return { packet, address, networkIndex: 0, clientKey: Buffer.from(String(client)), foundInUse: 0, ...changes };
+  return { packet, address, record: undefined, networkIndex: 0, clientKey: Buffer.from(String(client)), foundInUse: 0, ...changes };
 }
 
 test('a packet that waits is taken once, with its bytes and its client as they were', () => {

@@ -209,3 +209,32 @@ test('a released address is probed too: its client may have come back to a node 
   force(world);
   assert.deepEqual(world.receive(discover(fieldsOf(1))).probes.map((probe) => probe.address), [address]);
 });
+
+test('an address that is reserved for the client is probed too: it may have been reserved for another one before', () => {
+  const address = ip('10.0.0.140');
+  const reserved = { reservations: [{ hardware: { htype: 1, chaddr: chaddrOf(1) }, address }] };
+  const before = serverOf(reserved);
+  assert.equal(before.receive(discover(fieldsOf(1))).probes.length, 0, 'in an ordinary generation');
+  const world = serverOf(reserved);
+  force(world);
+  const asked = world.receive(discover(fieldsOf(1)));
+  assert.deepEqual(asked.probes.map((probe) => probe.address), [address]);
+  probed(world, asked, true, chaddrOf(9));
+  assert.equal(recordState(world.table.read(address)!), BindingState.ABANDONED);
+});
+
+test('a client does not get an address back that it released right after a grant, while somebody else uses it', () => {
+  for (const type of ['DISCOVER', 'REQUEST'] as const) {
+    const world = serverOf();
+    const had = lease(world, 1);
+    // A release so soon may be an older one that was late: the address is kept for its client.
+    world.receive(release(fieldsOf(1, { ciaddr: had, serverIdentifier: SERVER })), { sourceAddress: had, unicast: true });
+    assert.equal(recordState(world.table.read(had)!), BindingState.RELEASED);
+    force(world);
+    const fields = fieldsOf(1, { requestedAddress: had });
+    const asked = world.receive(type === 'DISCOVER' ? discover(fields) : request(fields));
+    assert.deepEqual(asked.probes.map((probe) => probe.address), [had]);
+    assert.equal(packetsOf(probed(world, asked, true, chaddrOf(9))).length, 0);
+    assert.equal(recordState(world.table.read(had)!), BindingState.ABANDONED);
+  }
+});

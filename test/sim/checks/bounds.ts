@@ -20,6 +20,8 @@ const INBOX_EMPTY_MS = 10_000;
 export class Bounds {
   readonly #world: World;
   #inOrderSince: number | undefined;
+  /** Of all nodes, when last looked at: between two looks a link may have been down and up. */
+  #transitions = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -29,7 +31,10 @@ export class Bounds {
     const { nodes, now } = this.#world;
     for (const node of nodes) if (node.alive) this.#checkNode(node);
     const inOrder = this.#world.isInOrder() && !this.#world.rhythm.isLively(now) && this.#world.etcdPath.isWell;
-    this.#inOrderSince = inOrder ? this.#inOrderSince ?? now : undefined;
+    const transitions = nodes.flatMap(({ engine }) => [...engine?.core.transitions.values() ?? []]).reduce((sum, times) => sum + times, 0);
+    if (!inOrder || transitions !== this.#transitions) this.#inOrderSince = undefined;
+    if (inOrder) this.#inOrderSince ??= now;
+    this.#transitions = transitions;
     if (this.#inOrderSince !== undefined && now - this.#inOrderSince >= INBOX_EMPTY_MS) this.checkInboxes();
   }
 

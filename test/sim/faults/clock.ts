@@ -19,22 +19,22 @@ function inService({ world }: Strike): SimNode[] {
 }
 
 /** To a time that is within what is assumed, or at which the others see that it is not. */
-function stepOf({ node, random, world: { operator } }: Strike, able: readonly SimNode[]): number {
+function stepOf({ node, world: { nodes, operator } }: Strike, draw: () => number): number {
   const { maxClockSkewMs } = operator.first;
   for (;;) {
-    const ms = random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000));
+    const ms = draw();
     const error = node.wallErrorMs + ms;
     if (Math.abs(error) <= maxClockSkewMs / 2) return ms;
-    if (able.every((other) => other === node || Math.abs(error - other.wallErrorMs) > maxClockSkewMs)) return ms;
+    if (nodes.every((other) => other === node || Math.abs(error - other.wallErrorMs) > maxClockSkewMs)) return ms;
   }
 }
 
 export const CLOCK_FAULTS = {
   'clock-step': { weight: 2, nodes: 2, clustered: true, shows: ['event:clock.stepped'], strike: (strike) => {
-    const { node } = strike;
+    const { node, random } = strike;
     const able = inService(strike);
     if (able.length < 2 || !able.includes(node)) return false;
-    node.clockStepMs = stepOf(strike, able);
+    node.clockStepMs = stepOf(strike, () => random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000)));
     strike.lasts(strike.spell(3000, 20_000, 300_000), () => {
       node.clockStepMs = 0;
     });
@@ -109,11 +109,10 @@ export const CLOCK_FAULTS = {
     const able = inService(strike);
     if (able.length < 2 || !able.includes(node)) return false;
     strike.crash(node, 60_000, true);
-    const offMs = random.pick([-1, 1]) * random.between(12_000, 600_000);
     const waits = (): void => {
       if (node.alive) return;
       if (world.viewInEtcd()?.members.some((member) => member.node === node.id) !== false) return strike.later(500, waits);
-      node.clockStepMs = offMs;
+      node.clockStepMs = stepOf(strike, () => random.pick([-1, 1]) * random.between(12_000, 600_000));
       strike.count('clock-off-at-boot-done');
       world.bootNode(node);
       strike.lasts(strike.spell(3000, 60_000, 600_000), () => {
