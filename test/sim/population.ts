@@ -81,7 +81,7 @@ export class Population {
   /** Somebody who was never here, on the servers' segment, and whom every pool takes. */
   newcomer(): SimClient {
     const id = this.clients.length;
-    return this.#add(id, { ...this.#traits(id), identity: id, bootp: false, vendor: undefined }, this.#world.plan.places[0]!);
+    return this.#add(id, { ...this.#traits(id), identity: id, bootp: false, vendor: undefined, declines: 0 }, this.#world.plan.places[0]!);
   }
 
   /** The machine that is switched on and has the address: it answers whoever asks for it. */

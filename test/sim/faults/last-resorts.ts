@@ -44,10 +44,10 @@ function letOn(world: World, node: SimNode): void {
   world.bootNode(node);
 }
 
-/** Some disk has a generation that etcd has not heard of. */
+/** Some disk has a generation that etcd has not heard of. Without any view there nobody goes on by itself. */
 function isUnwritten(world: World): boolean {
-  const written = world.viewInEtcd()?.generation ?? 0;
-  return world.nodes.some(({ disk }) => {
+  const written = world.viewInEtcd()?.generation;
+  return written !== undefined && world.nodes.some(({ disk }) => {
     const adopted = disk.readMeta('view-adopted');
     return adopted !== undefined && (decodeView(adopted)?.generation ?? 0) > written;
   });
