@@ -37,7 +37,7 @@ export function remoteNetwork(i: number): number {
 
 export function drawPlan(random: Random): Plan {
   const large = random.chance(LARGE_CHANCE);
-  const nodes = large ? 5 : random.pick([1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 4, 5]);
+  const nodes = large ? 5 : random.pick([1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4, 5]);
   const busy = !large && random.chance(0.2);
   const remoteSubnets = random.pick([0, 0, 0, 1, 2]);
   return {
@@ -46,7 +46,7 @@ export function drawPlan(random: Random): Plan {
     clients: large ? random.int(200, 500) : busy ? random.int(20, 45) : random.int(5, 20),
     declines: random.pick([0.01, 0.01, 0.01, 0.1]),
     places: placesOf(random, remoteSubnets),
-    tickMs: random.pick([25, 50, 100, 100, 150]),
+    tickMs: random.pick([25, 50, 100, 150, 150]),
   };
 }
 
