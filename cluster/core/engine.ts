@@ -92,7 +92,7 @@ export class Engine {
       cluster: {
         self: options.self,
         serving: () => core.serving(),
-        leaving: () => core.state.leaving,
+        leaving: () => core.leaving.leavesNewClients,
         owns: (slot) => core.owns(slot),
         ownerOf: (slot) => core.ownerOf(slot),
         homeOf: (slot) => core.home[slot]!,

@@ -104,11 +104,16 @@ export function linkUp(state: ClusterState, member: Member): boolean {
   return peer !== undefined && peer.up && peer.incarnation === member.incarnation;
 }
 
-/** For what a client asks: a member whose link is up. One that is on its way out leaves new clients to the others. */
+/**
+ * For what a client asks: a member whose link is up, and that has said that it has the view and owns what this gives
+ * it. One that is on its way out leaves new clients to the others.
+ */
 export function isReachable(state: ClusterState, node: string): boolean {
   if (node === state.context.options.self) return true;
   const member = memberNamed(state.view, node);
-  return member !== undefined && linkUp(state, member) && state.peers.get(node)?.status?.draining !== true;
+  if (member === undefined || !linkUp(state, member)) return false;
+  const status = state.peers.get(node)?.status;
+  return status?.draining === false && status.finished && status.epoch >= state.view!.epoch;
 }
 
 export function owns(state: ClusterState, slot: number): boolean {

@@ -22,6 +22,8 @@ import type { DrainOrder, DrainOrders } from './drains.ts';
 const LISTEN_AFTER_MS = 200;
 /** The request can be lost with a link or a leader. */
 const ASK_EVERY_MS = 200;
+/** A message takes less, where links are up: for so long both answer new clients, rather than nobody. */
+const TOLD_MS = 100;
 const NONE: DrainOrders = new Map();
 
 export class Drain {
@@ -90,6 +92,11 @@ export class Drain {
     const obeyed = order !== undefined && (isMember(this.#state) ? this.#mustLeave(self) : othersServe);
     this.#setLeaving(this.stopping || obeyed);
     this.#tell(order, obeyed);
+  }
+
+  /** The others have been told by now, and answer new clients. */
+  get leavesNewClients(): boolean {
+    return this.#state.leaving && this.#state.context.now.mono - this.#leavingSince >= TOLD_MS;
   }
 
   #setLeaving(leaving: boolean): void {

@@ -68,11 +68,11 @@ export class Configuration {
 
   /**
    * What the first view after a power cut names: what the last one did; or, where etcd has lost that revision and an
-   * operator has applied another since, that one, with which this node was started. Undefined: wait.
+   * operator has applied another since, that one. Undefined: wait.
    */
   forFirstView(named: number, { newestConfig }: ClusterRead): number | undefined {
     if (this.has(named)) return named;
-    return this.#refused?.revision === named && this.#loaded > named && this.#loaded === newestConfig ? this.#loaded : undefined;
+    return this.#refused?.revision === named && newestConfig > named && this.has(newestConfig) ? newestConfig : undefined;
   }
 
   /** What the view names is in force: only then may clients be answered. */

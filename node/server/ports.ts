@@ -122,7 +122,7 @@ export interface ClusterView {
   readonly self: string;
   /** May answer clients at all: a member, in sync, not isolated, not drained, wall clock trusted. */
   serving(): boolean;
-  /** On its way out: it answers only what is its own, and takes no new clients. */
+  /** On its way out, as the others know: it answers only what is its own, and takes no new clients. */
   leaving(): boolean;
   /** This node owns the slot now (0 to 255) and may change its bindings. */
   owns(slot: number): boolean;
@@ -131,7 +131,7 @@ export interface ClusterView {
   /** The node that the slot goes back to when all nodes are in the view. */
   homeOf(slot: number): string;
   isMember(node: string): boolean;
-  /** Its link is up and it is not on its way out (for this node itself: true). */
+  /** Its link is up, it has what the view gives it, and is not on its way out (for this node itself: true). */
   isReachable(node: string): boolean;
   /** The configured node whose server identifier this is, whether or not it is in the view. */
   nodeOfServerId(address: number): string | undefined;

@@ -12,7 +12,7 @@ import { DhcpMessage, MessageType } from '../codec/message.ts';
 import { ClassMatcher } from '../classes/matcher.ts';
 import type { ClusterConfig, Reservation } from '../config/types.ts';
 import {
-  BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
+  BindingState, isRecord, recordChaddr, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import { reuseSeconds } from '../lease/reuse.ts';
@@ -151,10 +151,7 @@ export class DhcpServer {
     const x = this.#again(packet, now, pending.foundInUse);
     if (typeof x === 'string') return drop(context, x);
     const record = context.table.read(address);
-    const own = record !== undefined && recordState(record) === BindingState.ACTIVE && isClients(record, x.clientKey) ? record : undefined;
-    // A client that begins anew may still use the address that it had: who answers a ping may be itself.
-    const isItself = own !== undefined && (answeredBy === undefined || sameBytes(answeredBy, x.message.chaddr()));
-    if (inUse && !isItself) {
+    if (inUse && !mayBeItself(context, x, record, answeredBy)) {
       // Leased since the question was asked: its client may be who answered, or may answer after its release.
       const isAsItWas = record === undefined || (pending.record !== undefined && sameBytes(record, pending.record));
       if (!isAsItWas && isTaken(record, context.config.maxClockSkewMs, now)) return answerAnew(context, x);
@@ -326,6 +323,15 @@ export class DhcpServer {
 /** A client has the address, or it is kept until no client goes by it any more. */
 function isTaken(record: Buffer, maxClockSkewMs: number, now: Now): boolean {
   return recordState(record) === BindingState.ACTIVE || reuseSeconds(record, maxClockSkewMs) > wallSeconds(now.wall);
+}
+
+/** A client that begins anew may still use the address that it had, also where a late release has ended its lease. */
+function mayBeItself(context: ServerContext, x: Exchange, record: Buffer | undefined, answeredBy: Buffer | undefined): boolean {
+  if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return false;
+  // One that has changed its network card, or two that share an identifier: the lease is that client's.
+  if (answeredBy !== undefined) return sameBytes(answeredBy, x.message.chaddr()) || sameBytes(answeredBy, recordChaddr(record));
+  if (recordState(record) === BindingState.ACTIVE) return true;
+  return isTaken(record, context.config.maxClockSkewMs, x.now) && !isOutdated(context, record);
 }
 
 /** No reply to it may leave any more. */

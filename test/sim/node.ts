@@ -156,6 +156,10 @@ export class SimNode {
     return gainedMs + ((this.#world.agenda.now - since) * ppm) / 1e6;
   }
 
+  get driftPpm(): number {
+    return this.#drift.ppm;
+  }
+
   /** From now on the wall clock gains so much on the true time. */
   drift(ppm: number): void {
     this.#drift = { ppm, since: this.#world.agenda.now, gainedMs: this.#gainedMs };

@@ -15,6 +15,7 @@ import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
 import { Checker, PromiseBroken } from './checker.ts';
+import type { Hold } from './checker.ts';
 import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
 import { Watch } from './checks/watch.ts';
@@ -278,11 +279,9 @@ export class World implements NodeWorld, ClientWorld {
     return user?.chaddr ?? (this.#strangers.includes(address - this.operator.first.pools[0]!.id) && this.random.chance(0.9));
   }
 
-  /** A generation has begun with what this node's store has: leases that it does not know are lost, as was said. */
-  loseUnknown(node: SimNode): number {
-    const lost = this.checker.held(this.now).filter((hold) => !isSurelyKnown(node, hold));
-    this.checker.lose(lost);
-    return lost.length;
+  /** Leases that are lost where a generation begins with what this node's store has. */
+  unknownTo(node: SimNode): Hold[] {
+    return this.checker.held(this.now).filter((hold) => !isSurelyKnown(node, hold));
   }
 
   readonly #strangers = [1, 4, 5];
@@ -327,7 +326,7 @@ export class World implements NodeWorld, ClientWorld {
   isInOrder(): boolean {
     const [first] = this.nodes;
     return this.nodes.every((node) => !node.paused && node.engine?.core.nodeState === 'NORMAL' && node.engine.core.state.finished &&
-      node.engine.core.state.view?.epoch === first!.engine?.core.state.view?.epoch);
+      node.engine.core.state.wentBack === '' && node.engine.core.state.view?.epoch === first!.engine?.core.state.view?.epoch);
   }
 
   // ── etcd ─────────────────────────────────────────────────────────────────────────────────────

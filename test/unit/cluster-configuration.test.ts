@@ -255,3 +255,19 @@ test('without a cluster each reading of the file counts as a revision', () => {
   assert.equal(node.configuration.loaded, 2);
   assert.deepEqual(node.applied, [9]);
 });
+
+test('where etcd has lost what the view names, the first view after a power cut names what was applied since and is ready', () => {
+  const node = new NodeA('outside');
+  const view = node.view(9, 5);
+  assert.equal(node.configuration.forFirstView(5, node.read(view)), undefined, 'it is not known yet whether etcd has it');
+  assert.equal(node.asks(0, node.read(view)), 5);
+  node.configuration.onPrepared(5, { ok: false, error: 'etcd lacks configuration revision 5', retry: true });
+  node.newest = 4;
+  assert.equal(node.configuration.forFirstView(5, node.read(view)), undefined, 'nothing newer is there');
+  node.newest = 6;
+  assert.equal(node.configuration.forFirstView(5, node.read(view)), undefined, 'it is not ready');
+  node.ready(6);
+  assert.equal(node.configuration.forFirstView(5, node.read(view)), 6, 'although the node was started with another one');
+  node.newest = 7;
+  assert.equal(node.configuration.forFirstView(5, node.read(view)), undefined);
+});

@@ -3,7 +3,6 @@
  * address moves: the client's one packet is answered as soon as anybody may answer it, and a copy is no worse off.
  */
 import assert from 'node:assert/strict';
-import { isReachable } from '../../cluster/core/state.ts';
 import { test } from 'node:test';
 import type { PeerMessage } from '../../cluster/core/ports.ts';
 import { assignSlots } from '../../cluster/view/slots.ts';
@@ -80,7 +79,7 @@ test('the link comes up for a moment: what waited for etcd, and went over it, is
   const { cluster, client, address } = withLeaseOf('b');
   const another = Array.from({ length: 100 }, (_, i) => 200 + i).find((number) => cluster.owner(cluster.lease(number)!, 'a') === 'a')!;
   const own = cluster.lease(another)!;
-  const isUp = (): boolean => isReachable(cluster.node('a').engine!.core.state, 'b');
+  const isUp = (): boolean => cluster.node('a').engine!.core.state.peers.get('b')!.up;
   cluster.cutLink('a', 'b');
   cluster.until('a to notice', 2000, () => !isUp());
   // The first item for the inbox gets no answer, and the proposal waits behind it.

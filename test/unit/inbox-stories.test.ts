@@ -1,7 +1,6 @@
 /** What goes through an inbox arrives, whatever is lost on the way: executions that were found by thinking. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { isReachable } from '../../cluster/core/state.ts';
 import { ip } from '../support/client-packets.ts';
 import { BindingState, withState } from '../../node/lease/record.ts';
 import type { EtcdRequest } from '../../cluster/core/ports.ts';
@@ -24,7 +23,7 @@ test('an inbox is looked into also by a node whose links are up and whose watch 
   story.grants('a', changes);
   story.until('a has committed them', () => story.host('a').state.committedSeq === changes, 1500);
   story.together('a', 'b');
-  story.until('b takes the link to be up', () => isReachable(b.engine.core.state, 'a'));
+  story.until('b takes the link to be up', () => b.state.peers.get('a')!.up);
   story.etcdCut.clear();
   story.until('b has them', () => b.state.cursors.seq(story.host('a').engine.incarnation) === changes, 5000);
   assert.equal(story.view?.epoch, b.state.view?.epoch);

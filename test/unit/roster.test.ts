@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { Outbox } from '../../cluster/core/context.ts';
-import { Peer } from '../../cluster/core/peer.ts';
+import type { Peer } from '../../cluster/core/peer.ts';
 import { Roster } from '../../cluster/core/roster.ts';
 import type { ClusterState } from '../../cluster/core/state.ts';
 import type { ClusterRead } from '../../cluster/view/coordination.ts';

@@ -1,7 +1,6 @@
 /** What heirs must agree on when a member leaves: executions that were found by thinking, each with what it would cost. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { isReachable } from '../../cluster/core/state.ts';
 import type { EtcdRequest } from '../../cluster/core/ports.ts';
 import { ip } from '../support/client-packets.ts';
 import { Story } from '../support/story.ts';
@@ -50,7 +49,7 @@ test('a tail that takes the inbox and the link in parts is had as a whole, or as
   story.until('b has said hello', () => story.host('a').state.peers.get('b')!.connected);
   // What b asks for once more, over the link, is held up behind its hello.
   story.hold('b', 'a');
-  story.until('the link is up for a', () => isReachable(story.host('a').engine.core.state, 'b'));
+  story.until('the link is up for a', () => story.host('a').state.peers.get('b')!.up);
   story.releaseEtcd(['a']);
   story.run(300);
   story.etcdFate = () => 'done';

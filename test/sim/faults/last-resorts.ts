@@ -136,9 +136,12 @@ function recoverAlone(world: World, left: SimNode, done: () => void): void {
       return done();
     }
     const force = random.chance(0.8);
+    // It may be stopped in the middle of its answer.
+    const unknown = left.alive ? world.unknownTo(left) : [];
     const answer = ask(world, left, { kind: 'recover', force });
     if (force && answer?.ok === true && lost === undefined) {
-      lost = world.loseUnknown(left);
+      world.checker.lose(unknown);
+      lost = unknown.length;
       world.count('fault:leases-lost', lost);
     }
     agenda.after(random.between(...LOOK_MS), look);

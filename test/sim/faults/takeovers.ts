@@ -103,8 +103,9 @@ export const TAKEOVER_FAULTS = {
     const copy = random.chance(0.5) ? node.disk.copy() : undefined;
     strike.later(copy === undefined ? 100 : random.between(8000, 60_000), () => {
       const inEtcd = world.etcd.entries().find(({ key }) => key === `beats/${node.id}`);
-      // A copy that is younger than the last beat in etcd cannot be told: a stated limit.
-      if (!inOrder(strike) || (copy !== undefined && beatOf(inEtcd?.value) <= beatOf(copy.meta.get('beat')))) return;
+      // Limits that are stated: a copy that is younger than the last beat in etcd cannot be told, and where etcd has lost
+      // everything as well, nothing is left that could tell a new disk from a new cluster.
+      if (!inOrder(strike) || world.viewInEtcd() === undefined || (copy !== undefined && beatOf(inEtcd?.value) <= beatOf(copy.meta.get('beat')))) return;
       strike.count(`power-cut-other-disk-${copy === undefined ? 'wiped' : 'older'}`);
       powerCut(strike, random.chance(0.7) ? node : strike.other);
       if (copy === undefined) node.disk.wipe();

@@ -1,0 +1,28 @@
+/** The moments around a join: somebody answers every client. */
+import { test } from 'node:test';
+import assert from 'node:assert/strict';
+import { SmallCluster } from '../support/small-cluster.ts';
+
+const CLIENTS = 40;
+
+/** Whose offers new clients get while b, which was let in just now, hears none of them. */
+function servers(bSaysThatItServes: boolean): Set<string | undefined> {
+  const cluster = new SmallCluster(['a', 'b']);
+  cluster.start('a');
+  cluster.until('a serves', 20_000, () => cluster.settled('a'));
+  cluster.tamper = (from, _to, message) =>
+    (from === 'b' && message.body?.$case === 'status' && message.body.value.finished && !bSaysThatItServes ? { body: undefined } : message);
+  cluster.start('b');
+  cluster.until('b is let in', 20_000, () => cluster.settled('a b'));
+  cluster.run(100);
+  cluster.node('b').pause();
+  return new Set(Array.from({ length: CLIENTS }, (_, client) => cluster.offer(client)?.server));
+}
+
+test('until a node that was let in has said that it owns its share, the others answer its clients', () => {
+  assert.deepEqual(servers(false), new Set(['a']));
+});
+
+test('from then on they are its own', () => {
+  assert.ok(servers(true).has(undefined));
+});
