@@ -47,8 +47,8 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
 }
 
 /** The true time from which this node, by its clock, would give the address to another client. */
-function reusableAt({ engine, wallErrorMs }: SimNode, record: Buffer): number {
-  return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - wallErrorMs;
+function reusableAt({ engine, clock }: SimNode, record: Buffer): number {
+  return reuseSeconds(record, engine!.config.maxClockSkewMs) * 1000 - WALL_EPOCH_MS - clock.errorMs;
 }
 
 function recordOf(node: SimNode, { address, client }: Hold): Buffer | undefined {
@@ -63,7 +63,7 @@ function recordOf(node: SimNode, { address, client }: Hold): Buffer | undefined 
  */
 export function isKnown(node: SimNode, hold: Hold): boolean {
   const record = recordOf(node, hold);
-  const wrong = Math.abs(node.wallErrorMs) > node.engine!.config.maxClockSkewMs / 2;
+  const wrong = Math.abs(node.clock.errorMs) > node.engine!.config.maxClockSkewMs / 2;
   return record !== undefined && (wrong || reusableAt(node, record) >= hold.until);
 }
 

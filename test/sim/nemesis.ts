@@ -129,7 +129,7 @@ export class Nemesis {
     world.links.mend();
     for (const node of world.nodes) {
       node.resume();
-      node.setClock();
+      node.clock.set();
       if (!node.alive) world.agenda.after(world.random.between(0, 3000), () => world.bootNode(node));
     }
   }

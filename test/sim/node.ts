@@ -29,6 +29,7 @@ import { SimDisk } from './disk.ts';
 import { inSomeOrder } from './held-inputs.ts';
 import type { Input, Source } from './held-inputs.ts';
 import type { Random } from './random.ts';
+import { WallClock } from './wall-clock.ts';
 
 /** As node/main.ts: a commit that failed is tried again. */
 const STORE_RETRY_MS = 1000;
@@ -92,12 +93,7 @@ export class SimNode {
   counters = new Counters();
   /** Of this start; what was meant for an earlier one is void. */
   start = 0;
-  /** The host's wall clock less the true time, milliseconds, as its time service keeps it. */
-  wallOffsetMs = 0;
-  /** A step of that clock, which lasts until the time service mends it. */
-  clockStepMs = 0;
-  /** What it gained by itself. */
-  #drift = { ppm: 0, since: 0, gainedMs: 0 };
+  readonly clock: WallClock;
   diskSlowUntil = 0;
   diskFullUntil = 0;
   /** The node may leave because of it until then. */
@@ -124,6 +120,7 @@ export class SimNode {
     this.id = id;
     this.address = address;
     this.#world = world;
+    this.clock = new WallClock(world.agenda);
     this.#iface = { name: 'eth0', index: 2, mtu: 1500, addresses: [{ address, prefixLength: 16 }] };
   }
 
@@ -143,32 +140,7 @@ export class SimNode {
 
   now(): Now {
     const at = this.#world.agenda.now;
-    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.wallErrorMs) as WallMs };
-  }
-
-  /** The wall clock less the true time, milliseconds, at this moment. */
-  get wallErrorMs(): number {
-    return this.wallOffsetMs + this.clockStepMs + this.#gainedMs;
-  }
-
-  get #gainedMs(): number {
-    const { gainedMs, ppm, since } = this.#drift;
-    return gainedMs + ((this.#world.agenda.now - since) * ppm) / 1e6;
-  }
-
-  get driftPpm(): number {
-    return this.#drift.ppm;
-  }
-
-  /** From now on the wall clock gains so much on the true time. */
-  drift(ppm: number): void {
-    this.#drift = { ppm, since: this.#world.agenda.now, gainedMs: this.#gainedMs };
-  }
-
-  /** The time service has it again. */
-  setClock(): void {
-    this.clockStepMs = 0;
-    this.#drift = { ppm: 0, since: 0, gainedMs: 0 };
+    return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.clock.errorMs) as WallMs };
   }
 
   // ── life ─────────────────────────────────────────────────────────────────────────────────────

@@ -97,7 +97,7 @@ export class World implements NodeWorld, ClientWorld {
     this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
-      node.wallOffsetMs = random.between(-4000, 4000);
+      node.clock.offsetMs = random.between(-4000, 4000);
       node.disk.visibleBeforeFlush = random.chance(0.5);
     }
     const count = (what: string, by?: number): void => this.count(what, by);
@@ -190,7 +190,7 @@ export class World implements NodeWorld, ClientWorld {
       if (node.lockedOff) return this.bootNode(node);
       this.log(`${node.id} starts with configuration ${found.revision}`);
       // Whoever may go on by itself has a clock that was set; alone it has none to compare with.
-      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.setClock();
+      if (this.viewInEtcd()?.members.some((member) => member.node === node.id) === true) node.clock.set();
       node.boot(found.config, found.revision);
       this.links.started(node);
       return undefined;
@@ -252,7 +252,7 @@ export class World implements NodeWorld, ClientWorld {
   #isAloneWithWrongClock(server: number): boolean {
     const node = this.nodes.find(({ address }) => address === server);
     const alone = node?.engine?.core.state.view?.members.length === 1;
-    const wrong = alone && Math.abs(node.wallErrorMs) > this.operator.first.maxClockSkewMs / 2;
+    const wrong = alone && Math.abs(node.clock.errorMs) > this.operator.first.maxClockSkewMs / 2;
     if (wrong) this.count('granted-by-a-wrong-clock-alone');
     return wrong;
   }

@@ -10,7 +10,7 @@ function aloneWithAWrongClock(): SmallCluster {
   cluster.until('all in one view', 20_000, () => cluster.settled('a b'));
   cluster.cutLink('a', 'b');
   cluster.run(2000);
-  cluster.node('b').clockStepMs = 285_000;
+  cluster.node('b').clock.stepMs = 285_000;
   cluster.run(500);
   assert.equal(cluster.told('clock.stepped', 'b').length, 1);
   const { view } = cluster;
@@ -31,7 +31,7 @@ test('a node whose clock stepped serves nobody by it as the only member: nobody 
 
 test('it serves again once its clock is back where it was', () => {
   const cluster = aloneWithAWrongClock();
-  cluster.node('b').clockStepMs = 300;
+  cluster.node('b').clock.stepMs = 300;
   cluster.until('b serves', 1000, () => serves(cluster, 'b'));
   assert.ok(cluster.lease(1, 10));
 });
@@ -42,6 +42,6 @@ test('or once another node that is back agrees with it; one that does not change
   cluster.start('a');
   cluster.run(10_000);
   assert.equal(serves(cluster, 'b'), false);
-  cluster.node('a').clockStepMs = 285_000;
+  cluster.node('a').clock.stepMs = 285_000;
   cluster.until('both serve', 30_000, () => cluster.settled('a b') && serves(cluster, 'a') && serves(cluster, 'b'));
 });

@@ -256,7 +256,7 @@ test('etcd that comes back first with a node of the older generation is written 
 
 test('a node whose clock stepped since it was compared last is given no say', () => {
   const world = isolated(['a', 'b'], 'b');
-  world.node('a').clockStepMs = 30_000;
+  world.node('a').clock.stepMs = 30_000;
   world.run(1000);
   const { ok, text } = world.operate('a', { kind: 'partner-down', node: 'b' });
   assert.equal(ok, false);

@@ -23,9 +23,9 @@ function stepOf({ node, world: { nodes, operator } }: Strike, draw: () => number
   const { maxClockSkewMs } = operator.first;
   for (;;) {
     const ms = draw();
-    const error = node.wallErrorMs + ms;
+    const error = node.clock.errorMs + ms;
     if (Math.abs(error) <= maxClockSkewMs / 2) return ms;
-    if (nodes.every((other) => other === node || Math.abs(error - other.wallErrorMs) > maxClockSkewMs)) return ms;
+    if (nodes.every((other) => other === node || Math.abs(error - other.clock.errorMs) > maxClockSkewMs)) return ms;
   }
 }
 
@@ -34,35 +34,35 @@ export const CLOCK_FAULTS = {
     const { node, random } = strike;
     const able = inService(strike);
     if (able.length < 2 || !able.includes(node)) return false;
-    node.clockStepMs = stepOf(strike, () => random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000)));
+    node.clock.stepMs = stepOf(strike, () => random.pick([-1, 1]) * (random.chance(0.3) ? random.between(1100, 12_000) : random.between(12_000, 300_000)));
     strike.lasts(strike.spell(3000, 20_000, 300_000), () => {
-      node.clockStepMs = 0;
+      node.clock.stepMs = 0;
     });
     return true;
   } },
   // Within what is promised to do no harm.
   'clock-drift': { weight: 1, strike: (strike) => {
     const { random, world } = strike;
-    for (const each of world.nodes) if (random.chance(0.7)) each.drift(random.between(-DRIFT_PPM, DRIFT_PPM));
+    for (const each of world.nodes) if (random.chance(0.7)) each.clock.drift(random.between(-DRIFT_PPM, DRIFT_PPM));
     strike.lasts(strike.spell(20_000, 120_000, 3_000_000), () => {
-      for (const each of world.nodes) each.setClock();
+      for (const each of world.nodes) each.clock.set();
     });
     return true;
   } },
   // It begins near the edge and creeps over it: the leader sees a difference that grows.
   'clock-drift-beyond': { weight: 2, nodes: 2, clustered: true, shows: ['clock-drift-beyond-done'], prepare: ({ nodes, operator }) => {
     const half = operator.first.maxClockSkewMs / 2;
-    nodes[0]!.wallOffsetMs = NEAR_THE_EDGE * half;
-    nodes[1]!.wallOffsetMs = -NEAR_THE_EDGE * half;
+    nodes[0]!.clock.offsetMs = NEAR_THE_EDGE * half;
+    nodes[1]!.clock.offsetMs = -NEAR_THE_EDGE * half;
   }, strike: (strike) => {
     const { random, world: { nodes, operator } } = strike;
     const [ahead, behind] = [nodes[0]!, nodes[1]!];
     const able = inService(strike);
     if (!able.includes(ahead) || !able.includes(behind)) return false;
-    ahead.drift(DRIFT_PPM);
+    ahead.clock.drift(DRIFT_PPM);
     strike.lasts(random.between(300_000, 900_000), () => {
-      if (Math.abs(ahead.wallErrorMs - behind.wallErrorMs) > operator.first.maxClockSkewMs) strike.count('clock-drift-beyond-done');
-      ahead.setClock();
+      if (Math.abs(ahead.clock.errorMs - behind.clock.errorMs) > operator.first.maxClockSkewMs) strike.count('clock-drift-beyond-done');
+      ahead.clock.set();
     });
     return true;
   } },
@@ -74,12 +74,12 @@ export const CLOCK_FAULTS = {
     const ms = random.between(6000, 15_000);
     for (const each of world.nodes) if (each !== node) strike.cut(node, each, true, ms);
     strike.later(random.between(400, 1500), () => {
-      node.clockStepMs = random.between(60_000, 400_000);
+      node.clock.stepMs = random.between(60_000, 400_000);
       strike.count('clock-step-while-cut-done');
       strike.repeats(800, ms - 2000, () => world.population.flicker(0.6));
     });
     strike.lasts(ms + random.between(0, 3000), () => {
-      node.clockStepMs = 0;
+      node.clock.stepMs = 0;
     });
     return true;
   } },
@@ -88,18 +88,18 @@ export const CLOCK_FAULTS = {
     const { random, world } = strike;
     if (inService(strike).length < world.nodes.length || world.etcdPath.down) return false;
     // From the latest of them on: a clock that moves from one edge of what is allowed to the other moves by twice that.
-    const node = world.nodes.reduce((latest, each) => (each.wallErrorMs > latest.wallErrorMs ? each : latest));
+    const node = world.nodes.reduce((latest, each) => (each.clock.errorMs > latest.clock.errorMs ? each : latest));
     const halfMs = random.between(250_000, 400_000);
     for (const each of world.nodes) strike.cutFromEtcd(each, 2 * halfMs + 20_000);
-    node.drift(SLEW_PPM);
+    node.clock.drift(SLEW_PPM);
     strike.repeats(20_000, 2 * halfMs, () => world.population.flicker(0.3));
     strike.later(halfMs, () => {
       // Its clock may have been set meanwhile.
-      if (node.driftPpm !== SLEW_PPM) return;
+      if (node.clock.driftPpm !== SLEW_PPM) return;
       strike.count('clock-slews-without-etcd-done');
-      node.drift(-SLEW_PPM);
+      node.clock.drift(-SLEW_PPM);
     });
-    strike.lasts(2 * halfMs, () => node.setClock());
+    strike.lasts(2 * halfMs, () => node.clock.set());
     return true;
   } },
   // Its battery is empty, and its time service not there yet. It is in no view any more when it comes up.
@@ -111,11 +111,11 @@ export const CLOCK_FAULTS = {
     const waits = (): void => {
       if (node.alive) return;
       if (world.viewInEtcd()?.members.some((member) => member.node === node.id) !== false) return strike.later(500, waits);
-      node.clockStepMs = stepOf(strike, () => random.pick([-1, 1]) * random.between(12_000, 600_000));
+      node.clock.stepMs = stepOf(strike, () => random.pick([-1, 1]) * random.between(12_000, 600_000));
       strike.count('clock-off-at-boot-done');
       world.bootNode(node);
       strike.lasts(strike.spell(3000, 60_000, 600_000), () => {
-        node.clockStepMs = 0;
+        node.clock.stepMs = 0;
       });
       return undefined;
     };
