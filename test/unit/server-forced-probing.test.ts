@@ -238,3 +238,31 @@ test('a client does not get an address back that it released right after a grant
     assert.equal(recordState(world.table.read(had)!), BindingState.ABANDONED);
   }
 });
+
+test('a client whose lease a late release has ended gets it back, though it answers for the address itself', () => {
+  for (const by of [chaddrOf(1), undefined]) {
+    const world = serverOf();
+    force(world);
+    const first = world.receive(discover(fieldsOf(1)));
+    const had = replyOf(probed(world, first, false)).yiaddr;
+    replyOf(world.receive(request(fieldsOf(1, { requestedAddress: had, serverIdentifier: SERVER }))));
+    world.receive(release(fieldsOf(1, { ciaddr: had, serverIdentifier: SERVER })), { sourceAddress: had, unicast: true });
+    assert.equal(recordState(world.table.read(had)!), BindingState.RELEASED);
+    // What was found free is forgotten by then.
+    world.server.forgetWhatIsFree();
+    const asked = world.receive(request(fieldsOf(1, { requestedAddress: had })));
+    assert.deepEqual(asked.probes.map((probe) => probe.address), [had]);
+    assert.equal(typeOf(replyOf(probed(world, asked, true, by))), MessageType.ACK);
+  }
+});
+
+test('so does one with another network card, while the older one answers', () => {
+  const world = serverOf();
+  const clientId = Buffer.from('01aabbccddeeff', 'hex');
+  const offer = replyOf(world.receive(discover(fieldsOf(1, { clientId }))));
+  replyOf(world.receive(request(fieldsOf(1, { clientId, requestedAddress: offer.yiaddr, serverIdentifier: SERVER }))));
+  force(world);
+  const asked = world.receive(discover(fieldsOf(2, { clientId })));
+  assert.deepEqual(asked.probes.map((probe) => probe.address), [offer.yiaddr]);
+  assert.equal(replyOf(probed(world, asked, true, chaddrOf(1))).yiaddr, offer.yiaddr);
+});
