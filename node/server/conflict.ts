@@ -9,7 +9,9 @@ import { formatHardware, HTYPE_ETHERNET } from '../codec/address.ts';
 import type { ConflictCheck } from '../config/types.ts';
 import { BindingState, encodeRecord, recordChaddr, recordClientKey, recordEpoch, recordState } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
+import { reuseSeconds } from '../lease/reuse.ts';
 import { wallSeconds } from '../time.ts';
+import type { Now } from '../time.ts';
 import { exchangeEvent } from './describe.ts';
 import { drop, isClients, isReservedFor, mayUse, termsOf } from './exchange.ts';
 import type { Exchange, Give, ServerContext } from './exchange.ts';
@@ -66,6 +68,20 @@ function needsProbe(context: ServerContext, x: Exchange, address: number): boole
 /** What an older generation knew of the client may be out of date: somebody else may have had the address since. */
 export function isOutdated({ cluster }: ServerContext, record: Buffer): boolean {
   return recordEpoch(record) < cluster.probingSince();
+}
+
+/** A client has the address, or it is kept until no client goes by it any more. */
+export function isTaken(record: Buffer, maxClockSkewMs: number, now: Now): boolean {
+  return recordState(record) === BindingState.ACTIVE || reuseSeconds(record, maxClockSkewMs) > wallSeconds(now.wall);
+}
+
+/** A client that begins anew may still use the address that it had, also where a late release has ended its lease. */
+export function mayBeItself(context: ServerContext, x: Exchange, record: Buffer | undefined, answeredBy: Buffer | undefined): boolean {
+  if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return false;
+  // One that has changed its network card, or two that share an identifier: the lease is that client's.
+  if (answeredBy !== undefined) return sameBytes(answeredBy, x.message.chaddr()) || sameBytes(answeredBy, recordChaddr(record));
+  if (recordState(record) === BindingState.ACTIVE) return true;
+  return isTaken(record, context.config.maxClockSkewMs, x.now) && !isOutdated(context, record);
 }
 
 /** Somebody answered. The binding is no client's, and has the hardware address of who answered where it is known. */

@@ -12,21 +12,19 @@ import { DhcpMessage, MessageType } from '../codec/message.ts';
 import { ClassMatcher } from '../classes/matcher.ts';
 import type { ClusterConfig, Reservation } from '../config/types.ts';
 import {
-  BindingState, isRecord, recordChaddr, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
+  BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
-import { reuseSeconds } from '../lease/reuse.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
-import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { Allocations } from './allocations.ts';
 import { onDecline } from './decline.ts';
 import { giveForEver, onBootp } from './bootp.ts';
 import { allocateFor, choose, onBorrowed } from './choice.ts';
-import { abandonInUse, checkOf, isFoundInUse, isOutdated } from './conflict.ts';
+import { abandonInUse, checkOf, isFoundInUse, isOutdated, isTaken, mayBeItself } from './conflict.ts';
 import { offerOrGrant, onDiscover } from './discover.ts';
 import { BOOTP, drop, isClients, mayGive, mayGiveAbandoned, PoolChoice } from './exchange.ts';
 import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
@@ -318,20 +316,6 @@ export class DhcpServer {
       htype: message.htype, chaddr: message.chaddr(), clientId: message.option(CLIENT_IDENTIFIER), relayAgentInformation,
     }, now);
   }
-}
-
-/** A client has the address, or it is kept until no client goes by it any more. */
-function isTaken(record: Buffer, maxClockSkewMs: number, now: Now): boolean {
-  return recordState(record) === BindingState.ACTIVE || reuseSeconds(record, maxClockSkewMs) > wallSeconds(now.wall);
-}
-
-/** A client that begins anew may still use the address that it had, also where a late release has ended its lease. */
-function mayBeItself(context: ServerContext, x: Exchange, record: Buffer | undefined, answeredBy: Buffer | undefined): boolean {
-  if (record === undefined || recordState(record) === BindingState.ABANDONED || !isClients(record, x.clientKey)) return false;
-  // One that has changed its network card, or two that share an identifier: the lease is that client's.
-  if (answeredBy !== undefined) return sameBytes(answeredBy, x.message.chaddr()) || sameBytes(answeredBy, recordChaddr(record));
-  if (recordState(record) === BindingState.ACTIVE) return true;
-  return isTaken(record, context.config.maxClockSkewMs, x.now) && !isOutdated(context, record);
 }
 
 /** No reply to it may leave any more. */

@@ -35,8 +35,6 @@ export class Operator {
   readonly #revisionOf = new Map<ClusterConfig, number>();
   /** With all nodes. */
   readonly first: ClusterConfig;
-  /** Another one has been written, though etcd may have been set back since. */
-  hasChanged = false;
 
   /** `make`: another configuration for the same nodes. Without etcd the first stays. */
   constructor(random: Random, etcd: SimEtcd, clustered: boolean, make: () => ClusterConfig, count: (what: string) => void) {
@@ -50,6 +48,11 @@ export class Operator {
   }
 
   // ── configurations ───────────────────────────────────────────────────────────────────────────
+
+  /** Another configuration than the first has been written, though etcd may have been set back since. */
+  get hasChanged(): boolean {
+    return this.#texts.some(({ config }, i) => i > 0 && config !== this.first);
+  }
 
   /** 0: etcd has none. */
   get newest(): number {
@@ -90,13 +93,11 @@ export class Operator {
     if (config.nodes.length !== this.#newestText().config.nodes.length) this.#count('fault:config-nodes-changed');
     const tooNewFor = this.#random.chance(TOO_NEW_CHANCE) ? [this.#random.pick(config.nodes).id] : [];
     this.#write({ config, tooNewFor: new Set(tooNewFor) });
-    this.hasChanged = true;
   }
 
   /** The last word: all nodes, all can take it, and nobody is to leave. */
   settle(): void {
     this.#write({ config: this.#make(), tooNewFor: new Set() });
-    this.hasChanged = true;
     this.#apply([{ op: 'delete-prefix', prefix: 'drains/' }]);
   }
 
