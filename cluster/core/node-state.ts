@@ -27,9 +27,8 @@ export const NODE_TRANSITIONS = {
     DRAINING: 'asked to stop, or wanted out of service while others serve',
   },
   RECOVER: {
-    NORMAL: 'joined the view',
-    'COMMUNICATIONS-INTERRUPTED': 'joined the view, a link down',
-    'PARTNER-DOWN': 'joined a view that lacks a third node',
+    'COMMUNICATIONS-INTERRUPTED': 'joined the view: the links count from now on, and come up one by one',
+    'PARTNER-DOWN': 'goes on by itself: all others are out of the view',
     STARTUP: 'no member is left to fetch from',
     DRAINING: 'asked to stop, or wanted out of service',
   },
