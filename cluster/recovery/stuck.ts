@@ -1,7 +1,8 @@
 /**
  * What keeps a member from taking part, and nobody sees as well as the member itself: a disk that takes no writes,
- * or an inbox that does not follow on what is stored here. The others need its acknowledgement for whatever they
- * commit, and its own clients get none. So it asks to be evicted; it comes back through RECOVER.
+ * an inbox that does not follow on what is stored here, or a clock that stepped and that a link which is down lets
+ * nobody compare. Its own clients get no acknowledgement, and the others may need one of it for whatever they
+ * commit. So it asks to be evicted; it comes back through RECOVER.
  */
 import { otherMembers, selfMember } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
@@ -45,7 +46,9 @@ export class Stuck {
     const { mono } = this.#state.context.now;
     const { evictAfterMs, self } = this.#state.context.options;
     // As long as a silent host is waited for.
-    if (this.#diskStuckSince() < mono - this.#session.ttlMs) return `the disk of ${self} takes no writes`;
+    const waitedSince = mono - this.#session.ttlMs;
+    if (this.#diskStuckSince() < waitedSince) return `the disk of ${self} takes no writes`;
+    if ((this.#state.clockSteppedAt ?? Infinity) < waitedSince) return `the clock of ${self} stepped, and not all members have agreed with it since`;
     return this.#inbox.gapSince < mono - evictAfterMs ? `the inbox of ${self} has a gap` : undefined;
   }
 
