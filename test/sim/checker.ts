@@ -6,6 +6,8 @@ export class PromiseBroken extends Error {}
 
 /** A release or a decline that the network held back may come so late. */
 const SAID_LATE_MS = 60_000;
+/** No lease that ends lasts so long. */
+const ENDLESS_MS = 1e11;
 
 export interface Hold {
   readonly address: number;
@@ -38,8 +40,10 @@ export class Checker {
       throw new PromiseBroken(`${formatIpv4(address)} was given to client ${client.id} at ${Math.round(now)} ms ` +
         `while client ${other.client.id} holds it until ${Math.round(other.until)} ms`);
     }
-    const since = this.holdOf(client, address, now)?.since ?? now;
-    this.#holds.set(address, promised ? [...others, { address, client, since, until }] : others);
+    const before = this.holdOf(client, address, now);
+    // Who renews a lease without an end and is told of one has learnt of it, whichever of the machines it is.
+    const kept = before === undefined || until >= ENDLESS_MS ? others : others.filter((hold) => hold.until < ENDLESS_MS);
+    this.#holds.set(address, promised ? [...kept, { address, client, since: before?.since ?? now, until }] : kept);
     this.grants++;
   }
 
@@ -72,6 +76,14 @@ export class Checker {
   lose(holds: readonly Hold[]): void {
     for (const hold of holds) this.#lost.add(hold);
     this.#probed.clear();
+  }
+
+  /**
+   * Somebody answered when it was asked whether an address is in use. Of machines with one identity one may have asked
+   * for it, and another one have answered: then nobody has it as a lease until who answered speaks up.
+   */
+  answeredFor(address: number, isOfAsker: (client: SimClient) => boolean): void {
+    for (const hold of this.#holds.get(address) ?? []) if (isOfAsker(hold.client)) this.#lost.add(hold);
   }
 
   probed(address: number, answered: boolean): void {

@@ -90,8 +90,13 @@ export class Population {
   }
 
   /** Another machine is the same to the servers, and may have spoken for it. */
-  isCloned({ identity }: SimClient): boolean {
-    return this.clients.filter((each) => each.identity === identity).length > 1;
+  isCloned(client: SimClient): boolean {
+    return this.machinesOf(client).length > 1;
+  }
+
+  /** All that are this client to the servers. */
+  machinesOf({ identity }: SimClient): SimClient[] {
+    return this.clients.filter((each) => each.identity === identity);
   }
 
   // ── their lives ──────────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@
 import type { EtcdRequest, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
-import { formatIpv4 } from '../../node/codec/address.ts';
+import { formatHardware, formatIpv4, HTYPE_ETHERNET } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { ip } from '../support/client-packets.ts';
@@ -303,6 +303,10 @@ export class World implements NodeWorld, ClientWorld {
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void {
     this.count(`event:${id}`);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
+    if (id === 'address.in-use') {
+      const isAsker = (machine: SimClient): boolean => formatHardware({ htype: HTYPE_ETHERNET, chaddr: machine.chaddr }) === fields['hardware'];
+      this.checker.answeredFor(ip(String(fields['address'])), (client) => this.population.isCloned(client) && this.population.machinesOf(client).some(isAsker));
+    }
     if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }
 

@@ -114,13 +114,20 @@ function askMember(world: World, member: SimNode, off: ReadonlySet<SimNode>): Op
   return absent.map((each) => ask(world, member, { kind: 'partner-down', node: each.id })).at(-1);
 }
 
-/** No member is left. All stores must have been asked, or the one that is taken is not the best. */
+/**
+ * No member is left. All stores must have been asked, or the one that is taken is not the best; but who was declared to
+ * be off stays off as long as etcd has not heard of what goes on without it.
+ */
 function askOutsider(world: World, off: Set<SimNode>): OperatorAnswer | undefined {
-  for (const node of off) letOn(world, node);
-  off.clear();
-  const all = world.nodes.every((node) => node.alive && !node.paused &&
-    [...node.engine!.core.state.peers.values()].every(({ introduced }) => introduced !== undefined));
-  return all ? ask(world, world.random.pick(world.nodes), { kind: 'recover', force: true }) : undefined;
+  const unwritten = isUnwritten(world);
+  if (!unwritten) {
+    for (const node of off) letOn(world, node);
+    off.clear();
+  }
+  const counted = unwritten ? world.nodes.filter(({ lockedOff }) => !lockedOff) : world.nodes;
+  const all = counted.every((node) => node.alive && !node.paused &&
+    [...node.engine!.core.state.peers.values()].every(({ id, introduced }) => introduced !== undefined || !counted.some((each) => each.id === id)));
+  return all && counted.length > 0 ? ask(world, world.random.pick(counted), { kind: 'recover', force: true }) : undefined;
 }
 
 // ── a store that is taken for the truth ────────────────────────────────────────────────────────
