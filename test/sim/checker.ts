@@ -1,13 +1,14 @@
 /** What must hold, seen from the clients: no two of them hold one address at the same true time, and who holds one is not told otherwise. */
 import { formatIpv4 } from '../../node/codec/address.ts';
+import { FOR_EVER_MS } from './client.ts';
 import type { SimClient } from './client.ts';
 
 export class PromiseBroken extends Error {}
 
 /** A release or a decline that the network held back may come so late. */
 const SAID_LATE_MS = 60_000;
-/** No lease that ends lasts so long. */
-const ENDLESS_MS = 1e11;
+/** No lease that ends lasts so long; one without an end does by every client's clock. */
+const ENDLESS_MS = FOR_EVER_MS / 10;
 
 export interface Hold {
   readonly address: number;

@@ -35,7 +35,7 @@ const BOOTP = 0;
 /** Lease times that a client may ask for: what it renews with is not what it began with. */
 const WISHES = [10, 25, 50, 100, 200, 200, INFINITE_SECONDS];
 /** Longer than any world lasts. */
-const FOR_EVER_MS = 1e12;
+export const FOR_EVER_MS = 1e12;
 /** A client's clock drifts by no more (ARCHITECTURE.md, Time). */
 const DRIFT_MAX = 200e-6;
 

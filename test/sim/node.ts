@@ -138,6 +138,11 @@ export class SimNode {
 
   // ── clocks ───────────────────────────────────────────────────────────────────────────────────
 
+  /** Nobody is in service beside it, by the view that it has. */
+  get isOnlyMember(): boolean {
+    return this.engine?.core.state.view?.members.length === 1;
+  }
+
   now(): Now {
     const at = this.#world.agenda.now;
     return { mono: at as MonotonicMs, wall: (WALL_EPOCH_MS + at + this.clock.errorMs) as WallMs };

@@ -2,6 +2,7 @@
  * The machines of a simulated world: which there are, and what becomes of them while nobody looks.
  * They are switched on and off, moved, put to sleep, replaced by others, and some are clones.
  */
+import { formatHardware, HTYPE_ETHERNET } from '../../node/codec/address.ts';
 import { chaddrOf } from '../support/client-packets.ts';
 import type { Agenda } from './agenda.ts';
 import { SimClient } from './client.ts';
@@ -91,11 +92,16 @@ export class Population {
 
   /** Another machine is the same to the servers, and may have spoken for it. */
   isCloned(client: SimClient): boolean {
-    return this.machinesOf(client).length > 1;
+    return this.#machinesOf(client).length > 1;
   }
 
-  /** All that are this client to the servers. */
-  machinesOf({ identity }: SimClient): SimClient[] {
+  /** Of several machines that are one client to the servers, this is one, and what has the hardware address another or itself. */
+  isCloneOf(client: SimClient, hardware: string): boolean {
+    const has = ({ chaddr }: SimClient): boolean => formatHardware({ htype: HTYPE_ETHERNET, chaddr }) === hardware;
+    return this.isCloned(client) && this.#machinesOf(client).some(has);
+  }
+
+  #machinesOf({ identity }: SimClient): SimClient[] {
     return this.clients.filter((each) => each.identity === identity);
   }
 

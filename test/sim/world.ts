@@ -9,7 +9,7 @@
 import type { EtcdRequest, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
-import { formatHardware, formatIpv4, HTYPE_ETHERNET } from '../../node/codec/address.ts';
+import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { ip } from '../support/client-packets.ts';
@@ -251,8 +251,7 @@ export class World implements NodeWorld, ClientWorld {
   /** Nobody is there to compare it with: by its clock the lease may end earlier than by any other. That is not promised. */
   #isAloneWithWrongClock(server: number): boolean {
     const node = this.nodes.find(({ address }) => address === server);
-    const alone = node?.engine?.core.state.view?.members.length === 1;
-    const wrong = alone && Math.abs(node.clock.errorMs) > this.operator.first.maxClockSkewMs / 2;
+    const wrong = node?.isOnlyMember === true && Math.abs(node.clock.errorMs) > this.operator.first.maxClockSkewMs / 2;
     if (wrong) this.count('granted-by-a-wrong-clock-alone');
     return wrong;
   }
@@ -304,8 +303,7 @@ export class World implements NodeWorld, ClientWorld {
     this.count(`event:${id}`);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
     if (id === 'address.in-use') {
-      const isAsker = (machine: SimClient): boolean => formatHardware({ htype: HTYPE_ETHERNET, chaddr: machine.chaddr }) === fields['hardware'];
-      this.checker.answeredFor(ip(String(fields['address'])), (client) => this.population.isCloned(client) && this.population.machinesOf(client).some(isAsker));
+      this.checker.answeredFor(ip(String(fields['address'])), (client) => this.population.isCloneOf(client, String(fields['hardware'])));
     }
     if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }

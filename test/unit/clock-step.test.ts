@@ -6,13 +6,19 @@ import { SmallCluster } from '../support/small-cluster.ts';
 /** The session TTL, and two seconds. */
 const PROMISED_MS = 5000;
 
-/** b's clock has stepped while nobody could be asked, and then the only other member left: by itself, as one of an earlier version may. */
-function aloneWithAWrongClock(): SmallCluster {
+/** Both in one view, and for 2 s without a link. */
+function withCutLink(): SmallCluster {
   const cluster = new SmallCluster(['a', 'b']);
   for (const id of ['a', 'b']) cluster.start(id);
   cluster.until('all in one view', 20_000, () => cluster.settled('a b'));
   cluster.cutLink('a', 'b');
   cluster.run(2000);
+  return cluster;
+}
+
+/** b's clock has stepped while nobody could be asked, and then the only other member left: by itself, as one of an earlier version may. */
+function aloneWithAWrongClock(): SmallCluster {
+  const cluster = withCutLink();
   cluster.node('b').clock.stepMs = 285_000;
   cluster.run(500);
   assert.equal(cluster.told('clock.stepped', 'b').length, 1);
@@ -51,13 +57,9 @@ test('or once another node that is back agrees with it; one that does not change
 
 for (const who of ['the leader', 'another member'] as const) {
   test(`${who} whose clock steps while its link is down leaves to the others what it cannot serve, and comes back when they agree`, () => {
-    const cluster = new SmallCluster(['a', 'b']);
-    for (const id of ['a', 'b']) cluster.start(id);
-    cluster.until('all in one view', 20_000, () => cluster.settled('a b'));
+    const cluster = withCutLink();
     const leads = cluster.node('a').engine!.core.leader.leads ? 'a' : 'b';
     const [stepped, other] = (who === 'the leader') === (leads === 'a') ? ['a', 'b'] : ['b', 'a'];
-    cluster.cutLink('a', 'b');
-    cluster.run(2000);
     cluster.node(stepped).clock.stepMs = -64_000;
     cluster.until('the other serves alone', PROMISED_MS, () => cluster.settled(other));
     assert.match(String(cluster.told('view.left', stepped).at(-1)?.fields['members']), new RegExp(`^${other}$`));

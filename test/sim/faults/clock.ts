@@ -75,7 +75,7 @@ export const CLOCK_FAULTS = {
     for (const each of world.nodes) if (each !== node) strike.cut(node, each, true, ms);
     strike.later(random.between(400, 1500), () => {
       // The others may have died and left the view meanwhile.
-      if (node.engine?.core.state.view?.members.length === 1) return;
+      if (node.isOnlyMember) return;
       node.clock.stepMs = random.between(60_000, 400_000);
       strike.count('clock-step-while-cut-done');
       strike.repeats(800, ms - 2000, () => world.population.flicker(0.6));
