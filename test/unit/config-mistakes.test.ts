@@ -228,7 +228,8 @@ test('an example with any of its values replaced, moved or left out is either ri
     if (mistakes.length === 0) right++;
     for (const mistake of mistakes) assert.match(mistake, /^c\.yaml:\d+:\d+: /);
   }), { numRuns: 300 });
-  assert.ok(right > 10, `${right} were right`);
+  // About one in 20 is: that none of 300 is does not happen by chance.
+  assert.ok(right > 0, 'none was right');
 });
 
 interface Spot {
