@@ -161,8 +161,8 @@ export const REPLY_AGE_MS_MAX = 5000;
 /** Between two looks at the interfaces. */
 export const INTERFACE_POLL_MS = 1000;
 
-/** Of a client's host name (option 12) so much is kept with its binding; the rest is cut off. */
-export const HOSTNAME_BYTES_MAX = 255;
+/** Of what a client says of itself (options 12 and 60) so much is kept with its binding; the rest is cut off. */
+export const KEPT_OPTION_BYTES_MAX = 255;
 
 // ── probes of addresses ─────────────────────────────────────────────────────────────────────────
 
@@ -279,5 +279,42 @@ export const JOURNAL_BYTES = 4 * 1024 * 1024;
 /** Changes that go from the journal into LMDB in one transaction, between two turns of the event loop. */
 export const CHECKPOINT_SLICE_CHANGES = 512;
 
+/**
+ * Building the index of the bindings anew: records read, or as many keys written, in one turn of the event loop;
+ * the pause before the next turn; keys kept in memory at once (11 bytes each), past it they are written before more
+ * records are read; the pause after a failure.
+ */
+export const INDEX_REBUILD_SLICE_RECORDS = 1024;
+export const INDEX_REBUILD_PAUSE_MS = 5;
+export const INDEX_REBUILD_KEYS_MAX = 1_048_576;
+export const INDEX_REBUILD_RETRY_MS = 60_000;
+
+/** Entries that a snapshot of the store reads ahead. */
+export const SNAPSHOT_PAGE_ENTRIES = 512;
+
 /** Longest key of a meta value on the disk, in UTF-8 bytes (LMDB takes 1978); a longer one is a bug. */
 export const META_KEY_BYTES_MAX = 1024;
+
+// ── the history of changes ──────────────────────────────────────────────────────────────────────
+
+/** Changes of one flush in one chunk; past it the next one begins. Room for one more record lies above it. */
+export const HISTORY_CHUNK_BYTES_MAX = 64 * 1024;
+
+/** Of chunks that are too old or too much, one flush removes so many; the others follow with the next ones. */
+export const HISTORY_REMOVED_CHUNKS_MAX = 256;
+export const HISTORY_REMOVED_BYTES_MAX = 1024 * 1024;
+
+/**
+ * So far the clock may be set back and the history goes on, with all changes in the second that it had reached; past
+ * it the history begins anew, and is of use again when the clock has come to where it was.
+ */
+export const HISTORY_CLOCK_BACK_SECONDS_MAX = 3600;
+
+/** Changes that wait for their commit while somebody listens; past it whoever listens is told that some are lost. */
+export const FEED_CHANGES_MAX = 65_536;
+
+/** Incarnations whose logs are remembered as stored here; past it the one that was silent longest is forgotten. */
+export const FEED_INCARNATIONS_MAX = 64;
+
+/** LEASEQUERY that waits for a confirmation; further ones are dropped. A round takes milliseconds. */
+export const QUERIES_WAITING_MAX = 16_384;

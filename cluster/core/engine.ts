@@ -7,11 +7,14 @@
  * on is confirmed; no answer leaves more than 5 s after its packet was read; a node that is evicted
  * forgets every answer that still waits.
  */
+import assert from 'node:assert/strict';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
+import type { ChangeHistory } from '../../node/leasequery/change-history.ts';
+import type { TakenChanges } from '../../node/leasequery/committed-feed.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import type { Counters } from '../../node/telemetry/counters.ts';
@@ -23,7 +26,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
-import { isReachable, nodeOfServerId, probingSince } from './state.ts';
+import { isCommitted, isReachable, nodeOfServerId, probingSince } from './state.ts';
 import { WaitingReplies } from './waiting.ts';
 
 export interface Outputs {
@@ -47,6 +50,8 @@ export interface EngineParts {
   readonly configRevision: number;
   readonly store: BindingStore;
   readonly table: LeaseTable;
+  /** Of the same store; without one nothing is recorded. */
+  readonly history?: ChangeHistory | undefined;
   readonly counters: Counters;
   readonly random: () => number;
   /** Also where the configuration does not ask for it. */
@@ -61,6 +66,7 @@ export class Engine {
   readonly #context: Context;
   readonly #counters: Counters;
   readonly #table: LeaseTable;
+  readonly #history: ChangeHistory | undefined;
   #config: ClusterConfig;
 
   readonly #waiting: WaitingReplies;
@@ -70,11 +76,13 @@ export class Engine {
   #lastTurnAt: MonotonicMs;
 
   constructor(parts: EngineParts) {
-    const { options, config, configRevision, store, table, counters, random, now } = parts;
+    const { options, config, configRevision, store, table, counters, history, random, now } = parts;
     this.#config = config;
     this.#table = table;
+    this.#history = history;
+    if (history !== undefined) table.onChange = (address, record, at) => history.add(address, record, at);
     const out = new Outbox();
-    this.#context = { options, store, table, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };
+    this.#context = { options, store, table, history, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };
     this.#counters = counters;
     this.offers = table.offers;
     this.#lastTurnAt = now.mono;
@@ -91,6 +99,7 @@ export class Engine {
       config, table, counters, logLeases: parts.logLeases, hashSeed: Math.floor(random() * 2 ** 32),
       cluster: {
         self: options.self,
+        incarnation: () => (options.clustered ? this.#context.incarnation : undefined),
         serving: () => core.serving(),
         leaving: () => core.leaving.leavesNewClients,
         owns: (slot) => core.owns(slot),
@@ -102,7 +111,7 @@ export class Engine {
         probingSince: () => probingSince(core.state),
       },
     });
-    this.#waiting = new WaitingReplies(this.#context, core, counters);
+    this.#waiting = new WaitingReplies(this.#context, core, counters, (question) => this.server.answer(question, this.#context.now));
     this.#forwarding = new Forwarding({
       context: this.#context, core, server: this.server, waiting: this.#waiting,
       make: (address, record) => this.#make(address, record), carryOut: (decision) => this.#carryOut(decision),
@@ -249,13 +258,20 @@ export class Engine {
   /** All that is to be flushed next, cursors included; the driver has one batch under way at a time. */
   takeWrites(): WriteBatch | undefined {
     this.core.beforeWrites();
+    this.#history?.beforeWrites(this.#context.now);
     return this.#context.store.takeWrites();
+  }
+
+  /** For who listens to `history`: changes that are committed since, in order, at most `limit`. */
+  takeCommittedChanges(limit: number): TakenChanges {
+    assert(this.#history !== undefined, 'there is a history to listen to');
+    return this.#history.takeCommitted((incarnation, seq) => isCommitted(this.core.state, incarnation, seq), limit);
   }
 
   // ── decisions ────────────────────────────────────────────────────────────────────────────────
 
   #carryOut(decision: Decision): void {
-    const { allocations, changes, events, forwarded, probes, sendNow, sendOnCommit, sendOnConfirm } = decision;
+    const { allocations, changes, events, forwarded, probes, questions, sendNow, sendOnCommit, sendOnConfirm } = decision;
     for (const occurrence of events) this.#context.out.events.push(occurrence);
     for (const packet of sendNow) this.#packets.push(packet);
     for (const { address, record } of changes) this.#make(address, record);
@@ -266,6 +282,7 @@ export class Engine {
       if (!forwarded.some((change) => change.address === address)) this.#waiting.forRecord(address, reply, confirm);
     }
     for (const { address, reply } of sendOnConfirm) this.#waiting.forConfirmation(address, reply);
+    for (const question of questions) this.#waiting.ask(question);
     for (const request of allocations) this.#forwarding.borrow(request);
     for (const request of probes) this.#probes.push(request);
   }

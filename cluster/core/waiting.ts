@@ -1,9 +1,10 @@
 /**
- * Answers that wait: a DHCPACK for the commit of its change, a DHCPNAK for a confirmation. They leave
+ * Answers that wait: a DHCPACK for the commit of its change, a DHCPNAK for a confirmation, a LEASEQUERY for both. They leave
  * together at each commit, in order; late ones are dropped and counted.
  */
 import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
-import { REPLY_AGE_MS_MAX } from '../../node/limits.ts';
+import type { Answer, Question } from '../../node/leasequery/single.ts';
+import { QUERIES_WAITING_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import type { Counters, DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs } from '../../node/time.ts';
@@ -33,18 +34,22 @@ export class WaitingReplies {
   /** Answers to changes of the own log, in order of number. */
   #own: Waiting[] = [];
   #others: Waiting[] = [];
+  /** Queries, in the order in which they came. */
+  #questions: { readonly question: Question; readonly ticket: number; readonly since: MonotonicMs }[] = [];
+  readonly #answer: (question: Question) => Answer;
   #ready: OutgoingPacket[] = [];
   /** When changes of the own log were made, for the time that commits take. */
   #madeAt: { readonly seq: number; readonly at: MonotonicMs }[] = [];
 
-  constructor(context: Context, core: ClusterCore, counters: Counters) {
+  constructor(context: Context, core: ClusterCore, counters: Counters, answer: (question: Question) => Answer) {
+    this.#answer = answer;
     this.#context = context;
     this.#core = core;
     this.#counters = counters;
   }
 
   get size(): number {
-    return this.#own.length + this.#others.length;
+    return this.#own.length + this.#others.length + this.#questions.length;
   }
 
   made(seq: number): void {
@@ -78,6 +83,27 @@ export class WaitingReplies {
     this.#others.push({ incarnation: 0, seq: 0, ticket: this.#core.confirmations.ask(), packet, since: this.#context.now.mono, restsOn });
   }
 
+  /** Is answered once it is confirmed, by what is known then; what it is told of must be committed as well. */
+  ask(question: Question): void {
+    if (this.#questions.length >= QUERIES_WAITING_MAX) this.#counters.drop('overload');
+    else this.#questions.push({ question, ticket: this.#core.confirmations.ask(), since: this.#context.now.mono });
+  }
+
+  #answerQuestions(): void {
+    const { confirmed } = this.#core.confirmations;
+    let taken = 0;
+    for (const { question, ticket, since } of this.#questions) {
+      if (ticket <= confirmed) {
+        const { address, reply } = this.#answer(question);
+        if (address === undefined || this.#context.table.read(address) === undefined) this.send(reply);
+        else this.forRecord(address, reply, false);
+      } else if (this.#context.now.mono - since > COMMIT_TIMEOUT_MS) this.#counters.drop('commit-timeout');
+      else break;
+      taken++;
+    }
+    if (taken > 0) this.#questions = this.#questions.slice(taken);
+  }
+
   #stampOf(address: number): string {
     const record = this.#context.table.read(address);
     return record === undefined ? '' : `${recordIncarnation(record)} ${recordSeq(record)}`;
@@ -90,6 +116,7 @@ export class WaitingReplies {
   /** What leaves now. */
   take(): readonly OutgoingPacket[] {
     const { committedSeq } = this.#core.state;
+    if (this.#questions.length > 0) this.#answerQuestions();
     this.#releaseOwn(committedSeq);
     if (this.#others.length > 0) this.#others = this.#others.filter((waiting) => !this.#isDone(waiting));
     this.#observeCommits(committedSeq);
@@ -139,6 +166,7 @@ export class WaitingReplies {
     for (let i = 0; i < this.size; i++) this.#counters.drop('not-serving');
     this.#own = [];
     this.#others = [];
+    this.#questions = [];
     this.#ready = [];
     this.#madeAt = [];
   }

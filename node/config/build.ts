@@ -1,6 +1,7 @@
 /** From the values of a file without a mistake to the types that everything behind them uses. */
 import { resolve } from 'node:path';
 import { ClassTable } from './build-classes.ts';
+import { DEFAULT_QUERY_OPTIONS } from '../leasequery/default-options.ts';
 import { PROTOCOL } from '../protocol.ts';
 import { buildNetworks } from './build-networks.ts';
 import { buildReservations } from './build-reservations.ts';
@@ -8,7 +9,7 @@ import { innerScope, outermostScope } from './build-scopes.ts';
 import type { NodeFile } from './node-schema.ts';
 import { readDefinitions } from './option-values.ts';
 import type { ClusterFile } from './schema.ts';
-import type { ClusterConfig, FloodLimits, NodeConfig, Rate } from './types.ts';
+import type { ClusterConfig, FloodLimits, LeaseQueryConfig, NodeConfig, Rate, TlsFiles } from './types.ts';
 
 const NO_LIMIT: Rate = { perSecond: 0, burst: 0 };
 
@@ -18,6 +19,7 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
     dataDir: resolve(folder, file.dataDir),
     interfaces: file.dhcp.interfaces,
     http: file.http.listen,
+    leaseQuery: { ...file.leasequery.listen, tls: file.leasequery.tls && tlsFiles(file.leasequery.tls, folder) },
     ...(file.cluster === undefined ? {} : {
       cluster: {
         name: file.cluster.name,
@@ -49,7 +51,8 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
     pools: subnets.flatMap(({ pools }) => pools),
     classes: classes.classes,
     reservations: buildReservations(file, networks, catalogue),
-    limits: buildLimits(file.limits),
+    limits: buildLimits(file),
+    leaseQuery: buildLeaseQuery(file.leasequery),
     subnetSelection: file.subnetSelection,
     maxClockSkewMs: file.maxClockSkew,
     loadBalanceMaxSeconds: file.loadBalance.maxSeconds,
@@ -60,6 +63,27 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
   };
 }
 
-function buildLimits({ packetsPerClient = NO_LIMIT, packetsPerRelay = NO_LIMIT, declinesPerClient = NO_LIMIT, leasesPerCircuit }: ClusterFile['limits']): FloodLimits {
-  return { packetsPerClient, packetsPerRelay, declinesPerClient, leasesPerCircuit };
+function tlsFiles(tls: TlsFiles, folder: string): TlsFiles {
+  return { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key), authority: resolve(folder, tls.authority) };
+}
+
+const MEBIBYTE = 2 ** 20;
+
+function buildLeaseQuery(file: ClusterFile['leasequery']): LeaseQueryConfig {
+  const { active } = file;
+  return {
+    requestors: file.requestors.map(({ network, prefixLength }) => ({ network, prefixLength })),
+    options: (file.options ?? DEFAULT_QUERY_OPTIONS).toSorted((a, b) => a - b),
+    connections: file.connections,
+    queriesPerConnection: file.queriesPerConnection,
+    idleSeconds: file.idleTimeout,
+    active: active.enabled ? {
+      insecure: active.insecure, names: active.names, historySeconds: active.history, historyBytes: active.historySize * MEBIBYTE,
+    } : undefined,
+  };
+}
+
+function buildLimits({ limits, leasequery }: ClusterFile): FloodLimits {
+  const { packetsPerClient = NO_LIMIT, packetsPerRelay = NO_LIMIT, declinesPerClient = NO_LIMIT, leasesPerCircuit } = limits;
+  return { packetsPerClient, packetsPerRelay, declinesPerClient, queriesPerRequestor: leasequery.queriesPerRequestor ?? NO_LIMIT, leasesPerCircuit };
 }

@@ -2,6 +2,7 @@
  * What concerns several keys at once. It reads the file's plain values, not the converted ones, and
  * passes over what is malformed by itself, so that one run names every mistake of a file.
  */
+import { formatPrefix } from '../codec/address.ts';
 import { NODES_MAX } from '../limits.ts';
 import { checkClasses } from './check-classes.ts';
 import { checkNetworks } from './check-networks.ts';
@@ -24,6 +25,7 @@ export function checkCluster(file: unknown, report: Report): void {
   checkNodes(file['nodes'], report);
   checkTimes(file, report);
   checkLimits(asMap(file['limits']), report);
+  checkLeaseQuery(asMap(file['leasequery']), report);
   checkNetworks(networks, report);
   checkClasses(file, networks, catalogue, report);
   checkScopes(file, networks, catalogue, report);
@@ -79,6 +81,21 @@ function checkLimits(limits: PlainMap, report: Report): void {
     if (typeof rate !== 'number' || typeof burst !== 'number' || rate === 0) continue;
     const least = Math.max(Math.ceil(rate), key.startsWith('packets') ? PACKETS_AT_ONCE_MIN : 1);
     if (burst < least) report(['limits', key, 'burst'], `expected at least ${least}, as much as comes in a second at this rate, ${found(burst)}`);
+  }
+}
+
+function checkLeaseQuery(leaseQuery: PlainMap, report: Report): void {
+  const { requestors, active } = leaseQuery;
+  for (const [index, text] of (Array.isArray(requestors) ? requestors : []).entries()) {
+    const prefix = kinds.prefix.read(text);
+    if (prefix !== undefined && prefix.address !== prefix.network) {
+      report(['leasequery', 'requestors', index], `expected the network's own address: ${formatPrefix(prefix)}, ${found(text)}`);
+    }
+  }
+  const { enabled, insecure } = asMap(active);
+  if (insecure === true && enabled !== true) report(['leasequery', 'active', 'insecure'], 'expected active to be enabled as well');
+  if (enabled === true && (!Array.isArray(requestors) || requestors.length === 0)) {
+    report(['leasequery', 'active', 'enabled'], 'expected leasequery.requestors to say who may ask');
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { parseAddressWithPrefix, parseIpv4, parseRange } from '../codec/address.ts';
 import type { Ipv4Prefix, Ipv4Range } from '../codec/address.ts';
+import { OptionCatalogue } from '../codec/options.ts';
 import { BOOT_FILE_NAME_BYTES_MAX, SERVER_HOSTNAME_BYTES_MAX } from '../limits.ts';
 
 /** A fragment of JSON Schema (draft 7): wider than the kind where JSON Schema cannot say it. */
@@ -70,6 +71,20 @@ export const label = pattern(
 export const classReference = pattern(/^[^\p{Cc}]{1,280}$/u, 'the name of a class', 'name of a class');
 
 export const optionName = pattern(/^[a-z][a-z0-9-]{0,63}$/, 'a name of at most 64 lower-case letters, digits and dashes, a letter first', 'name: a-z, 0-9, -');
+
+/** As X.509 writes them; a wildcard is for servers' certificates only. */
+export const certificateName = pattern(/^[^\p{Cc}]{1,255}$/u, 'the name in a certificate such as bng1.example.net', 'name in a certificate');
+
+/** A code; names as in the catalogue of standard options. */
+export const optionReference: Kind<number> = {
+  expected: 'the name of a DHCP option or its code (1 to 254)',
+  type: 'name or code of an option',
+  json: { type: ['string', 'integer'] },
+  read: (value) => {
+    if (typeof value === 'number') return Number.isInteger(value) && value >= 1 && value <= 254 ? value : undefined;
+    return typeof value === 'string' ? OptionCatalogue.standard.find(value)?.code : undefined;
+  },
+};
 
 export const filePath = pattern(/^[^\0]{1,4096}$/, 'a path', 'path');
 

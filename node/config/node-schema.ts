@@ -14,6 +14,14 @@ export const nodeSchema = map({
   http: group({
     listen: defaulted(kinds.hostAndPort(0), '127.0.0.1:9067', 'Where `/metrics`, `/livez` and `/readyz` are; port 0 takes any free one.'),
   }, 'Metrics and health checks.'),
+  leasequery: group({
+    listen: defaulted(kinds.hostAndPort(0), '0.0.0.0:67', 'Where bulk and active LEASEQUERY is (TCP), once `leasequery.requestors` of the cluster\'s configuration lets somebody ask.'),
+    tls: documented(map({
+      certificate: required(kinds.filePath, 'This node\'s certificate, with what leads to its authority (PEM).'),
+      key: required(kinds.filePath, 'Its private key (PEM).'),
+      authority: required(kinds.filePath, 'The authority that signs the requestors\' certificates (PEM).'),
+    }).optional(), { type: 'map', required: false, help: 'Files for LEASEQUERY over TLS, relative to the folder of this file; read anew for each connection when they change. Left out: TLS is refused.' }),
+  }, 'LEASEQUERY over TCP.'),
   cluster: documented(map({
     name: required(kinds.id, 'The name of the cluster: the root of its keys in etcd.'),
     listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),

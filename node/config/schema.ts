@@ -7,6 +7,8 @@
 import { z } from 'zod';
 import { CUSTOM_TYPES } from '../codec/options.ts';
 import * as byteKinds from './byte-kinds.ts';
+import { OptionCatalogue } from '../codec/options.ts';
+import { DEFAULT_QUERY_OPTIONS } from '../leasequery/default-options.ts';
 import * as kinds from './kinds.ts';
 import type { JsonSchema, Kind } from './kinds.ts';
 import { defaulted, documented, group, list, listOf, map, optional, optionalList, optionalPlainOrMap, plainOrMap, required } from './settings.ts';
@@ -252,6 +254,21 @@ export const clusterSchema = map({
     declinesPerClient: limit('DHCPDECLINEs of one client: each takes an address out of service. What is over is dropped.'),
     leasesPerCircuit: defaulted(kinds.integer(0, 1_000_000), 0, 'Leases that the clients behind one port of one relay (circuit-id) may hold at a time. 0: no limit.'),
   }, 'Protection against floods, and against one client that takes all addresses.'),
+  leasequery: group({
+    requestors: list(kinds.prefix, 'Who may ask, by address: a LEASEQUERY over UDP by where its answer goes (giaddr) and where it comes from, a connection by where it comes from. Empty: nobody, and no port is opened.'),
+    options: optionalList(kinds.optionReference, `What may be told of a lease beside its times and state, as far as the requestor asks for it (RFC 4388 §6.4.2). Left out: ${DEFAULT_QUERY_OPTIONS.map((code) => OptionCatalogue.standard.find(code)!.name).join(', ')}.`),
+    queriesPerRequestor: limit('Queries over UDP from one address, and queries over TCP; what is over is dropped, or waits.'),
+    connections: defaulted(kinds.integer(1, 1000), 10, 'Connections at a time; further ones are closed at once (RFC 6926 §8.1).'),
+    queriesPerConnection: defaulted(kinds.integer(1, 16), 4, 'Queries that are answered at a time on one connection; further ones wait.'),
+    idleTimeout: defaulted(timeKinds.durationSeconds({ min: '1s', max: '1h' }), '5m', 'A connection without a query, or whose requestor reads nothing, is closed after so long.'),
+    active: group({
+      enabled: defaulted(kinds.bool, false, 'Whether requestors may follow all changes of leases (RFC 7724). Over TLS, with `leasequery.tls` in each `node.yaml`.'),
+      insecure: defaulted(kinds.bool, false, 'Whether they may without TLS. Then whoever sends from an address of `requestors` learns all of it.'),
+      names: list(kinds.certificateName, 'Whose certificates are taken, by their common name or a DNS name in them. Empty: all that the authority of `leasequery.tls` has signed.'),
+      history: defaulted(timeKinds.durationSeconds({ min: '1m', max: '30d' }), '1h', 'How long changes are kept for requestors that were away.'),
+      historySize: defaulted(kinds.integer(1, 65_536, 'MiB'), 256, 'And how much of them at most, on each node\'s disk.'),
+    }, 'Requestors that are told of each change as it happens.'),
+  }, 'Who may ask which leases there are (RFC 4388, RFC 6926, RFC 7724).'),
   loadBalance: group({
     maxSeconds: defaulted(kinds.integer(0, 3600, 'seconds'), 3, 'A client that has asked for so long is answered by any node, not only by its own (RFC 3074).'),
   }, 'Which node answers which client.'),

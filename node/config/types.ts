@@ -12,6 +12,7 @@
  * Uint8Arrays and are wrapped again.
  */
 import type { ClassConfig } from '../classes/types.ts';
+import type { Ipv4Prefix } from '../codec/address.ts';
 import type { ProtocolRange } from '../protocol.ts';
 
 /** An option ready for the wire. `value` may exceed 255 bytes: the writer splits it (RFC 3396). */
@@ -174,6 +175,8 @@ export interface FloodLimits {
   readonly packetsPerClient: Rate;
   readonly packetsPerRelay: Rate;
   readonly declinesPerClient: Rate;
+  /** LEASEQUERY of one requestor: `leasequery.queriesPerRequestor` of the file. */
+  readonly queriesPerRequestor: Rate;
   /** ACTIVE bindings that one relay port (circuit-id of one relay) may have. */
   readonly leasesPerCircuit: number;
 }
@@ -182,6 +185,36 @@ export interface FloodLimits {
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
+}
+
+/** Who may ask for leases, and what they are told. */
+export interface LeaseQueryConfig {
+  /** Empty: nobody, and nothing is answered. */
+  readonly requestors: readonly Ipv4Prefix[];
+  /** Codes that may be told, in order, beside a lease's times and state. */
+  readonly options: readonly number[];
+  readonly connections: number;
+  readonly queriesPerConnection: number;
+  readonly idleSeconds: number;
+  /** Undefined: RFC 7724 is off. */
+  readonly active: ActiveQueryConfig | undefined;
+}
+
+export interface ActiveQueryConfig {
+  /** Also without TLS. */
+  readonly insecure: boolean;
+  /** Names in the certificates that are taken; empty: any that verifies. */
+  readonly names: readonly string[];
+  readonly historySeconds: number;
+  readonly historyBytes: number;
+}
+
+/** PEM files, absolute paths. */
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** Of the authority whose certificates the other side must show. */
+  readonly authority: string;
 }
 
 export interface NodeWeight {
@@ -202,6 +235,7 @@ export interface ClusterConfig {
   readonly classes: readonly ClassConfig[];
   readonly reservations: readonly Reservation[];
   readonly limits: FloodLimits;
+  readonly leaseQuery: LeaseQueryConfig;
   /** Clients may say which link they mean (option 118); off unless configured (RFC 3011 §6). */
   readonly subnetSelection: boolean;
   readonly maxClockSkewMs: number;
@@ -218,6 +252,8 @@ export interface NodeConfig {
   readonly dataDir: string;
   readonly interfaces: readonly string[];
   readonly http: { readonly host: string; readonly port: number };
+  /** Where LEASEQUERY over TCP is listened for, once somebody may ask; without `tls` none over TLS. */
+  readonly leaseQuery: { readonly host: string; readonly port: number; readonly tls: TlsFiles | undefined };
   readonly cluster?: {
     readonly name: string;
     readonly listen: { readonly host: string; readonly port: number };

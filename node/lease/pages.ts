@@ -28,6 +28,8 @@ export class Page {
   readonly due = new Uint32Array(256);
   /** Fingerprint of the record's client key; 0 where it is not in the client index. */
   readonly print = new Uint32Array(256);
+  /** Of the record's hardware address; 0 where it is not in the index by hardware address. */
+  readonly hardwarePrint = new Uint32Array(256);
   readonly list = new Uint32Array(256);
   readonly next = new Uint32Array(256);
   readonly previous = new Uint32Array(256);

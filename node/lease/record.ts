@@ -51,7 +51,7 @@ export const BINDING_STATE_NAMES: Readonly<Record<BindingState, BindingStateName
   5: 'ABANDONED',
 };
 
-export const SectionKind = { clientKey: 1, relayAgentInformation: 2, hostname: 3 } as const;
+export const SectionKind = { clientKey: 1, relayAgentInformation: 2, hostname: 3, vendorClass: 4 } as const;
 type SectionKind = (typeof SectionKind)[keyof typeof SectionKind];
 
 const FLAG_CLIENT_IDENTIFIER = 1;
@@ -82,6 +82,8 @@ export interface BindingFields {
   /** Option 82's value as received; empty where there was none. */
   readonly relayAgentInformation: Uint8Array;
   readonly hostname: Uint8Array;
+  /** Option 60 as sent (RFC 4388 §6.7); left out where there was none. */
+  readonly vendorClass?: Uint8Array;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -89,11 +91,12 @@ const EMPTY = Buffer.alloc(0);
 /** Writes a record whose stamp is zero; `stamp` fills it in when the change gets its number. */
 export function encodeRecord(fields: BindingFields): Buffer {
   assert(fields.chaddr.length <= 16, 'chaddr has at most 16 bytes');
-  const { clientKey, relayAgentInformation, hostname } = fields;
+  const { clientKey, relayAgentInformation, hostname, vendorClass = EMPTY } = fields;
   const length =
     RECORD_HEADER_BYTES + 3 + clientKey.length +
     (relayAgentInformation.length > 0 ? 3 + relayAgentInformation.length : 0) +
-    (hostname.length > 0 ? 3 + hostname.length : 0);
+    (hostname.length > 0 ? 3 + hostname.length : 0) +
+    (vendorClass.length > 0 ? 3 + vendorClass.length : 0);
   const record = Buffer.allocUnsafeSlow(length);
   record.fill(0, 0, RECORD_HEADER_BYTES);
   record[0] = RECORD_VERSION;
@@ -111,7 +114,8 @@ export function encodeRecord(fields: BindingFields): Buffer {
   if (relayAgentInformation.length > 0) {
     at = writeSection(record, at, SectionKind.relayAgentInformation, relayAgentInformation);
   }
-  if (hostname.length > 0) writeSection(record, at, SectionKind.hostname, hostname);
+  if (hostname.length > 0) at = writeSection(record, at, SectionKind.hostname, hostname);
+  if (vendorClass.length > 0) writeSection(record, at, SectionKind.vendorClass, vendorClass);
   return record;
 }
 

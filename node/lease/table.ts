@@ -18,7 +18,10 @@ import { recordsOf } from './merged-records.ts';
 import { HELD } from './pages.ts';
 import type { Page } from './pages.ts';
 import type { SlotChoice } from './pool-lists.ts';
-import { BindingState, isNewerRecord, isRecord, recordClientKey, recordExpires, recordLastTransaction, recordState, recordStateSince } from './record.ts';
+import {
+  BindingState, isNewerRecord, isRecord, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier, recordHtype,
+  recordLastTransaction, recordState, recordStateSince,
+} from './record.ts';
 import { hasEnded } from './reservations.ts';
 import type { ReservationSubject } from './reservations.ts';
 import { reuseSeconds } from './reuse.ts';
@@ -35,6 +38,9 @@ export type TableConfig = Pick<ClusterConfig, 'networks' | 'subnets' | 'pools' |
 
 /** Nobody else may ever get a reserved address that was found in use: its client tries again after so long. */
 const RESERVATION_PROBATION_SECONDS = 600;
+
+/** By length of the hardware address: room to put its type before it. */
+const HARDWARE_KEYS = Array.from({ length: 17 }, (_, length) => new Uint8Array(1 + length));
 
 export interface AddressCounts {
   /** Records by state, reservations included. */
@@ -55,7 +61,11 @@ export class LeaseTable {
   #plan: AddressPlan;
   readonly #states: AddressStates;
   readonly #clients = new FingerprintIndex();
+  /** By hardware address; only of bindings whose client key is another. */
+  readonly #hardware = new FingerprintIndex();
   readonly #circuits = new CircuitCounts();
+  /** Hears of every record that is stored, and of every one that goes (undefined); not of those that `load` finds. */
+  onChange: ((address: number, record: Buffer | undefined, now: Now) => void) | undefined;
 
   /** `hashSeed`: any number that clients cannot know. */
   constructor(store: BindingStore, config: TableConfig, options: { readonly hashSeed?: number } = {}) {
@@ -80,6 +90,7 @@ export class LeaseTable {
   /** Forgets all indexes and holds and builds them anew from the store. Throws StoreError `corrupt` or `newer-format`. */
   load(now: Now): void {
     this.#clients.clear();
+    this.#hardware.clear();
     this.offers.clear();
     this.#states.clear(wallSeconds(now.wall));
     this.#circuits.restart(this.#config.limits.leasesPerCircuit > 0);
@@ -147,12 +158,13 @@ export class LeaseTable {
   }
 
   /** Stores and indexes a record, own change or replicated one alike; returns the store's position. */
-  put(address: number, record: Buffer, _now: Now): number {
+  put(address: number, record: Buffer, now: Now): number {
     if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), record);
     const position = this.#store.put(address, record);
     const state = recordState(record);
     if (state === BindingState.ACTIVE || state === BindingState.ABANDONED) this.offers.release(address);
     this.#index(address, record);
+    this.onChange?.(address, record, now);
     return position;
   }
 
@@ -160,11 +172,13 @@ export class LeaseTable {
   remove(address: number, now: Now): number {
     if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), undefined);
     const position = this.#store.put(address, null);
+    this.onChange?.(address, undefined, now);
     const page = this.#states.page(address);
     const s = address & 255;
     if (page.state[s] === 0) return position;
     if (page.print[s] !== 0) this.#clients.delete(page.print[s]!, address);
     page.print[s] = 0;
+    this.#indexHardware(page, address, 0);
     this.#states.free(page, address, wallSeconds(now.wall));
     return position;
   }
@@ -213,6 +227,17 @@ export class LeaseTable {
     for (let at = this.#clients.find(print); at >= 0; at = this.#clients.find(print, at)) {
       const address = this.#clients.valueAt(at);
       if (sameBytes(recordClientKey(this.#store.read(address)!), clientKey)) found.push(address);
+    }
+    return found;
+  }
+
+  /** Every binding, in any network and state, of a client with this hardware address: htype, then chaddr. */
+  findAllByHardware(hardware: Uint8Array): number[] {
+    const found = this.findAllByClient(hardware).filter((address) => !recordHasClientIdentifier(this.#store.read(address)!));
+    const print = this.#print(hardware);
+    for (let at = this.#hardware.find(print); at >= 0; at = this.#hardware.find(print, at)) {
+      const address = this.#hardware.valueAt(at);
+      if (isHardware(this.#store.read(address)!, hardware)) found.push(address);
     }
     return found;
   }
@@ -363,7 +388,27 @@ export class LeaseTable {
     const page = this.#states.page(address);
     const state = recordState(record);
     this.#indexClient(page, address, recordClientKey(record));
+    this.#indexHardware(page, address, recordHasClientIdentifier(record) ? this.#hardwarePrint(record) : 0);
     this.#states.set(page, address, state, state === BindingState.ACTIVE ? recordExpires(record) : reuseSeconds(record, this.#config.maxClockSkewMs));
+  }
+
+  /** A binding whose client key is the hardware address is found by that. */
+  #indexHardware(page: Page, address: number, print: number): void {
+    const s = address & 255;
+    const before = page.hardwarePrint[s]!;
+    if (before === print) return;
+    if (before !== 0) this.#hardware.delete(before, address);
+    if (print !== 0) this.#hardware.add(print, address);
+    page.hardwarePrint[s] = print;
+  }
+
+  #hardwarePrint(record: Buffer): number {
+    const chaddr = recordChaddr(record);
+    if (chaddr.length === 0) return 0;
+    const key = HARDWARE_KEYS[chaddr.length]!;
+    key[0] = recordHtype(record);
+    for (let i = 0; i < chaddr.length; i++) key[i + 1] = chaddr[i]!;
+    return this.#print(key);
   }
 
   /** An empty key names nobody. */
@@ -376,4 +421,8 @@ export class LeaseTable {
     if (print !== 0) this.#clients.add(print, address);
     page.print[s] = print;
   }
+}
+
+function isHardware(record: Buffer, hardware: Uint8Array): boolean {
+  return recordHtype(record) === hardware[0] && sameBytes(recordChaddr(record), hardware.subarray(1));
 }

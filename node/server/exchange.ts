@@ -5,6 +5,7 @@ import { mayPass } from '../classes/matcher.ts';
 import type { ClassMatcher, ClassSet } from '../classes/matcher.ts';
 import type { DhcpMessage } from '../codec/message.ts';
 import type { ClusterConfig, NetworkConfig, Reservation, SubnetConfig } from '../config/types.ts';
+import type { SingleQueries } from '../leasequery/single.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { circuitKeyOf } from '../lease/circuits.ts';
 import { BindingState, recordClientKey, recordSection, recordState, SectionKind } from '../lease/record.ts';
@@ -34,6 +35,7 @@ export interface Configured {
   readonly terms: TermsBook;
   readonly poolChoice: PoolChoice;
   readonly replies: Replies;
+  readonly queries: SingleQueries;
   /** Grants, renewals and ends of leases are events too. */
   readonly logLeases: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Protection against floods: token buckets for each client's packets, each relay's packets and each
- * client's declines, in tables of a fixed size. A packet that takes no token is dropped; it takes none
+ * Protection against floods: token buckets for each client's packets, each relay's packets, each client's
+ * declines and each requestor's LEASEQUERY, in tables of a fixed size. A packet that takes no token is dropped; it takes none
  * of another bucket either, so that a client over its own limit uses up nothing of its relay's.
  *
  * A bucket is its debt, what it lacks to be full, as it was at a moment. One that is full again says no more
@@ -94,6 +94,7 @@ export class FloodGuard {
   #clients: Buckets | undefined;
   #relays: Buckets | undefined;
   #declines: Buckets | undefined;
+  #requestors: Buckets | undefined;
   /** By network index; as many as are configured at most. */
   readonly #floods = new Map<number, DeclineFlood>();
 
@@ -105,6 +106,7 @@ export class FloodGuard {
 
   /** New limits; what was taken under the old ones stays taken. For every new configuration. */
   configure(limits: FloodLimits): void {
+    this.#requestors = bucketsFor(limits.queriesPerRequestor, this.#requestors, FLOOD_RELAYS_MAX);
     this.#clients = bucketsFor(limits.packetsPerClient, this.#clients, FLOOD_CLIENTS_MAX);
     this.#relays = bucketsFor(limits.packetsPerRelay, this.#relays, FLOOD_RELAYS_MAX);
     this.#declines = bucketsFor(limits.declinesPerClient, this.#declines, FLOOD_DECLINING_CLIENTS_MAX);
@@ -128,6 +130,16 @@ export class FloodGuard {
       relays.take(relayPlace, relayAddress, at);
     }
     clients?.take(place, key, at);
+    return undefined;
+  }
+
+  /** A LEASEQUERY of the requestor with this address ('giaddr'). */
+  query(requestor: number, now: Now): DropReason | undefined {
+    const requestors = this.#requestors;
+    if (requestors === undefined) return undefined;
+    const place = requestors.find(requestor, scattered(requestor ^ this.#seed), now.mono);
+    if (!requestors.hasToken(place, requestor, now.mono)) return 'query-rate';
+    requestors.take(place, requestor, now.mono);
     return undefined;
   }
 

@@ -1,5 +1,5 @@
 /** Granting and renewing: the change of the binding, and the reply that waits for it. */
-import { HOSTNAME_BYTES_MAX } from '../limits.ts';
+import { KEPT_OPTION_BYTES_MAX } from '../limits.ts';
 import {
   BindingState, encodeRecord, recordChaddr, recordExpires, recordLastTransaction, recordLeaseSeconds, recordSection, recordState,
   recordStateSince, SectionKind,
@@ -19,6 +19,7 @@ import type { Terms } from './terms.ts';
 import { isSameTransaction } from './transactions.ts';
 
 const HOST_NAME = 12;
+const VENDOR_CLASS = 60;
 const LEASE_TIME = 51;
 const EMPTY = Buffer.alloc(0);
 const NO_EVENTS: readonly Occurrence[] = Object.freeze([]);
@@ -71,7 +72,7 @@ export function grant(context: ServerContext, x: Exchange, address: number, own:
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
   return {
     changes: made.changes, forwarded: made.forwarded, allocations: NOTHING.allocations, probes: NOTHING.probes, sendNow: NOTHING.sendNow,
-    sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm,
+    sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm, questions: NOTHING.questions,
     events: eventsOf(context, x, address, active, clientState, leaseSeconds),
   };
 }
@@ -113,14 +114,19 @@ function secondsTold(own: Buffer, { now }: Exchange): number {
 interface ClientFields {
   readonly relayAgentInformation: Buffer;
   readonly hostname: Buffer;
+  readonly vendorClass: Buffer;
 }
 
 /** `extended`: the lease of a client that sent no more than it takes to extend it. */
 function clientFields({ message, relayAgentInformation }: Exchange, extended: Buffer | undefined): ClientFields {
-  const hostname = message.option(HOST_NAME) ?? (extended === undefined ? EMPTY : recordSection(extended, SectionKind.hostname));
+  const said = (code: number, kept: typeof SectionKind.hostname | typeof SectionKind.vendorClass): Buffer => {
+    const value = message.option(code) ?? (extended === undefined ? EMPTY : recordSection(extended, kept));
+    return value.length > KEPT_OPTION_BYTES_MAX ? value.subarray(0, KEPT_OPTION_BYTES_MAX) : value;
+  };
   return {
     relayAgentInformation: relayAgentInformation ?? EMPTY,
-    hostname: hostname.length > HOSTNAME_BYTES_MAX ? hostname.subarray(0, HOSTNAME_BYTES_MAX) : hostname,
+    hostname: said(HOST_NAME, SectionKind.hostname),
+    vendorClass: said(VENDOR_CLASS, SectionKind.vendorClass),
   };
 }
 
@@ -133,7 +139,8 @@ function isFresh(active: Buffer, x: Exchange, { scope }: Terms, leaseSeconds: nu
     if (age < 0 || age >= leaseSeconds * scope.leaseCache) return false;
   } else if (x.message.type !== 0) return false;
   return sameBytes(recordSection(active, SectionKind.relayAgentInformation), fields.relayAgentInformation) &&
-    sameBytes(recordSection(active, SectionKind.hostname), fields.hostname) && sameBytes(recordChaddr(active), x.message.chaddr());
+    sameBytes(recordSection(active, SectionKind.hostname), fields.hostname) &&
+    sameBytes(recordSection(active, SectionKind.vendorClass), fields.vendorClass) && sameBytes(recordChaddr(active), x.message.chaddr());
 }
 
 function endOf(x: Exchange, leaseSeconds: number): number {

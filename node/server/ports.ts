@@ -4,6 +4,7 @@
  * The types hold one promise: a DHCPACK that grants or renews a lease is a `GrantReply` and has no
  * way to be sent at once, only after the change that it tells of is committed.
  */
+import type { Question } from '../leasequery/single.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 
@@ -109,17 +110,21 @@ export interface Decision {
   readonly sendOnCommit: readonly { readonly address: number; readonly reply: GrantReply; readonly confirm: boolean }[];
   /** Void if the record of the address is another one by the time of the confirmation. */
   readonly sendOnConfirm: readonly { readonly address: number; readonly reply: ConfirmedReply }[];
+  /** LEASEQUERY that is answered, by `DhcpServer.answer`, once it is confirmed what this node knows. */
+  readonly questions: readonly Question[];
   readonly events: readonly Occurrence[];
 }
 
 export const NOTHING: Decision = Object.freeze({
-  changes: [], forwarded: [], allocations: [], probes: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], events: [],
+  changes: [], forwarded: [], allocations: [], probes: [], sendNow: [], sendOnCommit: [], sendOnConfirm: [], questions: [], events: [],
 });
 
 /** What the server may know of the cluster. A node without a cluster is a view of one. */
 export interface ClusterView {
   /** This node's id. */
   readonly self: string;
+  /** This start of this node, as its records name it; undefined where there are no other nodes. */
+  incarnation(): number | undefined;
   /** May answer clients at all: a member, in sync, not isolated, not drained, wall clock trusted. */
   serving(): boolean;
   /** On its way out, as the others know: it answers only what is its own, and takes no new clients. */

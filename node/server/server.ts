@@ -31,6 +31,9 @@ import type { Configured, Exchange, Give, ServerContext } from './exchange.ts';
 import { endLeases } from './expiry.ts';
 import { FloodGuard } from './flood.ts';
 import { onInform } from './inform.ts';
+import { QueryType } from '../leasequery/messages.ts';
+import { SingleQueries } from '../leasequery/single.ts';
+import type { Answer, Question } from '../leasequery/single.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import { Probes } from './probes.ts';
@@ -88,7 +91,7 @@ export class DhcpServer {
     const { config, table, cluster, counters, logLeases, hashSeed } = parts;
     this.#alwaysLogLeases = logLeases;
     this.#context = {
-      ...configured(config, counters, logLeases), table, cluster, counters,
+      ...configured(config, table, counters, logLeases), table, cluster, counters,
       offers: table.offers,
       responsibility: new Responsibility(cluster, config.loadBalanceMaxSeconds),
       transactions: new Transactions(),
@@ -101,7 +104,7 @@ export class DhcpServer {
 
   /** Goes on with another configuration, which the table must have been given already. */
   configure(config: ClusterConfig): void {
-    this.#context = { ...this.#context, ...configured(config, this.#context.counters, this.#alwaysLogLeases) };
+    this.#context = { ...this.#context, ...configured(config, this.#context.table, this.#context.counters, this.#alwaysLogLeases) };
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
     this.#context.flood.configure(config.limits);
   }
@@ -120,12 +123,28 @@ export class DhcpServer {
     counters.received[malformed === undefined && this.#message.type < MESSAGE_TYPE_NAMES.length ? this.#message.type : 0]!++;
     if (!context.cluster.serving()) return drop(context, 'not-serving');
     if (malformed !== undefined) return drop(context, malformed);
+    if (this.#message.type === QueryType.LEASEQUERY) return this.#onQuery(packet, now);
     const handle = HANDLERS[this.#message.type];
     if (handle === undefined) return drop(context, 'bad-message-type');
     const x = this.#exchange(packet, now);
     if (typeof x === 'string') return drop(context, x);
     const flooding = context.flood.packet(x.clientKey, x.message.giaddr, now);
     return flooding === undefined ? handle(context, x) : drop(context, flooding);
+  }
+
+  /** RFC 4388: the same from any subnet, and from any node of the cluster that is in service. */
+  #onQuery(packet: ReceivedPacket, now: Now): Decision {
+    const context = this.#context;
+    const question = context.queries.read(packet, this.#message);
+    if (typeof question === 'string') return drop(context, question);
+    const flooding = context.flood.query(question.query.giaddr, now);
+    return flooding === undefined ? { ...NOTHING, questions: [question] } : drop(context, flooding);
+  }
+
+  /** The answer to a question that was confirmed: from what is known now. */
+  answer(question: Question, now: Now): Answer {
+    const { cluster, queries } = this.#context;
+    return queries.answer(question, now, cluster.incarnation());
   }
 
   /** The answer to an AllocationRequest (address 0: none free there). Late or unknown ones do nothing. */
@@ -333,9 +352,9 @@ function giveFor({ message }: Exchange): Give {
   return message.type === BOOTP ? giveForEver : offerOrGrant;
 }
 
-function configured(config: ClusterConfig, counters: Counters, alwaysLogLeases: boolean): Configured {
+function configured(config: ClusterConfig, table: LeaseTable, counters: Counters, alwaysLogLeases: boolean): Configured {
   return {
     config, logLeases: alwaysLogLeases || config.logLeases, matcher: new ClassMatcher(config.classes), terms: new TermsBook(), poolChoice: new PoolChoice(config),
-    replies: new Replies(counters, config.subnetSelection),
+    replies: new Replies(counters, config.subnetSelection), queries: new SingleQueries(config, table, counters),
   };
 }

@@ -3,6 +3,8 @@
  * an own integer costs a twentieth of a metrics library's counter.
  */
 
+import { QueryCounters } from '../leasequery/query-counters.ts';
+
 /** Why a packet got no answer. Each is a label value of `lessor_dhcp_dropped_total`. */
 export const DROP_REASONS = {
   'too-short': 'Fewer bytes than a BOOTP header with the magic cookie',
@@ -46,15 +48,19 @@ export const DROP_REASONS = {
   'client-rate': 'More packets from this client than it may send',
   'relay-rate': 'More packets through this relay than it may send',
   'decline-rate': 'More addresses declined by this client than it may decline',
+  'query-refused': 'A LEASEQUERY from somebody outside `leasequery.requestors`',
+  'query-malformed': 'A LEASEQUERY without giaddr, or by none or several of address, hardware address and client identifier',
+  'query-rate': 'More LEASEQUERY from this requestor than `leasequery.queriesPerRequestor` allows',
   'overload': 'A bounded queue was full',
   'send-failed': 'The operating system refused to send the answer',
 } as const;
 
 export type DropReason = keyof typeof DROP_REASONS;
 
-/** RFC 2132 §9.6 message types; index 0 is anything else. */
+/** RFC 2132 §9.6, RFC 3203 §4 and RFC 4388 §6.1 message types; index 0 is anything else. */
 export const MESSAGE_TYPE_NAMES = [
-  'other', 'discover', 'offer', 'request', 'decline', 'ack', 'nak', 'release', 'inform',
+  'other', 'discover', 'offer', 'request', 'decline', 'ack', 'nak', 'release', 'inform', 'forcerenew',
+  'leasequery', 'leaseunassigned', 'leaseunknown', 'leaseactive',
 ] as const;
 
 /** How a probe of an address ended. Each is a label value of `lessor_conflict_probes_total`. */
@@ -98,6 +104,7 @@ export class Counters {
   /** Grants of a lease that another hardware address with the same client identifier held. */
   identifierConflicts = 0;
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
+  readonly queries = new QueryCounters();
   takeovers = 0;
   /** Changes that two nodes made of one binding in one epoch. */
   conflicts = 0;

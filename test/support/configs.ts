@@ -1,8 +1,9 @@
 /** Configurations for tests, made of the little that a test cares about. */
 import type {
-  AddressRange, ClassGuard, ClusterConfig, ConfiguredOption, FloodLimits, NetworkConfig, OptionSend, Overlay, PoolConfig, Reservation, Scope,
+  AddressRange, ClassGuard, ClusterConfig, ConfiguredOption, FloodLimits, LeaseQueryConfig, NetworkConfig, OptionSend, Overlay, PoolConfig, Reservation, Scope,
   SubnetConfig,
 } from '../../node/config/types.ts';
+import { DEFAULT_QUERY_OPTIONS } from '../../node/leasequery/default-options.ts';
 import type { ClassConfig, Condition } from '../../node/classes/types.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { ip } from './client-packets.ts';
@@ -57,6 +58,10 @@ export interface ClassSpec {
 }
 
 export const NO_GUARD: ClassGuard = { allow: undefined, deny: [] };
+/** As a file without `leasequery` has it. */
+export const NOBODY_ASKS: LeaseQueryConfig = {
+  requestors: [], options: DEFAULT_QUERY_OPTIONS, connections: 10, queriesPerConnection: 4, idleSeconds: 300, active: undefined,
+};
 const NO_LIMIT = { perSecond: 0, burst: 0 };
 
 export function buildConfig({ nodes, subnets: specs, classes = [], reservations = [], limits, more }: ConfigSpec): ClusterConfig {
@@ -85,7 +90,8 @@ export function buildConfig({ nodes, subnets: specs, classes = [], reservations 
       ...specs.flatMap((spec) => spec.reservations.map((one) => reservationOf(one, names.indexOf(networkName(spec))))),
       ...reservations.map((one) => reservationOf(one, undefined)),
     ],
-    limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, leasesPerCircuit: 0, ...limits },
+    limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0, ...limits },
+    leaseQuery: NOBODY_ASKS,
     subnetSelection: false, maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
     ...more,
   };

@@ -4,7 +4,7 @@
  */
 import { rfc3074Hash } from '../../node/allocation/rfc3074.ts';
 import type { DhcpMessage } from '../../node/codec/message.ts';
-import type { ClusterConfig } from '../../node/config/types.ts';
+import type { ClusterConfig, LeaseQueryConfig } from '../../node/config/types.ts';
 import { writeStamp } from '../../node/lease/record.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { DiskReader } from '../../node/lease/store.ts';
@@ -15,7 +15,7 @@ import { Counters } from '../../node/telemetry/counters.ts';
 import type { DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import { ip, parseReply } from './client-packets.ts';
-import { buildConfig, subnetConfig } from './configs.ts';
+import { buildConfig, NOBODY_ASKS, subnetConfig } from './configs.ts';
 import type { ConfigSpec, SubnetSpec } from './configs.ts';
 
 const EMPTY_DISK: DiskReader = { read: () => undefined, readMeta: () => undefined, scan: () => [] };
@@ -40,6 +40,9 @@ export class FakeView implements ClusterView {
     this.members = [...nodes];
   }
 
+  /** Undefined: as of a node that is alone. */
+  ownIncarnation: number | undefined;
+  incarnation(): number | undefined { return this.ownIncarnation; }
   serving(): boolean { return this.isServing; }
   owns(slot: number): boolean { return this.ownerOf(slot) === this.self && !this.pending.has(slot); }
   ownerOf(slot: number): string | undefined {
@@ -70,6 +73,7 @@ export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 
   readonly maxClockSkewMs?: number;
   readonly logLeases?: boolean;
   readonly subnetSelection?: boolean;
+  readonly leaseQuery?: Partial<LeaseQueryConfig>;
 }
 
 export type PacketFields = Partial<Omit<ReceivedPacket, 'bytes' | 'receivedAt'>>;
@@ -114,6 +118,13 @@ export class TestServer {
     return this.carryOut(this.server.onPacket(packet, now));
   }
 
+  /** A LEASEQUERY, confirmed at once; undefined where it gets no answer. From its giaddr unless told otherwise. */
+  ask(bytes: Buffer, fields: PacketFields = {}): OutgoingPacket | undefined {
+    const decision = this.receive(bytes, { sourceAddress: bytes.readUInt32BE(24), sourcePort: 67, unicast: true, ...fields });
+    const [question] = decision.questions;
+    return question && this.server.answer(question, this.now).reply;
+  }
+
   carryOut(decision: Decision): Decision {
     for (const { address, record } of decision.changes) this.store(address, record);
     return decision;
@@ -138,10 +149,10 @@ export class TestServer {
 function configFor(view: FakeView, options: Omit<TestServerOptions, 'view'>): ClusterConfig {
   if (options.config !== undefined) return options.config;
   const {
-    classes = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false,
+    classes = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false, leaseQuery,
     subnets = [subnetConfig()],
   } = options;
-  const more = { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection };
+  const more = { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection, leaseQuery: { ...NOBODY_ASKS, ...leaseQuery } };
   return buildConfig({ nodes: view.nodes, subnets, classes, limits, reservations, more });
 }
 

@@ -9,6 +9,8 @@ import type { Outputs } from '../../cluster/core/engine.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
+import { ChangeHistory } from '../../node/leasequery/change-history.ts';
+import type { HistoryLimits } from '../../node/leasequery/change-history.ts';
 import type { InterfaceInfo, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
@@ -37,6 +39,9 @@ export class StoryHost {
   readonly #iface: InterfaceInfo;
   #engine: Engine | undefined;
   table!: LeaseTable;
+  /** From its next start on; undefined: it keeps no history. */
+  historyLimits: HistoryLimits | undefined;
+  history: ChangeHistory | undefined;
   counters = new Counters();
   start = 0;
   wallOffsetMs = 0;
@@ -78,9 +83,10 @@ export class StoryHost {
     this.table = new LeaseTable(store, config, {});
     this.table.load(this.now());
     this.counters = new Counters();
+    this.history = this.historyLimits === undefined ? undefined : new ChangeHistory(store, this.historyLimits, this.now());
     this.#engine = new Engine({
       options: optionsOf({ self: this.id, clustered: true, clusterName: 'story', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'story' }, config),
-      config, configRevision: 1, store, table: this.table, counters: this.counters, random: this.#world.random.unit, logLeases: false, now: this.now(),
+      config, configRevision: 1, store, table: this.table, history: this.history, counters: this.counters, random: this.#world.random.unit, logLeases: false, now: this.now(),
     });
     this.#flushing = false;
     this.engine.setInterfaces([this.#iface], this.now());

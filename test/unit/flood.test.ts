@@ -13,7 +13,7 @@ const NONE: Rate = { perSecond: 0, burst: 0 };
 const SEED = 0x1234_5678;
 
 function limits(fields: Partial<FloodLimits>): FloodLimits {
-  return { packetsPerClient: NONE, packetsPerRelay: NONE, declinesPerClient: NONE, leasesPerCircuit: 0, ...fields };
+  return { packetsPerClient: NONE, packetsPerRelay: NONE, declinesPerClient: NONE, queriesPerRequestor: NONE, leasesPerCircuit: 0, ...fields };
 }
 
 function at(mono: number): Now {
