@@ -21,6 +21,10 @@ const CHANGE_BYTES = 7;
 const MAGIC = 0x4c53_4a31;
 const KIND_META = 1;
 const KIND_REMOVAL = 2;
+
+/** In the data folder; they take turns. */
+export const JOURNAL_NAMES = ['journal-0', 'journal-1'];
+
 export type Changes = Pick<WriteBatch, 'records' | 'meta'>;
 
 /** What LMDB does not have yet, by key; its own to change. */
@@ -31,6 +35,11 @@ export interface Overlay {
 
 export function emptyOverlay(): Overlay {
   return { records: new Map(), meta: new Map() };
+}
+
+export function apply(changes: Changes, to: Overlay): void {
+  for (const [address, record] of changes.records) to.records.set(address, record);
+  for (const [key, value] of changes.meta) to.meta.set(key, value);
 }
 
 export function damaged(): StoreError {
@@ -159,11 +168,6 @@ export class JournalFile {
     this.#at = 0;
   }
 
-  /** Written in this generation. */
-  get frames(): number {
-    return this.#number;
-  }
-
   hasRoomFor(bytes: number): boolean {
     return this.#at + bytes <= this.#bytes;
   }
@@ -227,6 +231,23 @@ export class JournalFile {
     }
     return { generation, previous, batches };
   }
+}
+
+/**
+ * Applies the first `count` frames of a generation to `into`, which keeps parts of what is read. For another thread
+ * than the one that writes the file: false where it does not hold them (any more). Throws the system's error.
+ */
+export function readFlushedFrames(path: string, seed: number, generation: number, count: number, into: Overlay): boolean {
+  if (count === 0) return true;
+  const bytes = readFileSync(path);
+  let at = 0;
+  for (let number = 0; number < count; number++) {
+    const frame = frameAt(bytes, at, seed);
+    if (frame?.generation !== generation || frame.number !== number) return false;
+    apply(frame.changes, into);
+    at += frame.bytes;
+  }
+  return true;
 }
 
 interface Frame {

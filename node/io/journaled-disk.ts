@@ -24,19 +24,14 @@ import { StoreError } from '../lease/store-error.ts';
 import { mergedPage } from '../lease/merged-records.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
 import { CHECKPOINT_SLICE_CHANGES, JOURNAL_BYTES } from '../limits.ts';
-import { damaged, emptyOverlay, encode, holdsFrames, JournalFile } from './journal-file.ts';
-import type { Changes, Encoded, Overlay } from './journal-file.ts';
+import { apply, damaged, emptyOverlay, encode, holdsFrames, JOURNAL_NAMES, JournalFile } from './journal-file.ts';
+import type { Encoded, Overlay } from './journal-file.ts';
 import { tryLockFile } from './libc.ts';
 import { type LmdbDisk, openLmdbDisk, syncFolder, toStoreError } from './lmdb-disk.ts';
+import { GENERATION_KEY } from './lmdb-index.ts';
+import { type SnapshotMark, Turns } from './snapshot-mark.ts';
 
-/** LMDB's meta key with the last generation that it has all of. */
-const GENERATION_KEY = 'journal-generation';
 const SEED_KEY = 'journal-seed';
-
-function apply(changes: Changes, to: Overlay): void {
-  for (const [address, record] of changes.records) to.records.set(address, record);
-  for (const [key, value] of changes.meta) to.meta.set(key, value);
-}
 
 /**
  * Opens the store in `dataDir`, making it where it is missing, and puts into LMDB what a crash left in the
@@ -48,7 +43,7 @@ export function openJournaledDisk(dataDir: string, journalBytes: number = JOURNA
   const files: JournalFile[] = [];
   try {
     lmdb = openLmdbDisk(dataDir);
-    const paths = ['journal-0', 'journal-1'].map((name) => join(dataDir, name));
+    const paths = JOURNAL_NAMES.map((name) => join(dataDir, name));
     const seed = journalSeed(lmdb, paths);
     for (const path of paths) files.push(new JournalFile(path, journalBytes, seed));
     syncFolder(dataDir);
@@ -59,7 +54,7 @@ export function openJournaledDisk(dataDir: string, journalBytes: number = JOURNA
       replayed.meta.set(GENERATION_KEY, Buffer.from(String(generation)));
       lmdb.commitNow(replayed);
     }
-    return new JournaledDisk(dataDir, lock, lmdb, files, generation + 1);
+    return new JournaledDisk(dataDir, lock, lmdb, { files, seed, generation: generation + 1 });
   } catch (error) {
     for (const file of files) file.close();
     void lmdb?.close();
@@ -110,14 +105,26 @@ function replay(files: readonly JournalFile[], last: number, into: Overlay): num
   return before.generation;
 }
 
+interface Journal {
+  readonly files: readonly JournalFile[];
+  readonly seed: number;
+  /** The next one. */
+  readonly generation: number;
+}
+
 export class JournaledDisk implements Disk {
   readonly #path: string;
   readonly #lock: number;
   readonly #lmdb: LmdbDisk;
   readonly #files: readonly JournalFile[];
+  readonly #seed: number;
   /** Of the file that is written to. */
   #generation: number;
   #current = 0;
+  /** Frames of it that `#overlay` shows, and of the generation before. */
+  #frames = 0;
+  #previousFrames = 0;
+  readonly #turns = new Turns();
   /** What the current file holds, and what the other one does while its checkpoint is under way. */
   #overlay = emptyOverlay();
   #leaving: Overlay | undefined;
@@ -127,13 +134,27 @@ export class JournaledDisk implements Disk {
   #waiting = 0;
   #closed = false;
 
-  constructor(path: string, lock: number, lmdb: LmdbDisk, files: readonly JournalFile[], generation: number) {
+  constructor(path: string, lock: number, lmdb: LmdbDisk, { files, seed, generation }: Journal) {
     this.#path = path;
     this.#lock = lock;
     this.#lmdb = lmdb;
     this.#files = files;
+    this.#seed = seed;
     this.#generation = generation;
     files[0]!.begin(generation, 0);
+  }
+
+  /** Now, for a thread that reads the store as it is now (StoreSnapshot). */
+  mark(): SnapshotMark {
+    return {
+      generation: this.#generation, file: this.#current, frames: this.#frames, previousFrames: this.#previousFrames,
+      seed: this.#seed, turns: this.#turns.count, sharedTurns: this.#turns.shared,
+    };
+  }
+
+  /** Resolves when the index of LMDB is complete, or the disk was closed before. */
+  get indexed(): Promise<void> {
+    return this.#lmdb.indexed;
   }
 
   read(address: number): Buffer | undefined {
@@ -190,7 +211,7 @@ export class JournaledDisk implements Disk {
         // Larger than a whole journal: into LMDB at once, when all that came before is there.
         await this.#turnOver();
         await this.#checkpoint;
-        await this.#lmdb.commit({ position: 0, ...encoded.changes });
+        await this.#turns.pastJournal(() => this.#lmdb.commit({ position: 0, ...encoded.changes }));
         return;
       }
       await file.append(encoded.frame);
@@ -198,18 +219,21 @@ export class JournaledDisk implements Disk {
       throw toStoreError(error, this.#path);
     }
     apply(encoded.changes, this.#overlay);
+    this.#frames++;
   }
 
   /** Goes on in the other file as soon as that is free; what this one holds is on its way into LMDB then. */
   async #turnOver(): Promise<void> {
     // A checkpoint that failed, of a full disk say, is tried again, and the commit fails if it does.
     if (this.#leaving !== undefined) await (this.#checkpoint ?? this.#beginCheckpoint());
+    this.#turns.turn();
     this.#leaving = this.#overlay;
     this.#overlay = emptyOverlay();
     this.#generation++;
-    const { frames } = this.#files[this.#current]!;
+    this.#previousFrames = this.#frames;
+    this.#frames = 0;
     this.#current = 1 - this.#current;
-    this.#files[this.#current]!.begin(this.#generation, frames);
+    this.#files[this.#current]!.begin(this.#generation, this.#previousFrames);
     this.#beginCheckpoint().catch(() => undefined);
   }
 

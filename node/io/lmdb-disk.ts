@@ -1,27 +1,34 @@
 /**
  * The lease store's disk: LMDB in one file, `leases.mdb` in the data folder. Records lie under their
- * address (a 32-bit number, in order), meta values under strings, in two databases of one environment.
+ * address (a 32-bit number, in order), meta values under strings, and an index of the records (lmdb-index.ts), in
+ * three databases of one environment.
  *
  * Invariants
  * - A commit resolves only once its transaction is flushed: `overlappingSync` is off, since with it LMDB
  *   resolves when a record is visible, and a power cut could still lose it.
  * - A commit that is refused has applied nothing: one transaction, ended or dropped as a whole.
+ * - Commits are written one after the other, so that each knows the records that it replaces.
  * - What is read is copied out of the map, so it may be kept.
  */
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
-import type { Database, RootDatabase } from 'lmdb';
+import type { RootDatabase } from 'lmdb';
 import { CORRUPT_ACTION, NEWER_ACTION, StoreError } from '../lease/store-error.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
 import { META_KEY_BYTES_MAX } from '../limits.ts';
+import { ADDRESS_MAX, type Databases, type IndexChanges, LmdbIndex } from './lmdb-index.ts';
 
 /** Of the databases and their keys, not of the records: those carry their own. */
 const FORMAT_VERSION = 1;
 const FORMAT_KEY = 'lessor-format';
 
+const FILE_NAME = 'leases.mdb';
+
 /** Address space set aside, not disk or memory: the map need not move while it is read. */
 const MAP_BYTES = 2 ** 34;
+/** A file holds no more, whichever version made it. */
+const DATABASES_MAX = 4;
 const LMDB_MAGIC = 0xbeef_c0de;
 const MAGIC_AT = 24;
 const PAGE_SIZE_AT = 48;
@@ -29,20 +36,19 @@ const PAGE_SIZE_AT = 48;
 const UNWRITTEN_PAGES_MAX = 16;
 /** With less room than this a failed write is put down to the lack of it. */
 const FULL_BELOW_BYTES = 2 ** 20;
-const ADDRESS_MAX = 0xffff_ffff;
 
 /**
  * Opens the store in `dataDir`, making both where they are missing. `mapBytes` is for tests.
  * Throws StoreError `newer-format`, `corrupt`, `unavailable`, `full` or `io`.
  */
 export function openLmdbDisk(dataDir: string, mapBytes: number = MAP_BYTES): LmdbDisk {
-  const path = join(dataDir, 'leases.mdb');
+  const path = join(dataDir, FILE_NAME);
   let root: RootDatabase<unknown, string> | undefined;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o750 });
     checkHeader(path);
     root = open<unknown, string>({
-      path, mapSize: mapBytes, maxDbs: 4, overlappingSync: false, eventTurnBatching: false,
+      path, mapSize: mapBytes, maxDbs: DATABASES_MAX, overlappingSync: false, eventTurnBatching: false,
     });
     checkLength(path, root);
     checkFormat(root);
@@ -55,33 +61,62 @@ export function openLmdbDisk(dataDir: string, mapBytes: number = MAP_BYTES): Lmd
   }
 }
 
+function openDatabases(root: RootDatabase<unknown, string>): Databases {
+  return {
+    records: root.openDB<Buffer, number>({ name: 'records', keyEncoding: 'uint32', encoding: 'binary' }),
+    meta: root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }),
+    index: root.openDB<Buffer, Buffer>({ name: 'index', keyEncoding: 'binary', encoding: 'binary' }),
+  };
+}
+
+/**
+ * The databases for a thread that only reads, while another one of this process has the store open. Throws
+ * StoreError `unavailable`, `corrupt` or `io`.
+ */
+export function openLmdbForReading(dataDir: string): { root: RootDatabase<unknown, string>; databases: Databases } {
+  const path = join(dataDir, FILE_NAME);
+  let root: RootDatabase<unknown, string> | undefined;
+  try {
+    root = open<unknown, string>({ path, mapSize: MAP_BYTES, maxDbs: DATABASES_MAX, readOnly: true });
+    return { root, databases: openDatabases(root) };
+  } catch (error) {
+    void root?.close();
+    throw toStoreError(error, path);
+  }
+}
+
 export class LmdbDisk implements Disk {
   readonly #path: string;
   readonly #root: RootDatabase<unknown, string>;
-  readonly #records: Database<Buffer, number>;
-  readonly #meta: Database<Buffer, string>;
-  readonly #running = new Set<Promise<unknown>>();
+  readonly #databases: Databases;
+  readonly #index: LmdbIndex;
+  #last: Promise<void> = Promise.resolve();
   #closed = false;
 
   constructor(path: string, root: RootDatabase<unknown, string>) {
     this.#path = path;
     this.#root = root;
-    this.#records = root.openDB<Buffer, number>({ name: 'records', keyEncoding: 'uint32', encoding: 'binary' });
-    this.#meta = root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' });
+    this.#databases = openDatabases(root);
+    this.#index = new LmdbIndex(this.#databases, (prepare) => this.#transact(prepare));
+  }
+
+  /** Resolves when the index is complete, or the disk was closed before. */
+  get indexed(): Promise<void> {
+    return this.#index.built;
   }
 
   read(address: number): Buffer | undefined {
-    return this.#records.get(address);
+    return this.#databases.records.get(address);
   }
 
   readMeta(key: string): Buffer | undefined {
-    return this.#meta.get(key);
+    return this.#databases.meta.get(key);
   }
 
   scan(after: number, limit: number): { address: number; record: Buffer }[] {
     const page: { address: number; record: Buffer }[] = [];
     if (after >= ADDRESS_MAX || limit <= 0) return page;
-    for (const { key, value } of this.#records.getRange({ start: after + 1, limit })) {
+    for (const { key, value } of this.#databases.records.getRange({ start: after + 1, limit })) {
       page.push({ address: key, record: value });
     }
     return page;
@@ -89,7 +124,7 @@ export class LmdbDisk implements Disk {
 
   /** How many records there are. */
   count(): number {
-    return (this.#records.getStats() as { entryCount: number }).entryCount;
+    return (this.#databases.records.getStats() as { entryCount: number }).entryCount;
   }
 
   /**
@@ -103,42 +138,61 @@ export class LmdbDisk implements Disk {
       if (key.length === 0 || Buffer.byteLength(key) > META_KEY_BYTES_MAX) throw new RangeError(`bad meta key of ${key.length} characters`);
     }
     if (batch.records.size === 0 && batch.meta.size === 0) return;
-    const done = this.#root.batch(() => this.#put(batch));
-    this.#running.add(done);
     try {
-      await done;
-    } catch (error) {
-      throw toStoreError(await causeOf(error), this.#path);
-    } finally {
-      this.#running.delete(done);
-    }
-  }
-
-  /** Commits and flushes before it returns: for a start, when nobody waits. Throws as `commit` rejects. */
-  commitNow(changes: Pick<WriteBatch, 'records' | 'meta'>): void {
-    try {
-      this.#root.transactionSync(() => this.#put(changes));
+      await this.#transact(() => {
+        const changes = this.#index.changesOf(batch.records);
+        return () => this.#put(batch, changes);
+      });
     } catch (error) {
       throw toStoreError(error, this.#path);
     }
   }
 
-  #put({ records, meta }: Pick<WriteBatch, 'records' | 'meta'>): void {
+  #transact(prepare: () => () => void): Promise<void> {
+    const done = this.#last.then(async () => {
+      const write = prepare();
+      try {
+        await this.#root.batch(write);
+      } catch (error) {
+        throw await causeOf(error);
+      }
+    });
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Commits and flushes before it returns: for a start, when nobody waits, and no commit is under way. What the
+   * index lacks of these records is put right too. Throws as `commit` rejects.
+   */
+  commitNow(changes: Pick<WriteBatch, 'records' | 'meta'>): void {
+    try {
+      const indexChanges = this.#index.changesOf(changes.records, true);
+      this.#root.transactionSync(() => this.#put(changes, indexChanges));
+    } catch (error) {
+      throw toStoreError(error, this.#path);
+    }
+  }
+
+  #put({ records, meta }: Pick<WriteBatch, 'records' | 'meta'>, indexChanges: IndexChanges): void {
+    const databases = this.#databases;
     for (const [address, record] of records) {
-      if (record === null) void this.#records.remove(address);
-      else void this.#records.put(address, record);
+      if (record === null) void databases.records.remove(address);
+      else void databases.records.put(address, record);
     }
     for (const [key, value] of meta) {
-      if (value === null) void this.#meta.remove(key);
-      else void this.#meta.put(key, value);
+      if (value === null) void databases.meta.remove(key);
+      else void databases.meta.put(key, value);
     }
+    this.#index.apply(indexChanges, meta);
   }
 
   /** Waits for commits under way and closes the file. LMDB must be closed before the process exits. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await Promise.allSettled(this.#running);
+    await this.#index.stop();
+    await this.#last;
     await this.#root.close();
   }
 }

@@ -14,11 +14,18 @@ export function mergedPage(
   scan: (after: number, limit: number) => readonly RecordAt[],
   changes: Iterable<readonly [number, Buffer | null]>, after: number, limit: number,
 ): RecordAt[] {
-  if (limit <= 0) return [];
   const ahead = [...changes].filter(([address]) => address > after).sort(([a], [b]) => a - b);
+  return mergedSortedPage(scan, ahead, 0, after, limit);
+}
+
+/** The same of changes that are in order of address, from the one numbered `next`: the first above `after`. */
+export function mergedSortedPage(
+  scan: (after: number, limit: number) => readonly RecordAt[],
+  ahead: readonly (readonly [number, Buffer | null])[], next: number, after: number, limit: number,
+): RecordAt[] {
+  if (limit <= 0) return [];
   const merged: RecordAt[] = [];
   let from = after;
-  let next = 0;
   for (;;) {
     const page = scan(from, limit);
     const isLast = page.length < limit;

@@ -1,0 +1,226 @@
+/**
+ * The index in LMDB: under which addresses a client or a relay agent has bindings (lease/identifiers.ts makes its
+ * keys; they have no values). A change of a record changes its keys in the same transaction.
+ *
+ * The index is complete where its marker names the generation of the journal that LMDB has: a version of this
+ * program that knows no index counts that generation on and leaves the marker behind. Otherwise the index is built
+ * anew while the node serves, from the records, and the marker is written at the end; a process that ends before
+ * that begins again.
+ *
+ * Invariants
+ * - Once complete, every identifier of every record has its key. Keys that no record has any more do no harm:
+ *   who finds a key compares the record.
+ * - While it is built, `changesOf` keeps right what is changed meanwhile: the building only adds keys, of a record
+ *   as it was at some moment after the index was emptied. What changed since has its own keys from that change on,
+ *   and no change removes a key that the record still has.
+ */
+import { setImmediate, setTimeout } from 'node:timers/promises';
+import type { Database } from 'lmdb';
+import { eachIndexKey, IndexKeys, sameIdentifiers } from '../lease/identifiers.ts';
+import { INDEX_REBUILD_KEYS_MAX, INDEX_REBUILD_PAUSE_MS, INDEX_REBUILD_RETRY_MS, INDEX_REBUILD_SLICE_RECORDS } from '../limits.ts';
+
+/** LMDB's meta key with the last generation of the journal that it has all of. */
+export const GENERATION_KEY = 'journal-generation';
+/** And with the one up to which its index is right, behind the index's version. */
+const MARKER_KEY = 'index-generation';
+
+/** Of the keys' layout and hash. */
+const INDEX_VERSION = 1;
+
+const NOTHING = Buffer.alloc(0);
+export const ADDRESS_MAX = 0xffff_ffff;
+
+/** Keys to put and to remove, for one transaction. */
+export interface IndexChanges {
+  readonly put: IndexKeys;
+  readonly removed: IndexKeys;
+}
+
+export interface Databases {
+  readonly records: Database<Buffer, number>;
+  readonly meta: Database<Buffer, string>;
+  readonly index: Database<Buffer, Buffer>;
+}
+
+/**
+ * Calls `prepare` when no other transaction of this disk is under way, and then what it returns in one; resolves
+ * when that is flushed. What must see the last commit is read in `prepare`, which may throw.
+ */
+export type Transact = (prepare: () => () => void) => Promise<void>;
+
+/** What the marker is to be, beside this generation (undefined where there was none yet). */
+function markerOf(generation: Buffer | undefined): string {
+  return `${INDEX_VERSION} ${generation?.toString() ?? '0'}`;
+}
+
+/** Whether the index is complete, from a way to read LMDB's meta values. */
+export function indexIsComplete(readMeta: (key: string) => Buffer | undefined): boolean {
+  return readMeta(MARKER_KEY)?.toString() === markerOf(readMeta(GENERATION_KEY));
+}
+
+export class LmdbIndex {
+  readonly #databases: Databases;
+  readonly #transact: Transact;
+  readonly #keysMax: number;
+  readonly #stop = new AbortController();
+  #complete: boolean;
+  #building: Promise<void> = Promise.resolve();
+  readonly #oldKeys = new IndexKeys();
+  readonly #newKeys = new IndexKeys();
+
+  /** Begins to build the index where it is missing or stale, in a later turn of the event loop. `keysMax` is for tests. */
+  constructor(databases: Databases, transact: Transact, keysMax: number = INDEX_REBUILD_KEYS_MAX) {
+    this.#databases = databases;
+    this.#transact = transact;
+    this.#keysMax = keysMax;
+    this.#complete = indexIsComplete((key) => databases.meta.get(key));
+    if (this.#complete) return;
+    if ((databases.records.getStats() as { entryCount: number }).entryCount === 0) {
+      this.#complete = true;
+      databases.meta.transactionSync(() => this.#putMarker(databases.meta.get(GENERATION_KEY)));
+    } else {
+      this.#building = this.#build();
+    }
+  }
+
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Resolves when the building has ended: the index is complete, or the disk was closed. */
+  get built(): Promise<void> {
+    return this.#building;
+  }
+
+  /** Ends the building at its next step. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#building;
+  }
+
+  /**
+   * What changes with these records, null a removal, against the ones in LMDB now; no other change of them may be
+   * under way. A renewal changes nothing. With `all` each key of the records is looked for: an older version may
+   * have written just these without their keys, in a part of a checkpoint that it did not finish.
+   */
+  changesOf(records: ReadonlyMap<number, Buffer | null>, all = false): IndexChanges {
+    const changes = { put: new IndexKeys(), removed: new IndexKeys() };
+    // A snapshot that an earlier read has left behind may be older than the last commit.
+    this.#databases.records.resetReadTxn();
+    for (const [address, record] of records) {
+      // In a buffer that the next read overwrites.
+      const old = this.#databases.records.getBinaryFast(address);
+      if (all || old === undefined || record === null || !sameIdentifiers(old, record)) this.#compare(address, old, record, all, changes);
+    }
+    return changes;
+  }
+
+  #compare(address: number, old: Buffer | undefined, record: Buffer | null, all: boolean, { put, removed }: IndexChanges): void {
+    const [before, after] = [this.#oldKeys, this.#newKeys];
+    before.clear();
+    after.clear();
+    if (old !== undefined) eachIndexKey(address, old, (key) => before.add(key));
+    if (record !== null) eachIndexKey(address, record, (key) => after.add(key));
+    for (let i = 0; i < after.count; i++) {
+      const key = after.at(i);
+      if (all ? !this.#databases.index.doesExist(key) : !before.has(key)) put.add(key);
+    }
+    for (let i = 0; i < before.count; i++) if (!after.has(before.at(i))) removed.add(before.at(i));
+  }
+
+  /** Within the transaction that changes the records, and LMDB's meta values by `meta`. */
+  apply({ put, removed }: IndexChanges, meta: ReadonlyMap<string, Buffer | null>): void {
+    const { index } = this.#databases;
+    for (let i = 0; i < removed.count; i++) void index.remove(removed.at(i));
+    for (let i = 0; i < put.count; i++) void index.put(put.at(i), NOTHING);
+    const generation = meta.get(GENERATION_KEY);
+    if (generation != null && this.#complete) this.#putMarker(generation);
+  }
+
+  #putMarker(generation: Buffer | undefined): void {
+    void this.#databases.meta.put(MARKER_KEY, Buffer.from(markerOf(generation)));
+  }
+
+  /** Never rejects: what fails, as on a full disk, begins again after a while. */
+  async #build(): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      try {
+        await setImmediate(undefined, { signal });
+        await this.#buildOnce();
+        return;
+      } catch {
+        await setTimeout(INDEX_REBUILD_RETRY_MS, undefined, { signal }).catch(() => undefined);
+        if (signal.aborted) return;
+      }
+    }
+  }
+
+  async #buildOnce(): Promise<void> {
+    const { meta, index } = this.#databases;
+    await this.#transact(() => () => void index.clearAsync());
+    for (let after: number | undefined = -1; after !== undefined;) {
+      const buckets: IndexKeys[] = [];
+      after = await this.#collect(after, buckets);
+      await this.#putBuckets(buckets);
+    }
+    // From here on each checkpoint writes the marker too, so that it does not matter if this one fails.
+    await this.#transact(() => {
+      this.#complete = true;
+      meta.resetReadTxn();
+      const generation = meta.get(GENERATION_KEY);
+      return () => this.#putMarker(generation);
+    }).catch(() => undefined);
+  }
+
+  /**
+   * Keys of the records above `after`, each in the bucket of its kind and of the hash's first byte: LMDB writes
+   * whole pages, and keys in order of address would be one a page. Returns the last address, or undefined at the end.
+   */
+  async #collect(after: number, buckets: IndexKeys[]): Promise<number | undefined> {
+    let count = 0;
+    const add = (key: Buffer): void => {
+      const bucket = key.readUInt16BE(0);
+      (buckets[bucket] ??= new IndexKeys()).add(key);
+      count++;
+    };
+    for (let from = after;;) {
+      await this.#pause();
+      if (from >= ADDRESS_MAX) return undefined;
+      let seen = 0;
+      for (const { key, value } of this.#databases.records.getRange({ start: from + 1, limit: INDEX_REBUILD_SLICE_RECORDS })) {
+        eachIndexKey(key, value, add);
+        from = key;
+        seen++;
+      }
+      if (seen < INDEX_REBUILD_SLICE_RECORDS) return undefined;
+      if (count >= this.#keysMax) return from;
+    }
+  }
+
+  async #putBuckets(buckets: readonly IndexKeys[]): Promise<void> {
+    let slice: IndexKeys[] = [];
+    let count = 0;
+    const put = async (): Promise<void> => {
+      const keys = slice;
+      slice = [];
+      count = 0;
+      await this.#pause();
+      await this.#transact(() => () => {
+        for (const bucket of keys) for (let i = 0; i < bucket.count; i++) void this.#databases.index.put(bucket.at(i), NOTHING);
+      });
+    };
+    // It has holes, which are skipped so.
+    for (const bucket of Object.values(buckets)) {
+      slice.push(bucket);
+      count += bucket.count;
+      if (count >= INDEX_REBUILD_SLICE_RECORDS) await put();
+    }
+    if (count > 0) await put();
+  }
+
+  /** Lets the node serve; throws when the building is to end. */
+  async #pause(): Promise<void> {
+    await setTimeout(INDEX_REBUILD_PAUSE_MS, undefined, { signal: this.#stop.signal });
+  }
+}
