@@ -58,6 +58,14 @@ export interface BindingTable {
   records(after: number, limit: number): { address: number; record: Buffer }[];
 }
 
+/** The history of changes, as far as the core knows when it has holes. */
+export interface HistoryOfChanges {
+  /** What others changed is not known here from now on. In one flush with the first record fetched. */
+  suspend(): void;
+  /** The node is a member. */
+  resume(now: Now): void;
+}
+
 type MessageBody = NonNullable<PeerMessage['body']>;
 
 /** Effects of one or more steps, in the order in which they were decided. */
@@ -156,6 +164,7 @@ export interface Context {
   options: ClusterOptions;
   readonly store: BindingStore;
   readonly table: BindingTable;
+  readonly history?: HistoryOfChanges | undefined;
   readonly out: Outbox;
   readonly etcd: EtcdCalls;
   /** Uniform in [0, 1): from the world in production, from the seed in the simulator. */

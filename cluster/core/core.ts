@@ -407,6 +407,7 @@ export class ClusterCore {
     if (!wasMember) {
       context.out.discardPackets = true;
       this.#beats.entered();
+      context.history?.resume(context.now);
       this.learner.reset();
       this.#restart.reset();
     }

@@ -176,6 +176,7 @@ export class Learner {
     if (!run.started) {
       run.started = true;
       this.#beats.strike();
+      context.history?.suspend();
     }
     for (const { address, record } of answer.changes) {
       run.came?.add(address);
