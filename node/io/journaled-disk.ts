@@ -256,7 +256,15 @@ export class JournaledDisk implements Disk {
       await this.#lmdb.commit({ position: 0, records, meta: none });
       records = new Map();
     }
-    const meta = new Map(leaving.meta).set(GENERATION_KEY, Buffer.from(String(generation)));
+    let meta = new Map<string, Buffer | null>();
+    for (const [key, value] of leaving.meta) {
+      meta.set(key, value);
+      if (records.size + meta.size < CHECKPOINT_SLICE_CHANGES) continue;
+      await this.#lmdb.commit({ position: 0, records, meta });
+      records = new Map();
+      meta = new Map();
+    }
+    meta.set(GENERATION_KEY, Buffer.from(String(generation)));
     await this.#lmdb.commit({ position: 0, records, meta });
     this.#leaving = undefined;
   }
