@@ -15,7 +15,7 @@
  * What it keeps in memory does not grow with the history: a chunk names the one behind it, so that the oldest are
  * removed by reading them.
  *
- * Meta key `history-state`, big-endian: 0 u8 layout version, 1; 1 u8 flags, bit 0 suspended, others zero; 2 u16 zero;
+ * Meta key `history-state`, big-endian: 0 u8 layout version, 1; 1 u8 flags, bit 0 suspended or off; 2 u16 zero;
  * 4 u32 since; 8 u48 oldest; 14 u48 first; 20 u48 number of the next change; 26 u48 bytes; 32 u32 second of the
  * newest change.
  */
@@ -28,7 +28,7 @@ import type { IsCommitted, TakenChanges } from './committed-feed.ts';
 import { changeBytes, encodeChunk, historyKey, readChunkHeader } from './history-chunk.ts';
 import type { BindingChange } from './history-chunk.ts';
 
-const STATE_KEY = 'history-state';
+export export const STATE_KEY = 'history-state';
 const STATE_LAYOUT = 1;
 const STATE_BYTES = 36;
 const FLAG_SUSPENDED = 1;
@@ -39,6 +39,34 @@ export interface HistoryLimits {
   readonly seconds: number;
   /** Of the chunks and their keys; the disk rounds each up by its own rules. */
   readonly bytes: number;
+}
+
+/** What the disk says of the chunks beside them. */
+export interface HistoryState {
+  /** Nothing is recorded, and there is no history: the node fetches, or was switched off. */
+  readonly suspended: boolean;
+  /** Every change of this UTC second and later ones is in it. */
+  readonly since: number;
+  /** Of the oldest chunk on the disk. */
+  readonly oldest: number;
+  /** Of the oldest chunk of the history. */
+  readonly first: number;
+  /** Of the next change. */
+  readonly next: number;
+  readonly bytes: number;
+  readonly lastSecond: number;
+}
+
+/** Undefined: it is of a layout that is not known. */
+export function readHistoryState(bytes: Buffer): HistoryState | undefined {
+  return bytes[0] === STATE_LAYOUT ? decodeState(bytes) : undefined;
+}
+
+function decodeState(bytes: Buffer): HistoryState {
+  return {
+    suspended: (bytes[1]! & FLAG_SUSPENDED) !== 0, since: bytes.readUInt32BE(4), oldest: bytes.readUIntBE(8, 6), first: bytes.readUIntBE(14, 6),
+    next: bytes.readUIntBE(20, 6), bytes: bytes.readUIntBE(26, 6), lastSecond: bytes.readUInt32BE(32),
+  };
 }
 
 interface OldestChunk {
@@ -80,18 +108,20 @@ export class ChangeHistory {
     if (state !== undefined) this.#load(state);
     this.#recording = limits !== undefined;
     // One of a layout that is not known is removed, and one with a hole.
-    const goesOn = state?.[0] === STATE_LAYOUT && state[1] === 0;
+    const goesOn = state !== undefined && readHistoryState(state)?.suspended === false;
     if (limits !== undefined && !goesOn) this.#begin(wallSeconds(now.wall));
     else if (limits === undefined && state !== undefined) this.#end();
   }
 
+  /** Also of a layout that is not known: later ones have these fields in the same places. */
   #load(state: Buffer): void {
-    this.#since = state.readUInt32BE(4);
-    this.#oldest = state.readUIntBE(8, 6);
-    this.#first = state.readUIntBE(14, 6);
-    this.#next = state.readUIntBE(20, 6);
-    this.#bytes = state.readUIntBE(26, 6);
-    this.#lastSecond = state.readUInt32BE(32);
+    const { bytes, first, lastSecond, next, oldest, since } = decodeState(state);
+    this.#since = since;
+    this.#oldest = oldest;
+    this.#first = first;
+    this.#next = next;
+    this.#bytes = bytes;
+    this.#lastSecond = lastSecond;
   }
 
   /** Every change of this UTC second and later ones is in the history; undefined: there is none. */
@@ -243,9 +273,9 @@ export class ChangeHistory {
       this.#store.putMeta(STATE_KEY, null);
       return;
     }
-    const state = Buffer.alloc(STATE_BYTES);
-    state[0] = STATE_LAYOUT;
-    state[1] = this.#suspended ? FLAG_SUSPENDED : 0;
+    const state = Buffer.allocUnsafe(STATE_BYTES);
+    const flags = this.#recording ? 0 : FLAG_SUSPENDED;
+    state.writeUInt32BE(STATE_LAYOUT * 2 ** 24 + flags * 2 ** 16, 0);
     state.writeUInt32BE(this.#since, 4);
     state.writeUIntBE(this.#oldest, 8, 6);
     state.writeUIntBE(this.#first, 14, 6);

@@ -52,7 +52,7 @@ export function changeBytes({ record }: BindingChange): number {
 
 /** `bytes`: of all of them, as `changeBytes` counts. */
 export function encodeChunk(changes: readonly BindingChange[], bytes: number): Buffer {
-  const chunk = Buffer.allocUnsafeSlow(CHUNK_HEADER_BYTES + bytes);
+  const chunk = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + bytes);
   chunk.writeUInt32BE(LAYOUT * 2 ** 24, 0);
   chunk.writeUInt32BE(changes.length, 4);
   chunk.writeUInt32BE(changes[0]!.second, 8);

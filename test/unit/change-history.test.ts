@@ -284,7 +284,7 @@ test('a chunk that cannot be read is a hole, and what lies behind it is removed'
 
 type Step =
   | { kind: 'put' | 'remove'; address: number }
-  | { kind: 'flush' | 'restart' | 'off' | 'on' | 'suspend' | 'resume' }
+  | { kind: 'flush' | 'restart' | 'restart with or without' | 'off' | 'on' | 'suspend' | 'resume' }
   | { kind: 'limits'; seconds: number; bytes: number }
   | { kind: 'clock'; seconds: number };
 
@@ -292,7 +292,7 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant('put' as const), address: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('remove' as const), address: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('restart' as const, 'off' as const, 'on' as const, 'suspend' as const, 'resume' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('restart' as const, 'restart with or without' as const, 'off' as const, 'on' as const, 'suspend' as const, 'resume' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('limits' as const), seconds: fc.integer({ min: 0, max: 200 }), bytes: fc.integer({ min: 0, max: 4000 }) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('clock' as const), seconds: fc.oneof(fc.integer({ min: -20, max: 60 }), fc.integer({ min: -5000, max: 0 })) }) },
 );
@@ -314,7 +314,10 @@ test('beside a model: all since the second that it names, nothing that it was no
       } else if (step.kind === 'flush') {
         host.flush();
         for (const one of stored) one.isFlushed = true;
-      } else if (step.kind === 'restart') {
+      } else if (step.kind === 'restart' || step.kind === 'restart with or without') {
+        const isOther = step.kind !== 'restart';
+        if (isOther) host.limits = host.limits === undefined ? { seconds: 100, bytes: 2000 } : undefined;
+        if (isOther && host.limits !== undefined) for (const one of stored) one.isClaimed = false;
         host.restart();
         stored = stored.filter(({ isFlushed }) => isFlushed);
         suspended = false;
