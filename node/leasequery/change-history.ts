@@ -28,7 +28,7 @@ import type { IsCommitted, TakenChanges } from './committed-feed.ts';
 import { changeBytes, encodeChunk, historyKey, readChunkHeader } from './history-chunk.ts';
 import type { BindingChange } from './history-chunk.ts';
 
-export export const STATE_KEY = 'history-state';
+export const STATE_KEY = 'history-state';
 const STATE_LAYOUT = 1;
 const STATE_BYTES = 36;
 const FLAG_SUSPENDED = 1;
@@ -43,8 +43,8 @@ export interface HistoryLimits {
 
 /** What the disk says of the chunks beside them. */
 export interface HistoryState {
-  /** Nothing is recorded, and there is no history: the node fetches, or was switched off. */
-  readonly suspended: boolean;
+  /** False: there is no history. The node fetches, it was switched off, or the layout is not known. */
+  readonly goesOn: boolean;
   /** Every change of this UTC second and later ones is in it. */
   readonly since: number;
   /** Of the oldest chunk on the disk. */
@@ -57,14 +57,10 @@ export interface HistoryState {
   readonly lastSecond: number;
 }
 
-/** Undefined: it is of a layout that is not known. */
-export function readHistoryState(bytes: Buffer): HistoryState | undefined {
-  return bytes[0] === STATE_LAYOUT ? decodeState(bytes) : undefined;
-}
-
-function decodeState(bytes: Buffer): HistoryState {
+/** Later layouts have these fields in the same places. */
+export function readHistoryState(bytes: Buffer): HistoryState {
   return {
-    suspended: (bytes[1]! & FLAG_SUSPENDED) !== 0, since: bytes.readUInt32BE(4), oldest: bytes.readUIntBE(8, 6), first: bytes.readUIntBE(14, 6),
+    goesOn: bytes[0] === STATE_LAYOUT && (bytes[1]! & FLAG_SUSPENDED) === 0, since: bytes.readUInt32BE(4), oldest: bytes.readUIntBE(8, 6), first: bytes.readUIntBE(14, 6),
     next: bytes.readUIntBE(20, 6), bytes: bytes.readUIntBE(26, 6), lastSecond: bytes.readUInt32BE(32),
   };
 }
@@ -105,23 +101,21 @@ export class ChangeHistory {
     this.#store = store;
     this.#limits = limits;
     const state = store.readMeta(STATE_KEY);
-    if (state !== undefined) this.#load(state);
+    const goesOn = state !== undefined && this.#load(readHistoryState(state));
     this.#recording = limits !== undefined;
-    // One of a layout that is not known is removed, and one with a hole.
-    const goesOn = state !== undefined && readHistoryState(state)?.suspended === false;
     if (limits !== undefined && !goesOn) this.#begin(wallSeconds(now.wall));
     else if (limits === undefined && state !== undefined) this.#end();
   }
 
-  /** Also of a layout that is not known: later ones have these fields in the same places. */
-  #load(state: Buffer): void {
-    const { bytes, first, lastSecond, next, oldest, since } = decodeState(state);
+  /** False: what is on the disk is to be removed. */
+  #load({ bytes, first, goesOn, lastSecond, next, oldest, since }: HistoryState): boolean {
     this.#since = since;
     this.#oldest = oldest;
     this.#first = first;
     this.#next = next;
     this.#bytes = bytes;
     this.#lastSecond = lastSecond;
+    return goesOn;
   }
 
   /** Every change of this UTC second and later ones is in the history; undefined: there is none. */
