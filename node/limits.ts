@@ -318,3 +318,30 @@ export const FEED_INCARNATIONS_MAX = 64;
 
 /** LEASEQUERY that waits for a confirmation; further ones are dropped. A round takes milliseconds. */
 export const QUERIES_WAITING_MAX = 16_384;
+
+/** Records that a bulk query takes from the store at once. */
+export const BULK_PAGE_RECORDS = 512;
+
+/** Answers of a bulk query that are written at once. */
+export const BULK_CHUNK_BYTES = 32 * 1024;
+
+/** A bulk query that takes longer is ended: while one moment of the store is read, its pages cannot be used again. */
+export const SNAPSHOT_MS_MAX = 60_000;
+
+/** Moments of the store that are read at a time; further queries wait. */
+export const SNAPSHOTS_MAX = 16;
+
+/** Of a query over TCP; a message may have 65,535. */
+export const QUERY_BYTES_MAX = 4096;
+
+/** Changes kept in memory for requestors that follow them; who falls further behind is sent away. */
+export const FOLLOWED_CHANGES_MAX = 32_768;
+
+/** RFC 7724 §5.3: so long without news, and who follows is told that the connection stands. */
+export const ACTIVE_IDLE_MS = 60_000;
+
+/** RFC 7724 §5.3: a requestor that follows and reads nothing for so long is sent away. */
+export const ACTIVE_SEND_MS = 120_000;
+
+/** A connection that asks for TLS has so long for its handshake. */
+export const TLS_HANDSHAKE_MS = 10_000;

@@ -12,8 +12,7 @@ import { openEtcd } from '../cluster/io/etcd-client.ts';
 import type { EtcdClient } from '../cluster/io/etcd-client.ts';
 import { openLinks } from '../cluster/io/grpc-links.ts';
 import type { Links } from '../cluster/io/grpc-links.ts';
-import { optionsOf } from '../cluster/core/context.ts';
-import type { ClusterOptions } from '../cluster/core/context.ts';
+import { hostOptions } from '../cluster/core/host-options.ts';
 import { Engine } from '../cluster/core/engine.ts';
 import { describeEngine } from '../cluster/core/status.ts';
 import { openControl } from './admin/io/control.ts';
@@ -23,7 +22,7 @@ import type { HttpServer } from './admin/io/http.ts';
 import type { OperatorAnswer, OperatorCommand } from './admin/operator.ts';
 import type { NodeStatus } from './admin/status.ts';
 import { loadNodeConfig } from './config/load.ts';
-import type { ClusterConfig, NodeConfig } from './config/types.ts';
+import type { NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
@@ -31,9 +30,12 @@ import { openConflictProber } from './io/conflict-prober.ts';
 import type { ConflictProber } from './io/conflict-prober.ts';
 import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
+import type { JournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
 import { StoreError } from './lease/store-error.ts';
-import type { Disk, WriteBatch } from './lease/store.ts';
+import type { WriteBatch } from './lease/store.ts';
+import { ChangeHistory, historyLimits } from './leasequery/change-history.ts';
+import { QueryThread } from './leasequery/io/thread.ts';
 import { LeaseTable } from './lease/table.ts';
 import { DRAIN_MS_MAX } from './limits.ts';
 import type { OutgoingPacket } from './server/ports.ts';
@@ -63,7 +65,7 @@ class NodeProcess {
   readonly #output: StandardOutput;
   readonly #counters = new Counters();
   readonly #startedAt = readClock();
-  #disk!: Disk;
+  #disk!: JournaledDisk;
   #store!: BindingStore;
   #table!: LeaseTable;
   #engine!: Engine;
@@ -75,6 +77,7 @@ class NodeProcess {
   #prober: ConflictProber | undefined;
   #http: HttpServer | undefined;
   #control: ControlServer | undefined;
+  #queries!: QueryThread;
   #committing = false;
   #turnScheduled = false;
   #stopped = false;
@@ -127,9 +130,10 @@ class NodeProcess {
     this.#store = new BindingStore(this.#disk);
     this.#table = new LeaseTable(this.#store, config, { hashSeed: randomBytes(4).readUInt32BE() });
     this.#table.load(readClock());
+    const history = new ChangeHistory(this.#store, historyLimits(config.leaseQuery), readClock());
     this.#engine = new Engine({
-      options: this.#clusterOptions(config), config, configRevision: revision, store: this.#store, table: this.#table,
-      counters: this.#counters, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+      options: hostOptions(this.#config, config), config, configRevision: revision, store: this.#store, table: this.#table,
+      counters: this.#counters, history, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
       logLeases: this.#config.logLeases, now: readClock(),
     });
     if (cluster !== undefined) {
@@ -142,6 +146,15 @@ class NodeProcess {
         onRejected: (peer, detail) => this.#telemetry.emit([{ id: 'link.rejected', fields: { peer, detail } }], readClock()),
       });
     }
+    this.#queries = new QueryThread({
+      options: { ...this.#config.leaseQuery, dataDir: this.#config.dataDir, clustered: cluster !== undefined },
+      counters: this.#counters.queries, history, mark: () => this.#disk.mark(), takeCommitted: (limit) => this.#engine.takeCommittedChanges(limit),
+      onAsk: (id) => {
+        this.#input((asked, now) => asked.askSnapshot(id, now));
+        this.#scheduleTurn();
+      },
+      onEvent: (event) => this.#telemetry.emit([event], readClock()),
+    });
     this.#openSockets();
     const engine = this.#engine;
     this.#http = await startHttp({
@@ -202,17 +215,6 @@ class NodeProcess {
       said = true;
     });
     return configs;
-  }
-
-  #clusterOptions(config: ClusterConfig): ClusterOptions {
-    const { cluster, node } = this.#config;
-    const host = {
-      self: node, clustered: cluster !== undefined, clusterName: cluster?.name ?? '',
-      address: cluster === undefined ? '' : hostAndPort(cluster.listen),
-      sessionTtlSeconds: cluster?.sessionTtlSeconds ?? 3, software: VERSION,
-      ...(cluster === undefined ? {} : { protocol: cluster.protocol }),
-    };
-    return optionsOf(host, config);
   }
 
   #openSockets(): void {
@@ -301,6 +303,8 @@ class NodeProcess {
     for (const peer of outputs.resets) this.#links!.reset(peer);
     for (const request of outputs.etcd) this.#etcd!.request(request);
     for (const request of outputs.probes) this.#prober!.probe(request);
+    for (const step of outputs.snapshots) this.#queries.onSnapshotStep(step);
+    this.#queries.turn(this.#engine.config, this.#engine.core.serving(), now);
     if (outputs.packets.length > 0) {
       this.#sender!.send(outputs.packets);
       this.#countSent(outputs.packets, now.mono);
@@ -426,6 +430,7 @@ class NodeProcess {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     this.#ending.abort(new Error('the node stops'));
+    await this.#queries?.close();
     await this.#control?.close();
     await this.#http?.close();
     this.#sender?.close();
@@ -437,8 +442,4 @@ class NodeProcess {
     this.#telemetry.emit([{ id: 'node.stopped', fields: {} }], readClock());
     await this.#output.close();
   }
-}
-
-function hostAndPort({ host, port }: { readonly host: string; readonly port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -13,8 +13,10 @@ import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
+import { historyLimits } from '../../node/leasequery/change-history.ts';
 import type { ChangeHistory } from '../../node/leasequery/change-history.ts';
 import type { TakenChanges } from '../../node/leasequery/committed-feed.ts';
+import type { SnapshotStep } from '../../node/leasequery/snapshot-step.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import type { Counters } from '../../node/telemetry/counters.ts';
@@ -27,6 +29,7 @@ import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, nodeOfServerId, probingSince } from './state.ts';
+import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 
 export interface Outputs {
@@ -36,6 +39,8 @@ export interface Outputs {
   readonly etcd: readonly EtcdRequest[];
   readonly events: readonly Occurrence[];
   readonly probes: readonly ProbeRequest[];
+  /** What became of moments of the store that were asked for; the disk is marked in the turn that says so. */
+  readonly snapshots: readonly SnapshotStep[];
   /** Read and discard what waits in the DHCP sockets. */
   readonly discardPackets: boolean;
   /** Read this revision of the configuration from etcd and check it; the answer goes into `onConfigPrepared`. */
@@ -71,6 +76,7 @@ export class Engine {
 
   readonly #waiting: WaitingReplies;
   readonly #forwarding: Forwarding;
+  readonly #snapshots: Snapshots;
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
@@ -112,6 +118,7 @@ export class Engine {
       },
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters, (question) => this.server.answer(question, this.#context.now));
+    this.#snapshots = new Snapshots(this.#context, core);
     this.#forwarding = new Forwarding({
       context: this.#context, core, server: this.server, waiting: this.#waiting,
       make: (address, record) => this.#make(address, record), carryOut: (decision) => this.#carryOut(decision),
@@ -122,6 +129,7 @@ export class Engine {
   #forget(): void {
     this.#waiting.forget();
     this.#forwarding.forget();
+    this.#snapshots.forget();
     this.#packets = [];
   }
 
@@ -135,6 +143,7 @@ export class Engine {
     this.#config = config;
     this.#table.reconfigure(config, this.#context.now);
     this.server.configure(config);
+    this.#history?.configure(historyLimits(config.leaseQuery), this.#context.now);
   }
 
   get incarnation(): number {
@@ -217,6 +226,12 @@ export class Engine {
     return this.core.lastResort.operate(command);
   }
 
+  /** Asks for a moment of the store that may be told as a whole; `Outputs.snapshots` says under `id` what becomes of it. */
+  askSnapshot(id: number, now: Now): void {
+    this.#enter(now);
+    this.#snapshots.ask(id);
+  }
+
   drain(now: Now): void {
     this.#enter(now);
     this.core.drain();
@@ -242,6 +257,7 @@ export class Engine {
     const { out } = this.#context;
     const outputs: Outputs = {
       packets: this.#packets, messages: out.messages, resets: out.resets, etcd: out.etcd, events: out.events, probes: this.#probes,
+      snapshots: this.#snapshots.take(),
       discardPackets: out.discardPackets || stalled, prepareConfig: out.prepareConfig, exit: out.exit,
     };
     this.#packets = [];

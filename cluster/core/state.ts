@@ -153,6 +153,11 @@ export function forgetDeparted(state: ClusterState, heirsAsk: readonly Member[])
   }
 }
 
+/** How far another node's log is committed, by its own word. */
+export function noteCommitted({ committedOf }: ClusterState, incarnation: number, committed: number): void {
+  if (committed > (committedOf.get(incarnation) ?? 0)) committedOf.set(incarnation, committed);
+}
+
 /** A change that is committed: durable on every member, and none can lose it. */
 export function isCommitted({ context, committedSeq, committedOf, view, finished, duties }: ClusterState, incarnation: number, seq: number): boolean {
   if (incarnation === context.incarnation) return seq <= committedSeq;

@@ -155,13 +155,13 @@ export class StoreSnapshot implements DiskReader {
     for (; next < ahead.length; next++) yield { address: ahead[next]![0], record: ahead[next]![1] };
   }
 
-  /** Keys from `fromKey` on and below `toKey` with their values, in order of the keys' UTF-8 bytes. */
-  *scanMeta(fromKey: string, toKey: string): IterableIterator<[string, Buffer]> {
+  /** Keys from `fromKey` on and below `toKey` with their values, in order of the keys' UTF-8 bytes. `entries` are read at once. */
+  *scanMeta(fromKey: string, toKey: string, entries: number = SNAPSHOT_PAGE_ENTRIES): IterableIterator<[string, Buffer]> {
     const ahead = [...this.#overlay.meta]
       .filter(([key]) => compareKeys(key, fromKey) >= 0 && compareKeys(key, toKey) < 0)
       .sort(([a], [b]) => compareKeys(a, b));
     let next = 0;
-    for (const [key, value] of this.#lmdbMeta(fromKey, toKey)) {
+    for (const [key, value] of this.#lmdbMeta(fromKey, toKey, entries)) {
       for (; next < ahead.length && compareKeys(ahead[next]![0], key) < 0; next++) yield* present(ahead[next]!);
       if (!this.#overlay.meta.has(key)) yield [key, value];
     }
@@ -202,13 +202,13 @@ export class StoreSnapshot implements DiskReader {
     }
   }
 
-  *#lmdbMeta(fromKey: string, toKey: string): IterableIterator<[string, Buffer]> {
+  *#lmdbMeta(fromKey: string, toKey: string, limit: number): IterableIterator<[string, Buffer]> {
     let start = fromKey;
     for (let exclusiveStart = false; ; exclusiveStart = true) {
-      const range = { ...this.#reading(), start, exclusiveStart, end: toKey, limit: SNAPSHOT_PAGE_ENTRIES };
+      const range = { ...this.#reading(), start, exclusiveStart, end: toKey, limit };
       const page = [...this.#databases.meta.getRange(range)];
       for (const { key, value } of page) yield [key, value];
-      if (page.length < SNAPSHOT_PAGE_ENTRIES) return;
+      if (page.length < limit) return;
       start = page.at(-1)!.key;
     }
   }

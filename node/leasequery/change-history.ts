@@ -19,6 +19,7 @@
  * 4 u32 since; 8 u48 oldest; 14 u48 first; 20 u48 number of the next change; 26 u48 bytes; 32 u32 second of the
  * newest change.
  */
+import type { LeaseQueryConfig } from '../config/types.ts';
 import type { BindingStore } from '../lease/store.ts';
 import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_BYTES_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../limits.ts';
 import { wallSeconds } from '../time.ts';
@@ -39,6 +40,11 @@ export interface HistoryLimits {
   readonly seconds: number;
   /** Of the chunks and their keys; the disk rounds each up by its own rules. */
   readonly bytes: number;
+}
+
+/** Undefined: nobody may follow changes, and none are kept. */
+export function historyLimits({ active }: LeaseQueryConfig): HistoryLimits | undefined {
+  return active === undefined ? undefined : { seconds: active.historySeconds, bytes: active.historyBytes };
 }
 
 /** What the disk says of the chunks beside them. */

@@ -6,13 +6,13 @@ import type { DhcpMessage } from '../codec/message.ts';
 import { OptionCode } from '../codec/message.ts';
 import { REPLY_BYTES_MIN } from '../codec/reply.ts';
 import type { ClusterConfig } from '../config/types.ts';
-import { BindingState, recordLastTransaction, recordState } from '../lease/record.ts';
+import { BindingState, recordExpires, recordHasClientIdentifier, recordLastTransaction, recordState } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { ConfirmedReply, InterfaceInfo, ReceivedPacket } from '../server/ports.ts';
 import { relayPort } from '../server/relay.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { MonotonicMs, Now } from '../time.ts';
-import { wallSeconds } from '../time.ts';
+import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
 import { AnswerWriter } from './answer.ts';
 import { QueryOption, QueryType } from './messages.ts';
 import { readSingleQuery } from './query.ts';
@@ -72,27 +72,29 @@ export class SingleQueries {
   answer(question: Question, now: Now, incarnation: number | undefined): Answer {
     this.#now = now;
     const { primary } = question.query;
-    if (primary.by === 'address') return this.#byAddress(question, primary.address, { second: wallSeconds(now.wall), incarnation }, now);
-    const leases = this.#leasesOf(primary);
+    const at: ToldAt = { second: wallSeconds(now.wall), incarnation };
+    if (primary.by === 'address') return this.#byAddress(question, primary.address, at, now);
+    const leases = this.#leasesOf(primary, at.second);
     const latest = leases[0];
     if (latest === undefined) return this.#plain(question, QueryType.LEASEUNKNOWN, 0);
-    return this.#lease(question, latest.address, latest.record, { second: wallSeconds(now.wall), incarnation }, leases.map(({ address }) => address));
+    return this.#lease(question, latest.address, latest.record, at, leases.map(({ address }) => address));
   }
 
   /** RFC 4388 §6.4.1: ACTIVE or UNASSIGNED if this server manages the address, else UNKNOWN. */
   #byAddress(question: Question, address: number, at: ToldAt, now: Now): Answer {
     const record = this.#table.read(address);
-    if (record !== undefined && recordState(record) === BindingState.ACTIVE) return this.#lease(question, address, record, at, []);
+    if (record !== undefined && isLeased(record, at.second)) return this.#lease(question, address, record, at, []);
     const isManaged = this.#table.poolOf(address) >= 0 || (this.#table.networkOf(address) >= 0 && this.#table.isReserved(address, now));
     return this.#plain(question, isManaged ? QueryType.LEASEUNASSIGNED : QueryType.LEASEUNKNOWN, address);
   }
 
   /** The client's leases, the one of its most recent transaction first. */
-  #leasesOf(primary: PrimaryQuery): { readonly address: number; readonly record: Buffer }[] {
+  #leasesOf(primary: PrimaryQuery, second: number): { readonly address: number; readonly record: Buffer }[] {
     const addresses = primary.by === 'hardware' ? this.#table.findAllByHardware(primary.identifier)
       : primary.by === 'client-id' ? this.#table.findAllByClient(primary.identifier) : [];
     return addresses.map((address) => ({ address, record: this.#table.read(address)! }))
-      .filter(({ record }) => recordState(record) === BindingState.ACTIVE)
+      // RFC 4388 §6.4.1: who has proffered the identifier, not who is known by a hardware address of the same bytes.
+      .filter(({ record }) => isLeased(record, second) && (primary.by === 'hardware' || recordHasClientIdentifier(record)))
       .sort((a, b) => recordLastTransaction(b.record) - recordLastTransaction(a.record) || a.address - b.address);
   }
 
@@ -102,9 +104,9 @@ export class SingleQueries {
     const wanted = this.#teller.wanted(query.requested);
     writer.begin(QueryType.LEASEACTIVE, query, address);
     writer.optionU32(OptionCode.SERVER_IDENTIFIER, iface.addresses[0]!.address);
+    // RFC 4388 §6.4.2: whether or not it was asked for. Half of the room is for what is told of the one lease.
+    if (leases.length > 1) writer.option(QueryOption.ASSOCIATED_IP, addressList(leases, Math.floor(writer.room / 2)));
     this.#teller.tellLease(writer, address, record, wanted, at);
-    // RFC 4388 §6.4.2: whether or not it was asked for.
-    if (leases.length > 1) writer.option(QueryOption.ASSOCIATED_IP, addressList(leases, writer.room));
     return this.#answer(question, QueryType.LEASEACTIVE, writer, address);
   }
 
@@ -135,6 +137,12 @@ export class SingleQueries {
 const OUTCOMES: Readonly<Record<number, 'active' | 'unassigned' | 'unknown'>> = {
   [QueryType.LEASEACTIVE]: 'active', [QueryType.LEASEUNASSIGNED]: 'unassigned', [QueryType.LEASEUNKNOWN]: 'unknown',
 };
+
+/** A lease that has ended is nobody's, also before its owner has made it EXPIRED. */
+function isLeased(record: Buffer, second: number): boolean {
+  const end = recordExpires(record);
+  return recordState(record) === BindingState.ACTIVE && (end === INFINITE_SECONDS || end > second);
+}
 
 const PIECE_OVERHEAD = 2;
 const PIECE_BYTES_MAX = 255;

@@ -170,7 +170,7 @@ export class Teller {
   }
 
   #configured({ options }: Terms, { configured }: Wanted): readonly OptionValue[] {
-    if (configured === undefined) return options.filter(({ code }) => this.#mayTell.has(code) && !OF_BINDING.has(code));
+    if (configured === undefined) return options.filter(({ code }) => this.#mayTell.has(code) && (code === HOST_NAME || !OF_BINDING.has(code)));
     return configured.flatMap((code) => options.find((option) => option.code === code) ?? []);
   }
 

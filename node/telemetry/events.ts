@@ -41,6 +41,11 @@ export const EVENTS = {
     level: 'warn', message: 'one client identifier is used by two hardware addresses',
     action: 'Cloned machines share an identifier and so a lease. Give each its own, or set `identity: hardware` for their subnet or class. Reported once a minute for a client at most.',
   },
+  'leasequery.listening': { level: 'info', message: 'LEASEQUERY over TCP is answered', action: 'None.' },
+  'leasequery.failed': {
+    level: 'error', message: 'LEASEQUERY over TCP is not answered',
+    action: 'Look at the error: another process may hold the port (`leasequery.listen`). It is tried again by itself; DHCP clients and LEASEQUERY over UDP are not concerned.',
+  },
   'http.failed': {
     level: 'error', message: 'an HTTP request failed inside the node',
     action: 'DHCP clients are not concerned. Report the line with the version: it is a mistake in Lessor.',

@@ -1,0 +1,320 @@
+/**
+ * One connection of a requestor: messages in, the answers of its queries out. First DHCPTLS where it wants TLS, then
+ * queries, several at a time; or one that follows changes, alone (RFC 7724 §8.3).
+ *
+ * What it sends is read only as far as it may be answered; whatever else happens on it ends it, and nothing more.
+ */
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { BOOTREQUEST, DhcpMessage } from '../../codec/message.ts';
+import { addressFromText } from '../../io/interfaces.ts';
+import { QUERY_BYTES_MAX } from '../../limits.ts';
+import { FrameReader } from '../framing.ts';
+import { QueryStatus, QueryType } from '../messages.ts';
+import { headerOf, isRefusal, readActiveQuery, readBulkQuery } from '../query.ts';
+import type { ActiveQuery, BulkQuery, QueryHeader, Refusal } from '../query.ts';
+import type { QueryKind, QueryOutcome, QueryProtocol } from '../query-counters.ts';
+import { statusMessage } from '../stream-answers.ts';
+import type { QueryPlan } from '../stream-answers.ts';
+import { runBulk } from './bulk-run.ts';
+import type { Moment } from './bulk-run.ts';
+import { Follower, terminated } from './follower.ts';
+import type { FollowedChanges } from './followed-changes.ts';
+import { Outgoing } from './outgoing.ts';
+import { offersTls, secured } from './tls.ts';
+import type { TlsFiles } from '../../config/types.ts';
+
+/** What a connection may ask of the thread. */
+export interface QueryServices {
+  readonly tls: TlsFiles | undefined;
+  readonly changes: FollowedChanges;
+  readonly clustered: boolean;
+  plan(): QueryPlan;
+  /** A moment of the store that may be told as a whole, or why there is none. */
+  moment(): Promise<Moment | string>;
+  mayAsk(requestor: number): boolean;
+  setFollowing(follower: Follower, connection: Connection, follows: boolean): void;
+  count(protocol: QueryProtocol, kind: QueryKind, outcome: QueryOutcome): void;
+  countRecords(by: number): void;
+}
+
+/** Seconds that a change may take to be known on every node: commits over a cut link wait in etcd meanwhile. */
+const COMMIT_SECONDS = 5;
+
+export class Connection {
+  readonly name: string;
+  readonly #socket: Socket;
+  #stream: Duplex;
+  readonly #services: QueryServices;
+  readonly #requestor: number;
+  readonly #serverIdentifier: number;
+  readonly #reader = new FrameReader(QUERY_BYTES_MAX);
+  readonly #message = new DhcpMessage();
+  readonly #out: Outgoing;
+  readonly #running = new Map<number, BulkQuery>();
+  #follower: Follower | undefined;
+  #isFirst = true;
+  #isSecure = false;
+  #isHandshaking = false;
+  #activeAt = performance.now();
+
+  constructor(socket: Socket, services: QueryServices) {
+    this.#socket = socket;
+    this.#stream = socket;
+    this.#services = services;
+    this.name = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
+    this.#requestor = addressFromText(socket.remoteAddress ?? '');
+    this.#serverIdentifier = addressFromText(socket.localAddress ?? '');
+    this.#out = new Outgoing(socket);
+    socket.on('error', () => this.destroy());
+    socket.on('close', () => this.#closed());
+    this.#read(socket);
+  }
+
+  #read(stream: Duplex): void {
+    stream.on('data', (bytes: Buffer) => {
+      this.#activeAt = performance.now();
+      this.#reader.push(bytes);
+      this.#takeMessages();
+    });
+    stream.on('end', () => this.#ended());
+  }
+
+  /** Half of a message, or a query under way: the other side has no more to say and may still listen. */
+  #ended(): void {
+    if (this.#running.size === 0 && this.#follower === undefined) this.close();
+  }
+
+  get isFollowing(): boolean {
+    return this.#follower !== undefined;
+  }
+
+  /** Once a second: ends what has been idle, or is not being read. */
+  tick(base: number): void {
+    const idleMs = this.#services.plan().config.leaseQuery.idleSeconds * 1000;
+    if (this.#follower !== undefined) {
+      const ended = this.#follower.tick(base);
+      if (ended !== undefined) this.#endFollowing(ended);
+    } else if (this.#out.blockedMs() > idleMs) this.destroy();
+    else if (this.#running.size === 0 && performance.now() - this.#activeAt > idleMs) this.close();
+  }
+
+  /** Something has come that followers are told of. */
+  pump(): void {
+    const ended = this.#follower?.pump();
+    if (ended !== undefined) this.#endFollowing(ended);
+  }
+
+  /** Everything on it ends, with a word where there is room for it (RFC 6926 §8.5, RFC 7724 §8.4). */
+  terminate(text: string): void {
+    if (this.#follower !== undefined) this.#endFollowing(terminated(text));
+    else {
+      for (const query of this.#running.values()) this.#done(query, { status: QueryStatus.QUERY_TERMINATED, text });
+      this.close();
+    }
+  }
+
+  close(): void {
+    this.#stream.end();
+    // Whoever does not close its side has had its time.
+    setTimeout(() => this.destroy(), CLOSE_MS).unref();
+  }
+
+  destroy(): void {
+    this.#out.close();
+    this.#stream.destroy();
+    this.#socket.destroy();
+  }
+
+  #closed(): void {
+    this.#out.close();
+    if (this.#follower !== undefined) this.#services.setFollowing(this.#follower, this, false);
+    this.#follower = undefined;
+  }
+
+  // ── messages ─────────────────────────────────────────────────────────────────────────────────
+
+  #takeMessages(): void {
+    const { queriesPerConnection } = this.#services.plan().config.leaseQuery;
+    while (!this.#out.isClosed && !this.#isHandshaking) {
+      // RFC 6926 §8.4: no more are read than are answered at a time.
+      if (this.#running.size >= queriesPerConnection) {
+        this.#stream.pause();
+        return;
+      }
+      let bytes: Buffer | undefined;
+      try {
+        bytes = this.#reader.next();
+      } catch {
+        return this.destroy();
+      }
+      if (bytes === undefined) break;
+      this.#onMessage(bytes);
+    }
+    this.#stream.resume();
+    return undefined;
+  }
+
+  #onMessage(bytes: Buffer): void {
+    const message = this.#message;
+    // RFC 7724 §8.1.1: what is no query over TCP ends the connection.
+    if (message.parse(bytes, BOOTREQUEST) !== undefined) return this.destroy();
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    switch (message.type) {
+      case QueryType.TLS:
+        return isFirst ? this.#secure(headerOf(message)) : this.destroy();
+      case QueryType.BULKLEASEQUERY:
+        return this.#onBulk(headerOf(message), readBulkQuery(message));
+      case QueryType.ACTIVELEASEQUERY:
+        return this.#onActive(headerOf(message), readActiveQuery(message));
+      default:
+        return this.destroy();
+    }
+  }
+
+  /** RFC 7724 §8.1: an answer without a status, and then the handshake; anything else ends the connection. */
+  #secure(query: QueryHeader): void {
+    const { tls } = this.#services;
+    if (tls === undefined || !offersTls(tls)) {
+      this.#out.write(statusMessage(query, { type: QueryType.TLS, status: QueryStatus.TLS_CONNECTION_REFUSED, text: 'no TLS here' }));
+      return this.close();
+    }
+    this.#isHandshaking = true;
+    this.#out.write(statusMessage(query, { type: QueryType.TLS }));
+    const socket = this.#socket;
+    socket.removeAllListeners('data');
+    socket.removeAllListeners('end');
+    const rest = this.#reader.takeRest();
+    if (rest.length > 0) socket.unshift(rest);
+    secured(socket, tls, this.#services.plan().config.leaseQuery.active?.names ?? []).then((stream) => {
+      this.#isHandshaking = false;
+      this.#isSecure = true;
+      this.#stream = stream;
+      this.#out.switchTo(stream);
+      stream.on('error', () => this.destroy());
+      this.#read(stream);
+    }, () => this.destroy());
+    return undefined;
+  }
+
+  // ── bulk queries ─────────────────────────────────────────────────────────────────────────────
+
+  #onBulk(header: QueryHeader, query: BulkQuery | Refusal): void {
+    const refusal = isRefusal(query) ? query : this.#refusalOf(header);
+    if (refusal !== undefined) {
+      this.#services.count('bulk', isRefusal(query) ? 'all' : query.primary.by, outcomeOf(refusal.status));
+      this.#done(header, refusal);
+      return;
+    }
+    this.#running.set(header.xid, query as BulkQuery);
+    void this.#answer(query as BulkQuery);
+  }
+
+  #refusalOf({ xid }: QueryHeader): Refusal | undefined {
+    if (this.#follower !== undefined) return { status: QueryStatus.NOT_ALLOWED, text: 'changes are followed on this connection' };
+    if (this.#running.has(xid)) return { status: QueryStatus.NOT_ALLOWED, text: 'another query with this xid is under way' };
+    return this.#services.mayAsk(this.#requestor) ? undefined : { status: QueryStatus.NOT_ALLOWED, text: 'too many queries from this address' };
+  }
+
+  async #answer(query: BulkQuery): Promise<void> {
+    const { count, countRecords, moment: askMoment, plan } = this.#services;
+    let end: Refusal;
+    try {
+      const moment = await askMoment();
+      if (typeof moment === 'string') end = terminated(moment);
+      else {
+        const { records, ...ended } = await runBulk(query, plan(), moment, this.#out, this.#serverIdentifier, countRecords);
+        this.#activeAt = performance.now();
+        end = ended;
+      }
+    } catch (error) {
+      // A store that cannot be read: the node itself finds out, and says so.
+      end = { status: QueryStatus.UNSPEC_FAIL, text: (error as Error).message };
+    }
+    this.#running.delete(query.xid);
+    count('bulk', query.primary.by, outcomeOf(end.status));
+    this.#done(query, end);
+    this.#takeMessages();
+  }
+
+  /** The last message of a query. `serverIdentifier`: nothing was sent before it. */
+  #done(query: QueryHeader, { status, text }: Refusal): void {
+    this.#out.write(statusMessage(query, { type: QueryType.LEASEQUERYDONE, status, text, serverIdentifier: this.#serverIdentifier }));
+  }
+
+  // ── following ────────────────────────────────────────────────────────────────────────────────
+
+  #onActive(header: QueryHeader, query: ActiveQuery | Refusal): void {
+    const refusal = isRefusal(query) ? query : this.#activeRefusal(header);
+    if (refusal !== undefined) {
+      this.#services.count('active', 'all', outcomeOf(refusal.status));
+      this.#out.write(statusMessage(header, { type: QueryType.LEASEQUERYSTATUS, status: refusal.status, text: refusal.text }));
+      return this.close();
+    }
+    const { changes, clustered, countRecords } = this.#services;
+    const plan = this.#services.plan();
+    const { evictAfterMs, maxClockSkewMs } = plan.config;
+    const follower = new Follower({
+      query: query as ActiveQuery, plan, out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
+      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => countRecords(1),
+    });
+    this.#follower = follower;
+    this.#services.setFollowing(follower, this, true);
+    void this.#beginFollowing(follower);
+    return undefined;
+  }
+
+  #activeRefusal(header: QueryHeader): Refusal | undefined {
+    const { active } = this.#services.plan().config.leaseQuery;
+    const notAllowed = (text: string): Refusal => ({ status: QueryStatus.NOT_ALLOWED, text });
+    if (active === undefined) return notAllowed('following changes is not switched on here');
+    // RFC 7724 §8.1: what is not secured is closed, unless that is switched on by itself.
+    if (!this.#isSecure && !active.insecure) return notAllowed('changes are told over TLS only');
+    if (this.#running.size > 0) return notAllowed('another query is under way on this connection');
+    return this.#refusalOf(header);
+  }
+
+  async #beginFollowing(follower: Follower): Promise<void> {
+    let ended: Refusal | undefined;
+    try {
+      const moment = await this.#services.moment();
+      ended = typeof moment === 'string' ? terminated(moment) : await follower.begin(moment);
+    } catch (error) {
+      ended = { status: QueryStatus.UNSPEC_FAIL, text: (error as Error).message };
+    }
+    if (ended !== undefined) return this.#endFollowing(ended);
+    void this.#pumpOn(follower);
+    return undefined;
+  }
+
+  /** Goes on when what was written has left. */
+  async #pumpOn(follower: Follower): Promise<void> {
+    while (this.#follower === follower && !this.#out.isClosed) {
+      await this.#out.drained();
+      this.pump();
+    }
+  }
+
+  #endFollowing(ended: Refusal): void {
+    const follower = this.#follower;
+    if (follower === undefined) return;
+    this.#follower = undefined;
+    this.#services.setFollowing(follower, this, false);
+    this.#services.count('active', 'all', outcomeOf(ended.status));
+    follower.end(ended);
+    this.close();
+  }
+}
+
+/** After the last word so long for the other side to take it. */
+const CLOSE_MS = 5000;
+
+function outcomeOf(status: QueryStatus): QueryOutcome {
+  switch (status) {
+    case QueryStatus.SUCCESS: return 'done';
+    case QueryStatus.MALFORMED_QUERY: return 'malformed';
+    case QueryStatus.NOT_ALLOWED: return 'not-allowed';
+    default: return 'terminated';
+  }
+}
