@@ -9,7 +9,6 @@ import type { ClusterConfig } from '../config/types.ts';
 import { BindingState, recordExpires, recordHasClientIdentifier, recordLastTransaction, recordState } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { ConfirmedReply, InterfaceInfo, ReceivedPacket } from '../server/ports.ts';
-import { relayPort } from '../server/relay.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { MonotonicMs, Now } from '../time.ts';
 import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
@@ -57,15 +56,15 @@ export class SingleQueries {
     });
   }
 
-  /** The query that a DHCPLEASEQUERY is, or why it gets no answer. */
-  read(packet: ReceivedPacket, message: DhcpMessage): Question | DropReason {
+  /** The query that a DHCPLEASEQUERY is, or why it gets no answer. `port`: where its answer goes. */
+  read(packet: ReceivedPacket, message: DhcpMessage, port: number): Question | DropReason {
     // RFC 4388 §6.4.3: without giaddr there is nowhere to answer to.
     if (message.giaddr === 0) return 'query-malformed';
     if (!this.#requestors.has(message.giaddr) || !this.#requestors.has(packet.sourceAddress)) return 'query-refused';
     if (packet.iface.addresses.length === 0) return 'no-subnet';
     const query = readSingleQuery(message);
     if (query === undefined) return 'query-malformed';
-    return { query, iface: packet.iface, port: relayPort(message, packet.sourcePort), receivedAt: packet.receivedAt };
+    return { query, iface: packet.iface, port, receivedAt: packet.receivedAt };
   }
 
   /** `incarnation`: this node's, where there are others. */

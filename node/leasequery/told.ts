@@ -10,8 +10,8 @@ import {
   recordLeaseSeconds, recordSection, recordState, recordStateSince, SectionKind,
 } from '../lease/record.ts';
 import type { ReservationSubject } from '../lease/reservations.ts';
-import { renewalTimes, TermsBook } from '../server/terms.ts';
-import type { Terms } from '../server/terms.ts';
+import { renewalTimes, TermsBook } from '../classes/terms.ts';
+import type { Terms } from '../classes/terms.ts';
 import { INFINITE_SECONDS } from '../time.ts';
 import type { AnswerWriter } from './answer.ts';
 import { syntheticRequest } from './synthetic-request.ts';

@@ -21,7 +21,7 @@ import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import type { Probes } from './probes.ts';
 import type { Replies } from './replies.ts';
 import type { Responsibility } from './responsibility.ts';
-import type { Terms, TermsBook } from './terms.ts';
+import type { Terms, TermsBook } from '../classes/terms.ts';
 import type { Throttle } from './throttle.ts';
 import type { Transactions } from './transactions.ts';
 

@@ -14,8 +14,8 @@ import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision, GrantReply } from './ports.ts';
 import type { ClientState } from './request.ts';
-import { leaseSecondsFor } from './terms.ts';
-import type { Terms } from './terms.ts';
+import { leaseSecondsFor } from '../classes/terms.ts';
+import type { Terms } from '../classes/terms.ts';
 import { isSameTransaction } from './transactions.ts';
 
 const HOST_NAME = 12;

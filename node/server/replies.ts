@@ -16,8 +16,8 @@ import type { Exchange } from './exchange.ts';
 import type { ConfirmedReply, GrantReply, OutgoingPacket, ProvisionalReply, ReceivedPacket } from './ports.ts';
 import { echoedRelayInformation, echoedSubnetSelection, echoedVirtualSubnet, relayPort } from './relay.ts';
 import { overriddenIdentifier } from './responsibility.ts';
-import { renewalTimes } from './terms.ts';
-import type { Terms } from './terms.ts';
+import { renewalTimes } from '../classes/terms.ts';
+import type { Terms } from '../classes/terms.ts';
 
 const CLIENT_PORT = 68;
 const BROADCAST_ADDRESS = 0xffff_ffff;

@@ -38,11 +38,12 @@ import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import { Probes } from './probes.ts';
 import { onRelease } from './release.ts';
+import { relayPort } from './relay.ts';
 import { Replies } from './replies.ts';
 import { giveRequested, onRequest, requestedAddress } from './request.ts';
 import { Responsibility } from './responsibility.ts';
 import { selectSubnet } from './subnet.ts';
-import { TermsBook } from './terms.ts';
+import { TermsBook } from '../classes/terms.ts';
 import { Throttle } from './throttle.ts';
 import { Transactions } from './transactions.ts';
 
@@ -135,7 +136,7 @@ export class DhcpServer {
   /** RFC 4388: the same from any subnet, and from any node of the cluster that is in service. */
   #onQuery(packet: ReceivedPacket, now: Now): Decision {
     const context = this.#context;
-    const question = context.queries.read(packet, this.#message);
+    const question = context.queries.read(packet, this.#message, relayPort(this.#message, packet.sourcePort));
     if (typeof question === 'string') return drop(context, question);
     const flooding = context.flood.query(question.query.giaddr, now);
     return flooding === undefined ? { ...NOTHING, questions: [question] } : drop(context, flooding);

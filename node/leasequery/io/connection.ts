@@ -220,13 +220,15 @@ export class Connection {
   async #answer(query: BulkQuery): Promise<void> {
     const { count, countRecords, moment: askMoment, plan } = this.#services;
     let end: Refusal;
+    let records = 0;
     try {
       const moment = await askMoment();
       if (typeof moment === 'string') end = terminated(moment);
       else {
-        const { records, ...ended } = await runBulk(query, plan(), moment, this.#out, this.#serverIdentifier, countRecords);
+        const ended = await runBulk(query, plan(), moment, this.#out, this.#serverIdentifier, countRecords);
         this.#activeAt = performance.now();
         end = ended;
+        records = ended.records;
       }
     } catch (error) {
       // A store that cannot be read: the node itself finds out, and says so.
@@ -234,13 +236,14 @@ export class Connection {
     }
     this.#running.delete(query.xid);
     count('bulk', query.primary.by, outcomeOf(end.status));
-    this.#done(query, end);
+    this.#done(query, end, records);
     this.#takeMessages();
   }
 
-  /** The last message of a query. `serverIdentifier`: nothing was sent before it. */
-  #done(query: QueryHeader, { status, text }: Refusal): void {
-    this.#out.write(statusMessage(query, { type: QueryType.LEASEQUERYDONE, status, text, serverIdentifier: this.#serverIdentifier }));
+  /** The last message of a query; with the server identifier where it is the first one as well (RFC 6926 §8.3). */
+  #done(query: QueryHeader, { status, text }: Refusal, records = 0): void {
+    const serverIdentifier = records === 0 ? this.#serverIdentifier : 0;
+    this.#out.write(statusMessage(query, { type: QueryType.LEASEQUERYDONE, status, text, serverIdentifier }));
   }
 
   // ── following ────────────────────────────────────────────────────────────────────────────────

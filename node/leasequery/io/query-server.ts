@@ -6,9 +6,10 @@ import { createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { addressFromText } from '../../io/interfaces.ts';
 import { closeStoreSnapshots, StoreSnapshot } from '../../io/store-snapshot.ts';
-import { SNAPSHOTS_MAX } from '../../limits.ts';
-import { FloodGuard } from '../../server/flood.ts';
-import type { MonotonicMs, Now, WallMs } from '../../time.ts';
+import { FLOOD_RELAYS_MAX, SNAPSHOTS_MAX } from '../../limits.ts';
+import type { MonotonicMs } from '../../time.ts';
+import { bucketsFor, scattered } from '../../token-buckets.ts';
+import type { Buckets } from '../../token-buckets.ts';
 import { QueryCounters } from '../query-counters.ts';
 import { QueryPlan } from '../stream-answers.ts';
 import type { QueryConfig } from '../stream-answers.ts';
@@ -33,7 +34,7 @@ export class QueryServer {
   readonly #changes = new FollowedChanges();
   #counters = new QueryCounters();
   #plan: QueryPlan | undefined;
-  #flood: FloodGuard | undefined;
+  #buckets: Buckets | undefined;
   #server: Server | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #asked = new Map<number, (answer: Marked | string) => void>();
@@ -50,7 +51,7 @@ export class QueryServer {
       tls: options.tls, clustered: options.clustered, changes: this.#changes,
       plan: () => this.#plan!,
       moment: () => this.#moment(),
-      mayAsk: (requestor) => this.#flood?.query(requestor, now()) === undefined,
+      mayAsk: (requestor) => this.#mayAsk(requestor),
       setFollowing: (follower, connection, follows) => this.#setFollowing(follower, connection, follows),
       count: (protocol, kind, outcome) => this.#counters.count(protocol, kind, outcome),
       countRecords: (by) => {
@@ -91,8 +92,7 @@ export class QueryServer {
       return;
     }
     this.#plan = new QueryPlan(config, Math.floor(Date.now() / 1000));
-    this.#flood ??= new FloodGuard(config.limits, Math.floor(Math.random() * 2 ** 32));
-    this.#flood.configure(config.limits);
+    this.#buckets = bucketsFor(config.limits.queriesPerRequestor, this.#buckets, FLOOD_RELAYS_MAX);
     for (const connection of this.#connections) if (!this.#plan.requestors.has(addressOf(connection.name))) connection.terminate('not allowed any more');
     if (config.leaseQuery.active === undefined) this.#endFollowers('following changes was switched off');
     if (this.#server === undefined) this.#listen();
@@ -153,6 +153,17 @@ export class QueryServer {
     const connection = new Connection(socket, this.#services);
     this.#connections.add(connection);
     socket.on('close', () => this.#connections.delete(connection));
+  }
+
+  /** Within `queriesPerRequestor`: one token of its own for each query. */
+  #mayAsk(requestor: number): boolean {
+    const buckets = this.#buckets;
+    if (buckets === undefined) return true;
+    const at = performance.now() as MonotonicMs;
+    const place = buckets.find(requestor, scattered(requestor), at);
+    if (!buckets.hasToken(place, requestor, at)) return false;
+    buckets.take(place, requestor, at);
+    return true;
   }
 
   #setFollowing(follower: Follower, connection: Connection, follows: boolean): void {
@@ -247,8 +258,4 @@ const LAST_WORDS_STEP_MS = 20;
 
 function addressOf(name: string): number {
   return addressFromText(name.slice(0, name.lastIndexOf(':')));
-}
-
-function now(): Now {
-  return { mono: performance.now() as MonotonicMs, wall: Date.now() as WallMs };
 }

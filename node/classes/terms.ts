@@ -4,7 +4,7 @@
  * for each combination and kept.
  */
 import { prefixMask } from '../codec/address.ts';
-import type { ClassSet } from '../classes/matcher.ts';
+import type { ClassSet } from './matcher.ts';
 import type { BootFields, ConfiguredOption, LeaseFraction, LeaseTimes, Overlay, Reservation, Scope, SubnetConfig } from '../config/types.ts';
 import { TERMS_CACHED_MAX } from '../limits.ts';
 import { INFINITE_SECONDS } from '../time.ts';
