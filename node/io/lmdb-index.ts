@@ -3,16 +3,16 @@
  * keys; they have no values). A change of a record changes its keys in the same transaction.
  *
  * The index is complete where its marker names the generation of the journal that LMDB has: a version of this
- * program that knows no index counts that generation on and leaves the marker behind. Otherwise the index is built
- * anew while the node serves, from the records, and the marker is written at the end; a process that ends before
- * that begins again.
+ * program that knows no index counts that generation on and leaves the marker behind. Otherwise what the index lacks
+ * is added while the node serves, and the marker is written at the end; a process that ends before that begins
+ * again. Keys of another layout are removed first.
  *
  * Invariants
  * - Once complete, every identifier of every record has its key. Keys that no record has any more do no harm:
  *   who finds a key compares the record.
  * - While it is built, `changesOf` keeps right what is changed meanwhile: the building only adds keys, of a record
- *   as it was at some moment after the index was emptied. What changed since has its own keys from that change on,
- *   and no change removes a key that the record still has.
+ *   as it was at some moment. What changed since has its own keys from that change on, and no change removes a key
+ *   that the record still has.
  */
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Database } from 'lmdb';
@@ -48,9 +48,12 @@ export interface Databases {
  */
 export type Transact = (prepare: () => () => void) => Promise<void>;
 
+/** The marker begins with it, also while the index is built. */
+const MARKER_START = `${INDEX_VERSION} `;
+
 /** What the marker is to be, beside this generation (undefined where there was none yet). */
 function markerOf(generation: Buffer | undefined): string {
-  return `${INDEX_VERSION} ${generation?.toString() ?? '0'}`;
+  return MARKER_START + (generation?.toString() ?? '0');
 }
 
 /** Whether the index is complete, from a way to read LMDB's meta values. */
@@ -132,9 +135,13 @@ export class LmdbIndex {
   apply({ put, removed }: IndexChanges, meta: ReadonlyMap<string, Buffer | null>): void {
     const { index } = this.#databases;
     for (let i = 0; i < removed.count; i++) void index.remove(removed.at(i));
-    for (let i = 0; i < put.count; i++) void index.put(put.at(i), NOTHING);
+    this.#putKeys(put);
     const generation = meta.get(GENERATION_KEY);
     if (generation != null && this.#complete) this.#putMarker(generation);
+  }
+
+  #putKeys(keys: IndexKeys): void {
+    for (let i = 0; i < keys.count; i++) void this.#databases.index.put(keys.at(i), NOTHING);
   }
 
   #putMarker(generation: Buffer | undefined): void {
@@ -158,7 +165,12 @@ export class LmdbIndex {
 
   async #buildOnce(): Promise<void> {
     const { meta, index } = this.#databases;
-    await this.#transact(() => () => void index.clearAsync());
+    if (meta.get(MARKER_KEY)?.toString().startsWith(MARKER_START) !== true) {
+      await this.#transact(() => () => {
+        void index.clearAsync();
+        void meta.put(MARKER_KEY, Buffer.from(`${MARKER_START}being built`));
+      });
+    }
     for (let after: number | undefined = -1; after !== undefined;) {
       const buckets: IndexKeys[] = [];
       after = await this.#collect(after, buckets);
@@ -199,6 +211,7 @@ export class LmdbIndex {
   }
 
   async #putBuckets(buckets: readonly IndexKeys[]): Promise<void> {
+    const { index } = this.#databases;
     let slice: IndexKeys[] = [];
     let count = 0;
     const put = async (): Promise<void> => {
@@ -206,8 +219,13 @@ export class LmdbIndex {
       slice = [];
       count = 0;
       await this.#pause();
-      await this.#transact(() => () => {
-        for (const bucket of keys) for (let i = 0; i < bucket.count; i++) void this.#databases.index.put(bucket.at(i), NOTHING);
+      await this.#transact(() => {
+        const missing = new IndexKeys();
+        index.resetReadTxn();
+        for (const bucket of keys) {
+          for (let i = 0; i < bucket.count; i++) if (!index.doesExist(bucket.at(i))) missing.add(bucket.at(i));
+        }
+        return () => this.#putKeys(missing);
       });
     };
     // It has holes, which are skipped so.

@@ -40,32 +40,36 @@ for (const [name, journalPages, changesMax, until] of [
     })();
     let seen = 0;
     let stale = 0;
-    while (seen < until) {
-      for (let turns = roll(20); turns > 0; turns--) await setImmediate();
-      const expected = contentsOf(disk);
-      worker.postMessage({ mark: disk.mark() });
-      const [first] = await once(worker, 'message') as [Seen | undefined];
-      if (first === undefined) {
-        stale++;
-        continue;
+    try {
+      while (seen < until) {
+        for (let turns = roll(20); turns > 0; turns--) await setImmediate();
+        const expected = contentsOf(disk);
+        worker.postMessage({ mark: disk.mark() });
+        const [first] = await once(worker, 'message') as [Seen | undefined];
+        if (first === undefined) {
+          stale++;
+          continue;
+        }
+        for (let turns = roll(50); turns > 0; turns--) await setImmediate();
+        worker.postMessage('again');
+        const [second] = await once(worker, 'message') as [Seen];
+        for (const { records, meta, metaScan, wrong, indexed } of [first, second]) {
+          assert.deepEqual({ records, meta }, expected);
+          assert.deepEqual(metaScan, expected.meta);
+          assert.deepEqual(wrong, []);
+          assert.ok(indexed);
+        }
+        seen++;
       }
-      for (let turns = roll(50); turns > 0; turns--) await setImmediate();
-      worker.postMessage('again');
-      const [second] = await once(worker, 'message') as [Seen];
-      for (const { records, meta, metaScan, wrong, indexed } of [first, second]) {
-        assert.deepEqual({ records, meta }, expected);
-        assert.deepEqual(metaScan, expected.meta);
-        assert.deepEqual(wrong, []);
-        assert.ok(indexed);
-      }
-      seen++;
+      worker.postMessage('end');
+      await once(worker, 'exit');
+    } finally {
+      await worker.terminate();
+      stop.abort();
+      await writer;
+      await disk.close();
     }
-    stop.abort();
-    await writer;
-    worker.postMessage('end');
-    await once(worker, 'exit');
-    await disk.close();
-  assert.ok(stale < 10 * until, `${stale} marks were too old`);
+    assert.ok(stale < 10 * until, `${stale} marks were too old`);
   }));
 }
 
