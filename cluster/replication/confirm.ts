@@ -7,7 +7,7 @@
  */
 import type { ConfirmReply, ConfirmRequest } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, isMember, linkUp } from '../core/state.ts';
+import { commitPeers, isMember, linkUp, noteCommitted } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { Inbox } from './inbox.ts';
 
@@ -123,5 +123,7 @@ export class Confirmations {
       return;
     }
     round.needs.set(peer.incarnation, reply.committed);
+    // An answer about what the peer changed last need not wait for its next status message.
+    noteCommitted(this.#state, peer.incarnation, reply.committed);
   }
 }

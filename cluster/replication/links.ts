@@ -12,7 +12,7 @@ import { SILENCE_MS } from '../core/context.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
 import type { LinkEvent } from '../core/ports.ts';
-import { commitPeers, etcdCounts, etcdReachable, isMember, isNamed, otherMembers } from '../core/state.ts';
+import { commitPeers, etcdCounts, etcdReachable, isMember, isNamed, noteCommitted, otherMembers } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import type { Versions } from '../upgrade/versions.ts';
 import { encodeView, names } from '../view/view.ts';
@@ -202,8 +202,7 @@ export class Links {
     const aside = status.state === 'ISOLATED' || status.epoch < (this.#state.view?.epoch ?? 0);
     peer.standingAsideSince = aside ? Math.min(peer.standingAsideSince, this.#state.context.now.mono) : Infinity;
     this.#compareWall(peer, status.wallMs);
-    const known = this.#state.committedOf.get(peer.incarnation) ?? 0;
-    if (status.committed > known) this.#state.committedOf.set(peer.incarnation, status.committed);
+    noteCommitted(this.#state, peer.incarnation, status.committed);
     if (status.epoch > (this.#state.view?.epoch ?? 0)) this.#hooks.onNewEpoch();
   }
 

@@ -14,7 +14,7 @@ import { PROTOCOL_ACK_CHECKSUM } from '../../node/protocol.ts';
 import { RefuseReason } from '../../proto/gen/replication.ts';
 import type { Ack, Batch, Change, Refuse } from '../../proto/gen/replication.ts';
 import type { Peer } from '../core/peer.ts';
-import { commitPeers, isPresent, owns, protocolWith } from '../core/state.ts';
+import { commitPeers, isPresent, noteCommitted, owns, protocolWith } from '../core/state.ts';
 import type { ClusterState } from '../core/state.ts';
 import { names } from '../view/view.ts';
 import { chainChecksum } from './cursors.ts';
@@ -195,7 +195,7 @@ export class Replication {
       context.out.resets.push(peer.id);
       return;
     }
-    this.#noteCommitted(batch);
+    noteCommitted(this.#state, batch.incarnation, batch.committed);
     if (!this.#applyInOrder(batch.incarnation, batch.changes)) context.out.resets.push(peer.id);
   }
 
@@ -214,14 +214,9 @@ export class Replication {
     });
   }
 
-  #noteCommitted(batch: Batch): void {
-    const known = this.#state.committedOf.get(batch.incarnation) ?? 0;
-    if (batch.committed > known) this.#state.committedOf.set(batch.incarnation, batch.committed);
-  }
-
   /** What the inbox brought: written under a view that named its writer, so only its place counts. */
   applyFromInbox(batch: Batch): boolean {
-    this.#noteCommitted(batch);
+    noteCommitted(this.#state, batch.incarnation, batch.committed);
     return this.#applyInOrder(batch.incarnation, batch.changes);
   }
 

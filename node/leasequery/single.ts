@@ -11,7 +11,7 @@ import type { LeaseTable } from '../lease/table.ts';
 import type { ConfirmedReply, InterfaceInfo, ReceivedPacket } from '../server/ports.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { MonotonicMs, Now } from '../time.ts';
-import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
+import { wallSeconds } from '../time.ts';
 import { AnswerWriter } from './answer.ts';
 import { QueryOption, QueryType } from './messages.ts';
 import { readSingleQuery } from './query.ts';
@@ -139,8 +139,7 @@ const OUTCOMES: Readonly<Record<number, 'active' | 'unassigned' | 'unknown'>> = 
 
 /** A lease that has ended is nobody's, also before its owner has made it EXPIRED. */
 function isLeased(record: Buffer, second: number): boolean {
-  const end = recordExpires(record);
-  return recordState(record) === BindingState.ACTIVE && (end === INFINITE_SECONDS || end > second);
+  return recordState(record) === BindingState.ACTIVE && recordExpires(record) > second;
 }
 
 const PIECE_OVERHEAD = 2;

@@ -4,10 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
-import { decodeView } from '../../cluster/view/view.ts';
+import { decodeView, encodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
+import type { Ipv4Prefix } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { Agenda } from '../sim/agenda.ts';
@@ -18,7 +19,7 @@ import type { NodeWorld } from '../sim/node.ts';
 import { Random } from '../sim/random.ts';
 import { chaddrOf, discover, ip, parseReply, request } from './client-packets.ts';
 import type { ClientFields } from './client-packets.ts';
-import { buildConfig, subnetConfig } from './configs.ts';
+import { buildConfig, NOBODY_ASKS, subnetConfig } from './configs.ts';
 
 const TICK_MS = 50;
 const OFFER = 2;
@@ -38,6 +39,15 @@ export interface ScenarioOptions {
   readonly leaseSeconds?: number;
   readonly authoritative?: boolean;
   readonly poolSize?: number;
+  /** Who may send LEASEQUERY; default: nobody. */
+  readonly requestors?: readonly Ipv4Prefix[];
+}
+
+/** A packet that a node sent to a client, a relay or a requestor. */
+export interface Sent {
+  readonly at: number;
+  readonly node: string;
+  readonly packet: OutgoingPacket;
 }
 
 export class Scenario implements NodeWorld {
@@ -59,13 +69,13 @@ export class Scenario implements NodeWorld {
   /** Addresses that somebody answers for. */
   readonly inUse = new Set<number>();
   #probed: number[] = [];
-  #sent: { readonly node: string; readonly packet: OutgoingPacket }[] = [];
+  #sent: Sent[] = [];
   #xid = 1;
 
-  constructor({ authoritative = true, leaseSeconds = 600, nodes = ['a', 'b'], poolSize = 100 }: ScenarioOptions = {}) {
+  constructor({ authoritative = true, leaseSeconds = 600, nodes = ['a', 'b'], poolSize = 100, requestors = [] }: ScenarioOptions = {}) {
     const first = ip('10.0.0.100');
     this.config = buildConfig({
-      nodes: [], more: { nodes: nodes.map((id) => ({ id, weight: 1 })) },
+      nodes: [], more: { nodes: nodes.map((id) => ({ id, weight: 1 })), leaseQuery: { ...NOBODY_ASKS, requestors } },
       subnets: [subnetConfig({ name: '10.0.0.0/16', prefixLength: 16, leaseSeconds, authoritative, pools: [{ first, last: first + poolSize - 1 }] })],
     });
     this.nodes = nodes.map((id, i) => new SimNode(id, ip('10.0.0.11') + i, this));
@@ -83,8 +93,16 @@ export class Scenario implements NodeWorld {
 
   /** What an operator has put there, and a restored etcd may lack. */
   putConfig(): void {
-    const value = Buffer.from(JSON.stringify({ revision: 1 }));
-    this.etcd.apply({ kind: 'txn', id: 0, compares: [], then: [{ op: 'put', key: 'config/revision', value }], otherwise: [], deadlineMs: 1000 }, this.agenda.now);
+    this.#put('config/revision', Buffer.from(JSON.stringify({ revision: 1 })));
+  }
+
+  /** Whatever the nodes think of it. */
+  putView(view: View): void {
+    this.#put('view', encodeView(view));
+  }
+
+  #put(key: string, value: Buffer): void {
+    this.etcd.apply({ kind: 'txn', id: 0, compares: [], then: [{ op: 'put', key, value }], otherwise: [], deadlineMs: 1000 }, this.agenda.now);
   }
 
   // ── what a test does ─────────────────────────────────────────────────────────────────────────
@@ -213,6 +231,11 @@ export class Scenario implements NodeWorld {
     return type === ACK ? 'ack' : type === NAK ? 'nak' : '';
   }
 
+  /** What the nodes have sent since the last call, and since a client asked. */
+  takeSent(): Sent[] {
+    return this.#sent.splice(0);
+  }
+
   /** Asks up to three times, 4 s apart as clients do, and takes the first answer. */
   ask(
     make: (fields: ClientFields) => Buffer, fields: ClientFields, via: readonly string[], type: number | undefined, unicast = false,
@@ -245,7 +268,7 @@ export class Scenario implements NodeWorld {
   }
 
   onPacket(node: SimNode, packet: OutgoingPacket): void {
-    this.#sent.push({ node: node.id, packet });
+    this.#sent.push({ at: this.agenda.now, node: node.id, packet });
   }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
