@@ -7,6 +7,7 @@ import { addConfigCommand } from './config.ts';
 import { addDrainCommands } from './drain.ts';
 import { addLastResortCommands } from './last-resort.ts';
 import { addLeasesCommand } from './leases.ts';
+import { addLeasequeryCommand } from './leasequery.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
 import { addReservationCommand } from './reservation.ts';
@@ -44,6 +45,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addLastResortCommands(program, output);
   addStatusCommand(program, output);
   addLeasesCommand(program, output);
+  addLeasequeryCommand(program, output);
   addVersion(program);
   return program;
 }
