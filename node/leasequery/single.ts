@@ -6,7 +6,7 @@ import type { DhcpMessage } from '../codec/message.ts';
 import { OptionCode } from '../codec/message.ts';
 import { REPLY_BYTES_MIN } from '../codec/reply.ts';
 import type { ClusterConfig } from '../config/types.ts';
-import { BindingState, recordExpires, recordHasClientIdentifier, recordLastTransaction, recordState } from '../lease/record.ts';
+import { BindingState, recordHasClientIdentifier, recordLastTransaction, recordState } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { ConfirmedReply, InterfaceInfo, ReceivedPacket } from '../server/ports.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
@@ -73,7 +73,7 @@ export class SingleQueries {
     const { primary } = question.query;
     const at: ToldAt = { second: wallSeconds(now.wall), incarnation };
     if (primary.by === 'address') return this.#byAddress(question, primary.address, at, now);
-    const leases = this.#leasesOf(primary, at.second);
+    const leases = this.#leasesOf(primary);
     const latest = leases[0];
     if (latest === undefined) return this.#plain(question, QueryType.LEASEUNKNOWN, 0);
     return this.#lease(question, latest.address, latest.record, at, leases.map(({ address }) => address));
@@ -82,18 +82,18 @@ export class SingleQueries {
   /** RFC 4388 §6.4.1: ACTIVE or UNASSIGNED if this server manages the address, else UNKNOWN. */
   #byAddress(question: Question, address: number, at: ToldAt, now: Now): Answer {
     const record = this.#table.read(address);
-    if (record !== undefined && isLeased(record, at.second)) return this.#lease(question, address, record, at, []);
+    if (record !== undefined && isLeased(record)) return this.#lease(question, address, record, at, []);
     const isManaged = this.#table.poolOf(address) >= 0 || (this.#table.networkOf(address) >= 0 && this.#table.isReserved(address, now));
     return this.#plain(question, isManaged ? QueryType.LEASEUNASSIGNED : QueryType.LEASEUNKNOWN, address);
   }
 
   /** The client's leases, the one of its most recent transaction first. */
-  #leasesOf(primary: PrimaryQuery, second: number): { readonly address: number; readonly record: Buffer }[] {
+  #leasesOf(primary: PrimaryQuery): { readonly address: number; readonly record: Buffer }[] {
     const addresses = primary.by === 'hardware' ? this.#table.findAllByHardware(primary.identifier)
       : primary.by === 'client-id' ? this.#table.findAllByClient(primary.identifier) : [];
     return addresses.map((address) => ({ address, record: this.#table.read(address)! }))
       // RFC 4388 §6.4.1: who has proffered the identifier, not who is known by a hardware address of the same bytes.
-      .filter(({ record }) => isLeased(record, second) && (primary.by === 'hardware' || recordHasClientIdentifier(record)))
+      .filter(({ record }) => isLeased(record) && (primary.by === 'hardware' || recordHasClientIdentifier(record)))
       .sort((a, b) => recordLastTransaction(b.record) - recordLastTransaction(a.record) || a.address - b.address);
   }
 
@@ -137,9 +137,9 @@ const OUTCOMES: Readonly<Record<number, 'active' | 'unassigned' | 'unknown'>> = 
   [QueryType.LEASEACTIVE]: 'active', [QueryType.LEASEUNASSIGNED]: 'unassigned', [QueryType.LEASEUNKNOWN]: 'unknown',
 };
 
-/** A lease that has ended is nobody's, also before its owner has made it EXPIRED. */
-function isLeased(record: Buffer, second: number): boolean {
-  return recordState(record) === BindingState.ACTIVE && recordExpires(record) > second;
+/** By its state alone: when a lease has ended is its owner's word. By this node's clock it may have, and its client hold it still. */
+function isLeased(record: Buffer): boolean {
+  return recordState(record) === BindingState.ACTIVE;
 }
 
 const PIECE_OVERHEAD = 2;
