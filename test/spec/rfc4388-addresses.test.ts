@@ -61,6 +61,7 @@ test('RFC 4388 §6.4: the server MUST respond with a DHCPLEASEACTIVE message whe
   }
   server.receive(release({ xid: 9, ciaddr: address }), { sourceAddress: address, unicast: true });
   server.advance(3_700_000);
+  server.tick();
   assert.equal(typeOf(server, byAddress(address)), LEASEUNKNOWN);
 });
 

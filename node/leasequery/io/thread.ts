@@ -124,7 +124,11 @@ export class QueryThread {
   }
 
   #start(): void {
-    const worker = new Worker(new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url), { workerData: this.#parts.options, name: 'leasequery' });
+    const worker = new Worker(new URL(`./thread-main${extname(import.meta.filename)}`, import.meta.url), {
+      workerData: this.#parts.options, name: 'leasequery',
+      // What it holds at a time is little; a heap that may grow does so before it is swept.
+      resourceLimits: { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 },
+    });
     this.#worker = worker;
     worker.on('message', (message: FromThread) => this.#onMessage(message));
     worker.on('error', (error: Error) => this.#parts.onEvent({ id: 'leasequery.failed', fields: { error: error.message } }));
