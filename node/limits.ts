@@ -280,6 +280,13 @@ export const JOURNAL_BYTES = 4 * 1024 * 1024;
 export const CHECKPOINT_SLICE_CHANGES = 512;
 
 /**
+ * New keys of the index of the bindings between two checkpoints of the journal; past it keys are no more put, until
+ * fewer than these have come in so long a time: then the index is built.
+ */
+export const INDEX_NEW_KEYS_MAX = 16_384;
+export const INDEX_CALM_MS = 10_000;
+
+/**
  * Building the index of the bindings anew: records read, or as many keys written, in one turn of the event loop;
  * the pause before the next turn; keys kept in memory at once (11 bytes each), past it they are written before more
  * records are read; the pause after a failure.

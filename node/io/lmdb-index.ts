@@ -7,17 +7,24 @@
  * is added while the node serves, and the marker is written at the end; a process that ends before that begins
  * again. Keys of another layout are removed first.
  *
+ * Many new bindings at once, as of a node that joins, would cost several times what their records do: a key changes
+ * a page of its own somewhere in the index. With more of them than a limit the index falls behind: keys are removed
+ * still, but no more put, and when the stream has calmed down it is built, in order of the keys.
+ *
  * Invariants
  * - Once complete, every identifier of every record has its key. Keys that no record has any more do no harm:
  *   who finds a key compares the record.
  * - While it is built, `changesOf` keeps right what is changed meanwhile: the building only adds keys, of a record
  *   as it was at some moment. What changed since has its own keys from that change on, and no change removes a key
- *   that the record still has.
+ *   that the record still has. The change from falling behind to building is a transaction: no change made before
+ *   it is still under way when the first record is read.
  */
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import type { Database } from 'lmdb';
-import { eachIndexKey, IndexKeys, sameIdentifiers } from '../lease/identifiers.ts';
-import { INDEX_REBUILD_KEYS_MAX, INDEX_REBUILD_PAUSE_MS, INDEX_REBUILD_RETRY_MS, INDEX_REBUILD_SLICE_RECORDS } from '../limits.ts';
+import { eachIndexKey, IDENTIFIER_KINDS, IndexKeys, sameIdentifiers } from '../lease/identifiers.ts';
+import {
+  INDEX_CALM_MS, INDEX_NEW_KEYS_MAX, INDEX_REBUILD_KEYS_MAX, INDEX_REBUILD_PAUSE_MS, INDEX_REBUILD_RETRY_MS, INDEX_REBUILD_SLICE_RECORDS,
+} from '../limits.ts';
 
 /** LMDB's meta key with the last generation of the journal that it has all of. */
 export const GENERATION_KEY = 'journal-generation';
@@ -48,10 +55,11 @@ export interface Databases {
  */
 export type Transact = (prepare: () => () => void) => Promise<void>;
 
-/** The marker begins with it, also while the index is built. */
+/** The marker begins with it. */
 const MARKER_START = `${INDEX_VERSION} `;
+const MARKER_INCOMPLETE = Buffer.from(`${MARKER_START}incomplete`);
 
-/** What the marker is to be, beside this generation (undefined where there was none yet). */
+/** What the marker is of a complete index, beside this generation (undefined where there was none yet). */
 function markerOf(generation: Buffer | undefined): string {
   return MARKER_START + (generation?.toString() ?? '0');
 }
@@ -61,36 +69,54 @@ export function indexIsComplete(readMeta: (key: string) => Buffer | undefined): 
   return readMeta(MARKER_KEY)?.toString() === markerOf(readMeta(GENERATION_KEY));
 }
 
+/** Bounds that tests set lower: see limits.ts. */
+export interface IndexBounds {
+  readonly newKeysMax: number;
+  readonly calmMs: number;
+  readonly rebuildKeysMax: number;
+}
+
+const BOUNDS: IndexBounds = { newKeysMax: INDEX_NEW_KEYS_MAX, calmMs: INDEX_CALM_MS, rebuildKeysMax: INDEX_REBUILD_KEYS_MAX };
+
 export class LmdbIndex {
   readonly #databases: Databases;
   readonly #transact: Transact;
-  readonly #keysMax: number;
+  readonly #bounds: IndexBounds;
   readonly #stop = new AbortController();
-  #complete: boolean;
+  /** `behind`: keys are not put. */
+  #state: 'complete' | 'building' | 'behind';
+  /** Its keys may be of another layout; the marker says so until they are removed. */
+  #foreign: boolean;
   #building: Promise<void> = Promise.resolve();
-  readonly #oldKeys = new IndexKeys();
-  readonly #newKeys = new IndexKeys();
+  /** Keys put since the last checkpoint, and, about, keys not put because the index is behind. */
+  #newKeys = 0;
+  #leftOut = 0;
+  readonly #before = new IndexKeys();
+  readonly #after = new IndexKeys();
 
-  /** Begins to build the index where it is missing or stale, in a later turn of the event loop. `keysMax` is for tests. */
-  constructor(databases: Databases, transact: Transact, keysMax: number = INDEX_REBUILD_KEYS_MAX) {
+  /** Begins to build the index where it is missing or stale, in a later turn of the event loop. */
+  constructor(databases: Databases, transact: Transact, bounds: IndexBounds = BOUNDS) {
     this.#databases = databases;
     this.#transact = transact;
-    this.#keysMax = keysMax;
-    this.#complete = indexIsComplete((key) => databases.meta.get(key));
-    if (this.#complete) return;
-    if ((databases.records.getStats() as { entryCount: number }).entryCount === 0) {
-      this.#complete = true;
-      databases.meta.transactionSync(() => this.#putMarker(databases.meta.get(GENERATION_KEY)));
+    this.#bounds = bounds;
+    const { records, meta } = databases;
+    this.#foreign = meta.get(MARKER_KEY)?.toString().startsWith(MARKER_START) !== true;
+    this.#state = indexIsComplete((key) => meta.get(key)) ? 'complete' : 'behind';
+    if (this.#state === 'complete') return;
+    if (this.#foreign && (records.getStats() as { entryCount: number }).entryCount === 0) {
+      meta.transactionSync(() => this.#putMarker(meta.get(GENERATION_KEY)));
+      this.#foreign = false;
+      this.#state = 'complete';
     } else {
-      this.#building = this.#build();
+      this.#building = this.#build(0);
     }
   }
 
   get complete(): boolean {
-    return this.#complete;
+    return this.#state === 'complete';
   }
 
-  /** Resolves when the building has ended: the index is complete, or the disk was closed. */
+  /** Resolves when the building that is under way has ended: the index is complete, or the disk was closed. */
   get built(): Promise<void> {
     return this.#building;
   }
@@ -113,13 +139,15 @@ export class LmdbIndex {
     for (const [address, record] of records) {
       // In a buffer that the next read overwrites.
       const old = this.#databases.records.getBinaryFast(address);
-      if (all || old === undefined || record === null || !sameIdentifiers(old, record)) this.#compare(address, old, record, all, changes);
+      if (old === undefined && this.#state === 'behind') this.#leftOut += IDENTIFIER_KINDS.length;
+      else if (all || old === undefined || record === null || !sameIdentifiers(old, record)) this.#compare(address, old, record, all, changes);
     }
+    if (!all) this.#countNew(changes.put);
     return changes;
   }
 
   #compare(address: number, old: Buffer | undefined, record: Buffer | null, all: boolean, { put, removed }: IndexChanges): void {
-    const [before, after] = [this.#oldKeys, this.#newKeys];
+    const [before, after] = [this.#before, this.#after];
     before.clear();
     after.clear();
     if (old !== undefined) eachIndexKey(address, old, (key) => before.add(key));
@@ -131,13 +159,28 @@ export class LmdbIndex {
     for (let i = 0; i < before.count; i++) if (!after.has(before.at(i))) removed.add(before.at(i));
   }
 
+  #countNew({ count }: IndexKeys): void {
+    if (this.#state === 'behind') {
+      this.#leftOut += count;
+      return;
+    }
+    this.#newKeys += count;
+    if (this.#newKeys <= this.#bounds.newKeysMax) return;
+    const isBuilding = this.#state === 'building';
+    this.#state = 'behind';
+    if (!isBuilding) this.#building = this.#build(this.#bounds.calmMs);
+  }
+
   /** Within the transaction that changes the records, and LMDB's meta values by `meta`. */
   apply({ put, removed }: IndexChanges, meta: ReadonlyMap<string, Buffer | null>): void {
     const { index } = this.#databases;
     for (let i = 0; i < removed.count; i++) void index.remove(removed.at(i));
-    this.#putKeys(put);
+    if (this.#state !== 'behind') this.#putKeys(put);
+    else if (!this.#foreign) void this.#databases.meta.put(MARKER_KEY, MARKER_INCOMPLETE);
     const generation = meta.get(GENERATION_KEY);
-    if (generation != null && this.#complete) this.#putMarker(generation);
+    if (generation == null) return;
+    this.#newKeys = 0;
+    if (this.#state === 'complete') this.#putMarker(generation);
   }
 
   #putKeys(keys: IndexKeys): void {
@@ -148,41 +191,66 @@ export class LmdbIndex {
     void this.#databases.meta.put(MARKER_KEY, Buffer.from(markerOf(generation)));
   }
 
-  /** Never rejects: what fails, as on a full disk, begins again after a while. */
-  async #build(): Promise<void> {
+  /**
+   * Begins when there were few new keys for a while. Never rejects: what fails, as on a full disk, begins again
+   * later, and so does what falls behind.
+   */
+  async #build(calmMs: number): Promise<void> {
     const { signal } = this.#stop;
-    for (;;) {
+    for (let pauseMs = calmMs; ;) {
       try {
-        await setImmediate(undefined, { signal });
+        await this.#calm(pauseMs);
         await this.#buildOnce();
         return;
       } catch {
-        await setTimeout(INDEX_REBUILD_RETRY_MS, undefined, { signal }).catch(() => undefined);
         if (signal.aborted) return;
+        pauseMs = this.#state === 'behind' ? this.#bounds.calmMs : INDEX_REBUILD_RETRY_MS;
       }
+    }
+  }
+
+  async #calm(pauseMs: number): Promise<void> {
+    const { signal } = this.#stop;
+    for (let leftOut = -Infinity; this.#leftOut - leftOut > this.#bounds.newKeysMax;) {
+      leftOut = this.#leftOut;
+      await (pauseMs === 0 ? setImmediate(undefined, { signal }) : setTimeout(pauseMs, undefined, { signal }));
     }
   }
 
   async #buildOnce(): Promise<void> {
     const { meta, index } = this.#databases;
-    if (meta.get(MARKER_KEY)?.toString().startsWith(MARKER_START) !== true) {
-      await this.#transact(() => () => {
-        void index.clearAsync();
-        void meta.put(MARKER_KEY, Buffer.from(`${MARKER_START}being built`));
-      });
-    }
+    await this.#transact(() => {
+      this.#state = 'building';
+      this.#newKeys = 0;
+      return () => {
+        if (this.#foreign) void index.clearAsync();
+        void meta.put(MARKER_KEY, MARKER_INCOMPLETE);
+      };
+    });
+    this.#foreign = false;
     for (let after: number | undefined = -1; after !== undefined;) {
       const buckets: IndexKeys[] = [];
       after = await this.#collect(after, buckets);
       await this.#putBuckets(buckets);
     }
-    // From here on each checkpoint writes the marker too, so that it does not matter if this one fails.
-    await this.#transact(() => {
-      this.#complete = true;
+    await this.#complete();
+  }
+
+  async #complete(): Promise<void> {
+    const { meta } = this.#databases;
+    let complete = false;
+    const written = this.#transact(() => {
+      this.#checkGoesOn();
+      complete = true;
+      this.#state = 'complete';
       meta.resetReadTxn();
       const generation = meta.get(GENERATION_KEY);
       return () => this.#putMarker(generation);
-    }).catch(() => undefined);
+    });
+    await written.catch((error: unknown) => {
+      // Each checkpoint writes the marker too now, so that it does not matter if this one failed.
+      if (!complete) throw error;
+    });
   }
 
   /**
@@ -206,7 +274,7 @@ export class LmdbIndex {
         seen++;
       }
       if (seen < INDEX_REBUILD_SLICE_RECORDS) return undefined;
-      if (count >= this.#keysMax) return from;
+      if (count >= this.#bounds.rebuildKeysMax) return from;
     }
   }
 
@@ -240,5 +308,10 @@ export class LmdbIndex {
   /** Lets the node serve; throws when the building is to end. */
   async #pause(): Promise<void> {
     await setTimeout(INDEX_REBUILD_PAUSE_MS, undefined, { signal: this.#stop.signal });
+    this.#checkGoesOn();
+  }
+
+  #checkGoesOn(): void {
+    if (this.#state === 'behind') throw new Error('The index fell behind while it was built');
   }
 }

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { open, type RootDatabase } from 'lmdb';
 import { openJournaledDisk } from '../../node/io/journaled-disk.ts';
 import { openLmdbDisk } from '../../node/io/lmdb-disk.ts';
@@ -203,7 +203,7 @@ test('a process killed while it builds the index begins again, and so does one t
     for (let i = 0; i < commits; i++) await disk.commit(randomBatch(dice(i), 10, 12_000));
     for (let turns = 0; turns < 50; turns++) await setImmediate();
     await disk.close();
-    assert.equal((await raw(folder, marker))[0], '1 being built');
+    assert.equal((await raw(folder, marker))[0], '1 incomplete');
   }
   const disk = openJournaledDisk(folder);
   await disk.indexed;
@@ -231,13 +231,52 @@ test('an index of more keys than are kept in memory is built in several passes',
     const index = new LmdbIndex(databases, async (prepare) => {
       transactions++;
       await root.batch(prepare());
-    }, 3000);
+    }, { newKeysMax: 1e6, calmMs: 10, rebuildKeysMax: 3000 });
     assert.equal(index.complete, false);
     await index.built;
     assert.ok(index.complete);
     assert.ok(transactions > 10);
   });
   await isRight(folder, false);
+}));
+
+test('an index falls behind a stream of new bindings, and is built when that has calmed down', inFolder(async (folder) => {
+  await filled(folder, 50);
+  const roll = dice(6);
+  let behind = 0;
+  await raw(folder, async (databases, root) => {
+    const index = new LmdbIndex(databases, (prepare) => transact(prepare), { newKeysMax: 300, calmMs: 20, rebuildKeysMax: 1e6 });
+    let last = Promise.resolve();
+    const transact = (prepare: () => () => void): Promise<void> => {
+      const done = last.then(async () => { await root.batch(prepare()); });
+      last = done.catch(() => undefined);
+      return done;
+    };
+    let generation = 1000;
+    for (let i = 0; i < 400; i++) {
+      const { records, meta } = randomBatch(roll, roll(8) === 0 ? 300 : 5, 4000);
+      if (roll(4) === 0) (meta as Map<string, Buffer>).set('journal-generation', Buffer.from(String(generation++)));
+      await transact(() => {
+        const changes = index.changesOf(records);
+        return () => {
+          for (const [address, bytes] of records) void (bytes === null ? databases.records.remove(address) : databases.records.put(address, bytes));
+          for (const [key, value] of meta) void (value === null ? databases.meta.remove(key) : databases.meta.put(key, value));
+          index.apply(changes, meta);
+        };
+      });
+      const [indexed, journal] = marker(databases);
+      assert.equal(indexed === `1 ${journal}`, index.complete);
+      if (!index.complete) behind++;
+      if (roll(40) === 0) await setTimeout(100);
+      if (!index.complete) continue;
+      const found = new Set(keysIn(databases));
+      assert.ok(keysWanted(databases).every((key) => found.has(key)));
+    }
+    await index.built;
+    assert.ok(index.complete);
+  });
+  assert.ok(behind > 10 && behind < 390, `behind after ${behind} of 400`);
+  await isRight(folder, true);
 }));
 
 test('where the building fails it waits, and can be ended', { timeout: 10_000 }, inFolder(async (folder) => {
