@@ -55,6 +55,9 @@ export function findProgram(name: ProgramName): Program | undefined {
   return undefined;
 }
 
+/** Where Perl finds the libraries that `install.sh` has unpacked. */
+export const PERL_LIBRARIES = join(unpacked, 'usr/share/perl5');
+
 /** Thrown by `requireProgram`. */
 export class ProgramMissing extends Error {
   readonly program: ProgramName;

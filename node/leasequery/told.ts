@@ -149,8 +149,7 @@ export class Teller {
 
   /** The rest of the lease and of its times; none of what is past (RFC 4388 §6.4.2). */
   #tellRenewal(writer: AnswerWriter, address: number, record: Buffer, wanted: Wanted, terms: Terms | undefined, second: number): void {
-    const end = recordExpires(record);
-    const remaining = end === INFINITE_SECONDS ? INFINITE_SECONDS : end - second;
+    const remaining = remainingSeconds(record, second);
     if (remaining <= 0) return;
     if (wanted.leaseTime) writer.optionU32(OptionCode.LEASE_TIME, remaining);
     if (!wanted.renewal && !wanted.rebinding) return;
@@ -201,4 +200,14 @@ function configuredValue(terms: Terms | undefined, code: number): Buffer | undef
 /** What an address's state makes of the answer (RFC 6926 §8.3). */
 export function typeFor(state: BindingState): typeof QueryType.LEASEACTIVE | typeof QueryType.LEASEUNASSIGNED {
   return state === BindingState.ACTIVE ? QueryType.LEASEACTIVE : QueryType.LEASEUNASSIGNED;
+}
+
+/** Until the lease ends: not more than was granted, unless the client was told of a longer one before. */
+function remainingSeconds(record: Buffer, second: number): number {
+  const end = recordExpires(record);
+  if (end === INFINITE_SECONDS) return end;
+  const granted = recordLeaseSeconds(record);
+  // The end is of a second that was rounded up.
+  const isLonger = end > recordLastTransaction(record) + granted + 1;
+  return isLonger ? end - second : Math.min(end - second, granted);
 }
