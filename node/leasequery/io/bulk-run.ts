@@ -1,10 +1,10 @@
 /**
  * One bulk query on its way (RFC 6926): from a moment of the store to the connection, in pieces, as fast as the
- * requestor reads. The moment is held for SNAPSHOT_MS_MAX at most: the store cannot use its pages again before.
+ * requestor reads. The moment is held for so long at most (SNAPSHOT_MS_MAX): the store cannot use its pages again before.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { StoreSnapshot } from '../../io/store-snapshot.ts';
-import { BULK_CHUNK_BYTES, SNAPSHOT_MS_MAX } from '../../limits.ts';
+import { BULK_CHUNK_BYTES } from '../../limits.ts';
 import { findBindings } from '../bulk.ts';
 import { QueryStatus } from '../messages.ts';
 import type { BulkQuery } from '../query.ts';
@@ -14,23 +14,36 @@ import type { Outgoing } from './outgoing.ts';
 /** A moment of the store, and what this node says of it. */
 export interface Moment {
   readonly snapshot: StoreSnapshot;
-  /** UTC, when it was asked for: what is not in it was stored then or later. */
+  /**
+   * UTC, when it was asked for: what is not in it was stored then or later. So it is the base-time of what is told of
+   * it, however long that takes: who comes back with it as query-start-time misses nothing.
+   */
   readonly second: number;
   readonly owned: Uint8Array;
   readonly incarnation: number | undefined;
 }
 
 export interface BulkEnd {
-  readonly records: number;
   readonly status: QueryStatus;
   readonly text: string;
 }
 
+export interface BulkParts {
+  readonly plan: QueryPlan;
+  readonly out: Outgoing;
+  /** Told in the first answer. */
+  readonly serverIdentifier: number;
+  /** So many answers were written. */
+  readonly onRecords: (count: number) => void;
+  readonly snapshotMs: number;
+}
+
 const MESSAGE_BYTES_ROOM = 0xffff + 2;
 
-/** Closes the snapshot. `serverIdentifier`: told in the first answer. */
-export async function runBulk(query: BulkQuery, plan: QueryPlan, moment: Moment, out: Outgoing, serverIdentifier: number, onRecords: (count: number) => void): Promise<BulkEnd> {
-  const { incarnation, owned, snapshot } = moment;
+/** Closes the snapshot. */
+export async function runBulk(query: BulkQuery, moment: Moment, parts: BulkParts): Promise<BulkEnd> {
+  const { onRecords, out, plan, serverIdentifier, snapshotMs } = parts;
+  const { owned, snapshot } = moment;
   const wanted = plan.wanted(query);
   const began = performance.now();
   let records = 0;
@@ -38,27 +51,26 @@ export async function runBulk(query: BulkQuery, plan: QueryPlan, moment: Moment,
   let at = 0;
   let told = 0;
   const flush = (): void => {
-    if (at === 0) return;
-    onRecords(records - told);
+    if (records > told) onRecords(records - told);
     told = records;
+    if (at === 0) return;
     out.write(piece.subarray(0, at));
     piece = Buffer.allocUnsafe(BULK_CHUNK_BYTES);
     at = 0;
   };
   try {
     for (const found of findBindings(query, snapshot, plan.configured)) {
-      const toldAt = { second: Math.floor(Date.now() / 1000), incarnation };
       const tell = (into: Buffer, from: number): number =>
-        plan.tell(into, from, query, found, wanted, toldAt, owned[found.address & 255] === 1, records === 0 ? serverIdentifier : 0);
+        plan.tell(into, from, query, found, wanted, moment, owned[found.address & 255] === 1, records === 0 ? serverIdentifier : 0);
       const end = tell(piece, at);
       if (end >= 0) at = end;
       else {
         flush();
-        if (out.isBlocked) await out.ready(SNAPSHOT_MS_MAX - (performance.now() - began));
+        if (out.isBlocked) await out.ready(snapshotMs - (performance.now() - began));
         else await setImmediate();
-        if (out.isClosed) return { records, status: QueryStatus.QUERY_TERMINATED, text: 'the connection has ended' };
-        if (performance.now() - began >= SNAPSHOT_MS_MAX) {
-          return { records, status: QueryStatus.QUERY_TERMINATED, text: `the answer took more than ${SNAPSHOT_MS_MAX / 1000} s to be read` };
+        if (out.isClosed) return { status: QueryStatus.QUERY_TERMINATED, text: 'the connection has ended' };
+        if (performance.now() - began >= snapshotMs) {
+          return { status: QueryStatus.QUERY_TERMINATED, text: `the answer took more than ${snapshotMs / 1000} s to be read` };
         }
         const second = tell(piece, 0);
         at = second >= 0 ? second : writeAlone(out, tell);
@@ -66,7 +78,7 @@ export async function runBulk(query: BulkQuery, plan: QueryPlan, moment: Moment,
       records++;
     }
     flush();
-    return { records, status: QueryStatus.SUCCESS, text: '' };
+    return { status: QueryStatus.SUCCESS, text: '' };
   } finally {
     snapshot.close();
   }

@@ -21,6 +21,7 @@ import type { Moment } from './bulk-run.ts';
 import { Follower, terminated } from './follower.ts';
 import type { FollowedChanges } from './followed-changes.ts';
 import { Outgoing } from './outgoing.ts';
+import type { QueryLimits } from './query-limits.ts';
 import { offersTls, secured } from './tls.ts';
 import type { TlsFiles } from '../../config/types.ts';
 
@@ -29,6 +30,7 @@ export interface QueryServices {
   readonly tls: TlsFiles | undefined;
   readonly changes: FollowedChanges;
   readonly clustered: boolean;
+  readonly limits: QueryLimits;
   plan(): QueryPlan;
   /** A moment of the store that may be told as a whole, or why there is none. */
   moment(): Promise<Moment | string>;
@@ -36,6 +38,12 @@ export interface QueryServices {
   setFollowing(follower: Follower, connection: Connection, follows: boolean): void;
   count(protocol: QueryProtocol, kind: QueryKind, outcome: QueryOutcome): void;
   countRecords(by: number): void;
+}
+
+interface Running {
+  readonly query: BulkQuery;
+  /** Answers that were written. */
+  told: number;
 }
 
 /** Seconds that a change may take to be known on every node: commits over a cut link wait in etcd meanwhile. */
@@ -51,11 +59,14 @@ export class Connection {
   readonly #reader = new FrameReader(QUERY_BYTES_MAX);
   readonly #message = new DhcpMessage();
   readonly #out: Outgoing;
-  readonly #running = new Map<number, BulkQuery>();
+  /** By xid. */
+  readonly #running = new Map<number, Running>();
   #follower: Follower | undefined;
   #isFirst = true;
   #isSecure = false;
   #isHandshaking = false;
+  /** The other side has no more to say. */
+  #hasEnded = false;
   #activeAt = performance.now();
 
   constructor(socket: Socket, services: QueryServices) {
@@ -73,16 +84,18 @@ export class Connection {
 
   #read(stream: Duplex): void {
     stream.on('data', (bytes: Buffer) => {
-      this.#activeAt = performance.now();
+      // Nothing that comes after this side's last word counts.
+      if (this.#out.isClosed) return;
       this.#reader.push(bytes);
       this.#takeMessages();
     });
     stream.on('end', () => this.#ended());
   }
 
-  /** Half of a message, or a query under way: the other side has no more to say and may still listen. */
+  /** RFC 6926 §8.5, RFC 7724 §8.4: this side closes too, when what was asked before is answered: the other side may still listen. */
   #ended(): void {
-    if (this.#running.size === 0 && this.#follower === undefined) this.close();
+    this.#hasEnded = true;
+    if (this.#running.size === 0) this.terminate('the other side has ended the connection');
   }
 
   get isFollowing(): boolean {
@@ -109,13 +122,17 @@ export class Connection {
   terminate(text: string): void {
     if (this.#follower !== undefined) this.#endFollowing(terminated(text));
     else {
-      for (const query of this.#running.values()) this.#done(query, { status: QueryStatus.QUERY_TERMINATED, text });
+      for (const { query, told } of this.#running.values()) this.#done(query, { status: QueryStatus.QUERY_TERMINATED, text }, told);
       this.close();
     }
   }
 
   close(): void {
-    this.#stream.end();
+    if (this.#out.isClosed) return;
+    if (this.#isHandshaking) return this.destroy();
+    this.#out.end();
+    // What comes still is passed over, up to the other side's end.
+    this.#stream.resume();
     // Whoever does not close its side has had its time.
     setTimeout(() => this.destroy(), CLOSE_MS).unref();
   }
@@ -136,7 +153,8 @@ export class Connection {
 
   #takeMessages(): void {
     const { queriesPerConnection } = this.#services.plan().config.leaseQuery;
-    while (!this.#out.isClosed && !this.#isHandshaking) {
+    while (!this.#out.isClosed) {
+      if (this.#isHandshaking) return;
       // RFC 6926 §8.4: no more are read than are answered at a time.
       if (this.#running.size >= queriesPerConnection) {
         this.#stream.pause();
@@ -146,13 +164,13 @@ export class Connection {
       try {
         bytes = this.#reader.next();
       } catch {
-        return this.destroy();
+        this.destroy();
+        return;
       }
       if (bytes === undefined) break;
       this.#onMessage(bytes);
     }
     this.#stream.resume();
-    return undefined;
   }
 
   #onMessage(bytes: Buffer): void {
@@ -161,6 +179,7 @@ export class Connection {
     if (message.parse(bytes, BOOTREQUEST) !== undefined) return this.destroy();
     const isFirst = this.#isFirst;
     this.#isFirst = false;
+    this.#activeAt = performance.now();
     switch (message.type) {
       case QueryType.TLS:
         return isFirst ? this.#secure(headerOf(message)) : this.destroy();
@@ -187,7 +206,8 @@ export class Connection {
     socket.removeAllListeners('end');
     const rest = this.#reader.takeRest();
     if (rest.length > 0) socket.unshift(rest);
-    secured(socket, tls, this.#services.plan().config.leaseQuery.active?.names ?? []).then((stream) => {
+    const names = this.#services.plan().config.leaseQuery.active?.names ?? [];
+    secured(socket, tls, names, this.#services.limits.handshakeMs).then((stream) => {
       this.#isHandshaking = false;
       this.#isSecure = true;
       this.#stream = stream;
@@ -207,8 +227,9 @@ export class Connection {
       this.#done(header, refusal);
       return;
     }
-    this.#running.set(header.xid, query as BulkQuery);
-    void this.#answer(query as BulkQuery);
+    const running = { query: query as BulkQuery, told: 0 };
+    this.#running.set(header.xid, running);
+    void this.#answer(running);
   }
 
   #refusalOf({ xid }: QueryHeader): Refusal | undefined {
@@ -217,32 +238,41 @@ export class Connection {
     return this.#services.mayAsk(this.#requestor) ? undefined : { status: QueryStatus.NOT_ALLOWED, text: 'too many queries from this address' };
   }
 
-  async #answer(query: BulkQuery): Promise<void> {
-    const { count, countRecords, moment: askMoment, plan } = this.#services;
+  async #answer(running: Running): Promise<void> {
+    const { count, countRecords, limits: { snapshotMs }, moment: askMoment, plan } = this.#services;
+    const { query } = running;
+    const onRecords = (by: number): void => {
+      running.told += by;
+      countRecords(by);
+    };
     let end: Refusal;
-    let records = 0;
+    let isAborted = false;
     try {
       const moment = await askMoment();
       if (typeof moment === 'string') end = terminated(moment);
       else {
-        const ended = await runBulk(query, plan(), moment, this.#out, this.#serverIdentifier, countRecords);
-        this.#activeAt = performance.now();
-        end = ended;
-        records = ended.records;
+        end = await runBulk(query, moment, { plan: plan(), out: this.#out, serverIdentifier: this.#serverIdentifier, onRecords, snapshotMs });
+        isAborted = end.status !== QueryStatus.SUCCESS;
       }
     } catch (error) {
       // A store that cannot be read: the node itself finds out, and says so.
       end = { status: QueryStatus.UNSPEC_FAIL, text: (error as Error).message };
+      isAborted = true;
     }
     this.#running.delete(query.xid);
+    this.#activeAt = performance.now();
     count('bulk', query.primary.by, outcomeOf(end.status));
-    this.#done(query, end, records);
+    this.#done(query, end, running.told);
+    // RFC 6926 §8.5: with what had to be aborted the connection ends.
+    if (isAborted) return this.terminate('another query on this connection had to be aborted');
     this.#takeMessages();
+    if (this.#hasEnded && this.#running.size === 0) this.close();
+    return undefined;
   }
 
   /** The last message of a query; with the server identifier where it is the first one as well (RFC 6926 §8.3). */
-  #done(query: QueryHeader, { status, text }: Refusal, records = 0): void {
-    const serverIdentifier = records === 0 ? this.#serverIdentifier : 0;
+  #done(query: QueryHeader, { status, text }: Refusal, told = 0): void {
+    const serverIdentifier = told === 0 ? this.#serverIdentifier : 0;
     this.#out.write(statusMessage(query, { type: QueryType.LEASEQUERYDONE, status, text, serverIdentifier }));
   }
 
@@ -252,15 +282,17 @@ export class Connection {
     const refusal = isRefusal(query) ? query : this.#activeRefusal(header);
     if (refusal !== undefined) {
       this.#services.count('active', 'all', outcomeOf(refusal.status));
-      this.#out.write(statusMessage(header, { type: QueryType.LEASEQUERYSTATUS, status: refusal.status, text: refusal.text }));
-      return this.close();
+      const { status, text } = refusal;
+      this.#out.write(statusMessage(header, { type: QueryType.LEASEQUERYSTATUS, status, text, serverIdentifier: this.#serverIdentifier }));
+      // RFC 7724 §8.2: the connection ends, and what is under way on it with it.
+      return this.terminate('a query for changes on this connection was refused');
     }
-    const { changes, clustered, countRecords } = this.#services;
+    const { changes, clustered, countRecords, limits } = this.#services;
     const plan = this.#services.plan();
     const { evictAfterMs, maxClockSkewMs } = plan.config;
     const follower = new Follower({
       query: query as ActiveQuery, plan, out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
-      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => countRecords(1),
+      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => countRecords(1), limits,
     });
     this.#follower = follower;
     this.#services.setFollowing(follower, this, true);

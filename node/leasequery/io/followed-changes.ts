@@ -4,9 +4,14 @@ import { historyKey, readChunk } from '../history-chunk.ts';
 import type { BindingChange } from '../history-chunk.ts';
 
 export class FollowedChanges {
+  readonly #changesMax: number;
   #changes: BindingChange[] = [];
   /** Of the first one in `#changes`. */
   #first = 1;
+
+  constructor(changesMax: number = FOLLOWED_CHANGES_MAX) {
+    this.#changesMax = changesMax;
+  }
 
   /** Changes as a chunk of the history has them; what is known already is passed over. */
   push(first: number, chunk: Buffer): void {
@@ -17,7 +22,7 @@ export class FollowedChanges {
       this.#first = first;
     }
     this.#changes.push(...changes);
-    const over = this.#changes.length - FOLLOWED_CHANGES_MAX;
+    const over = this.#changes.length - this.#changesMax;
     if (over <= 0) return undefined;
     this.#changes.splice(0, over);
     this.#first += over;

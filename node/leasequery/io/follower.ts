@@ -5,7 +5,7 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { StoreSnapshot } from '../../io/store-snapshot.ts';
-import { ACTIVE_IDLE_MS, ACTIVE_SEND_MS, BULK_CHUNK_BYTES, SNAPSHOT_MS_MAX } from '../../limits.ts';
+import { BULK_CHUNK_BYTES } from '../../limits.ts';
 import type { BindingChange } from '../history-chunk.ts';
 import { changesSince, historyOf } from '../history-reader.ts';
 import { QueryStatus, QueryType } from '../messages.ts';
@@ -15,6 +15,7 @@ import type { QueryPlan, StatusMessage } from '../stream-answers.ts';
 import type { FollowedChanges } from './followed-changes.ts';
 import type { Moment } from './bulk-run.ts';
 import type { Outgoing } from './outgoing.ts';
+import type { QueryLimits } from './query-limits.ts';
 
 export interface FollowerParts {
   readonly query: ActiveQuery;
@@ -25,6 +26,7 @@ export interface FollowerParts {
   /** Seconds that a change may lie before the base-time with which a requestor comes back and yet be unknown to it. */
   readonly marginSeconds: number;
   readonly onRecord: () => void;
+  readonly limits: QueryLimits;
 }
 
 type Ended = { readonly status: QueryStatus; readonly text: string };
@@ -37,8 +39,9 @@ export class Follower {
   /** The number of the next change to tell of; 0 while it catches up. */
   #next = 0;
   #isFirst = true;
-  /** This node's, where there are others. */
+  /** This node's, where there are others; and what this node would give out when the query began. */
   #incarnation: number | undefined;
+  #owned: Uint8Array = new Uint8Array();
   #saidAt = performance.now();
   /** UTC second before which everything was told. */
   #base = 0;
@@ -60,8 +63,9 @@ export class Follower {
   }
 
   /** From the history to where the changes of late go on; closes the snapshot. Returns why it ends, if it does. */
-  async begin({ incarnation, second, snapshot }: Moment): Promise<Ended | undefined> {
+  async begin({ incarnation, owned, second, snapshot }: Moment): Promise<Ended | undefined> {
     this.#incarnation = incarnation;
+    this.#owned = owned;
     const { query: { startTime }, marginSeconds } = this.#parts;
     try {
       const history = historyOf(snapshot);
@@ -84,9 +88,9 @@ export class Follower {
   }
 
   async #catchUp(snapshot: StoreSnapshot, from: number): Promise<Ended | undefined> {
-    const { out } = this.#parts;
+    const { limits: { snapshotMs }, out } = this.#parts;
     const began = performance.now();
-    const left = (): number => SNAPSHOT_MS_MAX - (performance.now() - began);
+    const left = (): number => snapshotMs - (performance.now() - began);
     let piece: BindingChange[] = [];
     let bytes = 0;
     const flush = async (): Promise<Ended | undefined> => {
@@ -96,7 +100,7 @@ export class Follower {
       if (out.isBlocked) await out.ready(left());
       else await setImmediate();
       // The bytes of the history stay on the disk, but not a moment of the store for as long as somebody likes.
-      return out.isClosed || left() > 0 ? undefined : terminated(`the changes since then took more than ${SNAPSHOT_MS_MAX / 1000} s to be read`);
+      return out.isClosed || left() > 0 ? undefined : terminated(`the changes since then took more than ${snapshotMs / 1000} s to be read`);
     };
     for (const change of changesSince(snapshot, from)) {
       piece.push(change);
@@ -133,14 +137,14 @@ export class Follower {
 
   /** `base`: what comes later is of this second or of a later one. Once a second. Returns why it ends, if it does. */
   tick(base: number): Ended | undefined {
-    const { out } = this.#parts;
-    if (out.blockedMs() > ACTIVE_SEND_MS) {
+    const { limits, out } = this.#parts;
+    if (out.blockedMs() > limits.activeSendMs) {
       out.close();
       return terminated('nothing was read');
     }
     if (this.#next === 0 || this.waiting > 0) return undefined;
     this.#base = Math.max(this.#base, base);
-    if (performance.now() - this.#saidAt >= ACTIVE_IDLE_MS) this.#status(QueryStatus.CONNECTION_ACTIVE, '');
+    if (performance.now() - this.#saidAt >= limits.activeIdleMs) this.#status(QueryStatus.CONNECTION_ACTIVE, '');
     return undefined;
   }
 
@@ -165,11 +169,12 @@ export class Follower {
       // Each with the second in which it was stored here: what is told later is of no earlier one.
       const told = { second, incarnation };
       const identifier = this.#identifier();
-      let end = plan.tell(bytes, at, query, { address, record }, this.#wanted, told, false, identifier);
+      const isOwn = this.#owned[address & 255] === 1;
+      let end = plan.tell(bytes, at, query, { address, record }, this.#wanted, told, isOwn, identifier);
       if (end < 0) {
         out.write(bytes.subarray(0, at));
         bytes = Buffer.allocUnsafe(Math.max(BULK_CHUNK_BYTES * 2, MESSAGE_BYTES_ROOM));
-        end = plan.tell(bytes, 0, query, { address, record }, this.#wanted, told, false, identifier);
+        end = plan.tell(bytes, 0, query, { address, record }, this.#wanted, told, isOwn, identifier);
       }
       at = end;
       this.#base = Math.max(this.#base, second);

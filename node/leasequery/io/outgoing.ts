@@ -70,6 +70,12 @@ export class Outgoing {
     this.#wake();
   }
 
+  /** What was written still leaves, and nothing after it. */
+  end(): void {
+    this.#stream.end();
+    this.close();
+  }
+
   #wake(): void {
     const waiters = this.#waiters;
     this.#waiters = [];

@@ -18,11 +18,14 @@ import { Connection } from './connection.ts';
 import type { QueryServices } from './connection.ts';
 import { FollowedChanges } from './followed-changes.ts';
 import type { Follower } from './follower.ts';
+import { QUERY_LIMITS } from './query-limits.ts';
+import type { QueryLimits } from './query-limits.ts';
 import type { FromThread, ThreadOptions, ToThread } from './thread-messages.ts';
 
-const TICK_MS = 1000;
 /** A mark that was too old this often: the store is written to faster than it can be read. */
 const MARKS_MAX = 10;
+
+const ENDING = 'this node ends';
 
 type Marked = Extract<ToThread, { kind: 'snapshot' }>;
 
@@ -31,8 +34,10 @@ export class QueryServer {
   readonly #send: (message: FromThread) => void;
   readonly #connections = new Set<Connection>();
   readonly #followers = new Map<Follower, Connection>();
-  readonly #changes = new FollowedChanges();
+  readonly #limits: QueryLimits;
+  readonly #changes: FollowedChanges;
   #counters = new QueryCounters();
+  /** The last one, while there are connections. */
   #plan: QueryPlan | undefined;
   #buckets: Buckets | undefined;
   #server: Server | undefined;
@@ -42,13 +47,16 @@ export class QueryServer {
   #moments = 0;
   readonly #waiting: (() => void)[] = [];
   #base = 0;
+  #isEnding = false;
   readonly #services: QueryServices;
 
-  constructor(options: ThreadOptions, send: (message: FromThread) => void) {
+  constructor(options: ThreadOptions, send: (message: FromThread) => void, limits: QueryLimits = QUERY_LIMITS) {
     this.#options = options;
     this.#send = send;
+    this.#limits = limits;
+    this.#changes = new FollowedChanges(limits.followedChanges);
     this.#services = {
-      tls: options.tls, clustered: options.clustered, changes: this.#changes,
+      tls: options.tls, clustered: options.clustered, changes: this.#changes, limits,
       plan: () => this.#plan!,
       moment: () => this.#moment(),
       mayAsk: (requestor) => this.#mayAsk(requestor),
@@ -87,7 +95,6 @@ export class QueryServer {
 
   #configure(config: QueryConfig | undefined): void {
     if (config === undefined || config.leaseQuery.requestors.length === 0) {
-      this.#plan = undefined;
       this.#close('nobody may ask any more');
       return;
     }
@@ -115,7 +122,7 @@ export class QueryServer {
     });
     server.listen(port, host);
     this.#server = server;
-    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer = setInterval(() => this.#tick(), this.#limits.tickMs);
   }
 
   #close(text: string): void {
@@ -127,8 +134,9 @@ export class QueryServer {
   }
 
   async #end(): Promise<void> {
-    this.#close('this node ends');
-    for (const [id] of this.#asked) this.#answerAsked(id, 'this node ends');
+    this.#isEnding = true;
+    this.#close(ENDING);
+    for (const [id] of this.#asked) this.#answerAsked(id, ENDING);
     for (let waited = 0; this.#connections.size > 0 && waited < LAST_WORDS_MS; waited += LAST_WORDS_STEP_MS) {
       await new Promise((resolve) => setTimeout(resolve, LAST_WORDS_STEP_MS));
     }
@@ -141,7 +149,7 @@ export class QueryServer {
   // ── connections ──────────────────────────────────────────────────────────────────────────────
 
   #accept(socket: Socket): void {
-    const plan = this.#plan;
+    const plan = this.#server === undefined ? undefined : this.#plan;
     const allowed = plan?.requestors.has(addressFromText(socket.remoteAddress ?? '')) === true;
     if (!allowed || this.#connections.size >= plan.config.leaseQuery.connections) {
       // RFC 6926 §8.1: closed at once.
@@ -236,6 +244,7 @@ export class QueryServer {
   }
 
   #ask(): Promise<Marked | string> {
+    if (this.#isEnding) return Promise.resolve(ENDING);
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#asked.set(id, resolve);

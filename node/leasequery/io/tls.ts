@@ -3,7 +3,6 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
 import type { TlsFiles } from '../../config/types.ts';
-import { TLS_HANDSHAKE_MS } from '../../limits.ts';
 
 interface Credentials {
   readonly changed: string;
@@ -33,15 +32,17 @@ export function offersTls(files: TlsFiles): boolean {
 }
 
 /** The secured connection. Rejects, the connection being of no more use, where the other side's certificate is not taken. */
-export function secured(socket: Socket, files: TlsFiles, names: readonly string[]): Promise<tls.TLSSocket> {
+export function secured(socket: Socket, files: TlsFiles, names: readonly string[], handshakeMs: number): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const { ca, cert, key } = credentials(files);
     // A server that listens nowhere: it checks certificates as any other does.
-    const server = tls.createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2', handshakeTimeout: TLS_HANDSHAKE_MS });
+    const server = tls.createServer({ ca, cert, key, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.2', handshakeTimeout: handshakeMs });
     server.on('tlsClientError', reject);
     server.on('secureConnection', (stream) => {
-      if (names.length === 0 || namesOf(stream).some((name) => names.includes(name))) resolve(stream);
-      else reject(new Error('the certificate is none of those that are taken'));
+      if (names.length === 0 || namesOf(stream).some((name) => names.includes(name))) return resolve(stream);
+      stream.on('error', () => undefined);
+      stream.destroy();
+      return reject(new Error('the certificate is none of those that are taken'));
     });
     socket.on('close', () => reject(new Error('the connection has ended')));
     server.emit('connection', socket);
