@@ -239,19 +239,21 @@ export class Connection {
   }
 
   async #answer(running: Running): Promise<void> {
-    const { count, countRecords, limits: { snapshotMs }, moment: askMoment, plan } = this.#services;
+    const services = this.#services;
     const { query } = running;
     const onRecords = (by: number): void => {
       running.told += by;
-      countRecords(by);
+      services.countRecords(by);
     };
     let end: Refusal;
     let isAborted = false;
     try {
-      const moment = await askMoment();
+      const moment = await services.moment();
       if (typeof moment === 'string') end = terminated(moment);
       else {
-        end = await runBulk(query, moment, { plan: plan(), out: this.#out, serverIdentifier: this.#serverIdentifier, onRecords, snapshotMs });
+        end = await runBulk(query, moment, {
+          plan: services.plan(), out: this.#out, serverIdentifier: this.#serverIdentifier, onRecords, snapshotMs: services.limits.snapshotMs,
+        });
         isAborted = end.status !== QueryStatus.SUCCESS;
       }
     } catch (error) {
@@ -261,7 +263,7 @@ export class Connection {
     }
     this.#running.delete(query.xid);
     this.#activeAt = performance.now();
-    count('bulk', query.primary.by, outcomeOf(end.status));
+    services.count('bulk', query.primary.by, outcomeOf(end.status));
     this.#done(query, end, running.told);
     // RFC 6926 §8.5: with what had to be aborted the connection ends.
     if (isAborted) return this.terminate('another query on this connection had to be aborted');
@@ -287,12 +289,13 @@ export class Connection {
       // RFC 7724 §8.2: the connection ends, and what is under way on it with it.
       return this.terminate('a query for changes on this connection was refused');
     }
-    const { changes, clustered, countRecords, limits } = this.#services;
-    const plan = this.#services.plan();
+    const services = this.#services;
+    const { changes, clustered, limits } = services;
+    const plan = services.plan();
     const { evictAfterMs, maxClockSkewMs } = plan.config;
     const follower = new Follower({
       query: query as ActiveQuery, plan, out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
-      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => countRecords(1), limits,
+      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => services.countRecords(1), limits,
     });
     this.#follower = follower;
     this.#services.setFollowing(follower, this, true);
