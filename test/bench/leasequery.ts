@@ -21,6 +21,7 @@ const RELAY = '10.0.0.32';
 const DHCP_RATE = 500;
 const SECONDS = 20;
 const QUERIES_PER_SECOND = 10_000;
+const CONNECTIONS = 100_000;
 const FILL_AT_ONCE = 50_000;
 const START_MS = 60_000;
 
@@ -45,7 +46,8 @@ function fill(dataDir: string): void {
   void disk.close();
 }
 
-const residentMb = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
+/** Without what is mapped of the store's file, which is the kernel's to keep or not. */
+const residentMb = (pid: number): number => Number(/^RssAnon:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 0) / 1024;
 const p99 = (times: readonly number[]): number => times.toSorted((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? NaN;
 
 async function jsonOf<T>(process: LabProcess): Promise<T> {
@@ -101,7 +103,7 @@ subnets:
     if (dhcp !== undefined) sayLoad('DHCP meanwhile', await jsonOf<ProberReport>(dhcp));
   }
   clearInterval(watch);
-  say(`memory: ${before.toFixed(0)} MB before, ${most.toFixed(0)} MB at most`);
+  say(`memory of the process, without the mapped store: ${before.toFixed(0)} MB before, ${most.toFixed(0)} MB at most`);
   for (const loaded of [false, true]) {
     const dhcp = loaded ? load() : undefined;
     if (loaded) await sleep(2000);
@@ -111,6 +113,16 @@ subnets:
     say(`single${loaded ? ' under load' : ''}: ${sent} queries in 10 s, ${answers} answers (${types['13'] ?? 0} active)`);
     if (dhcp !== undefined) sayLoad('DHCP meanwhile', await jsonOf<ProberReport>(dhcp));
   }
+  const idle = await jsonOf<ProberReport>(load());
+  const abused = load();
+  const stalls = [1, 2, 3].map(() => script(requestor, 'requestor.ts', 'stall', SERVER, String(SECONDS)));
+  const abuses = script(requestor, 'requestor.ts', 'abuse', SERVER, String(CONNECTIONS));
+  sayLoad('DHCP before the abuse', idle);
+  sayLoad('DHCP during the abuse', await jsonOf<ProberReport>(abused));
+  const { connections, refused, seconds } = await jsonOf<{ connections: number; refused: number; seconds: number }>(abuses);
+  say(`abuse: ${connections} connections in ${seconds.toFixed(0)} s (${refused} refused), ${stalls.length} requestors that read nothing`);
+  for (const one of stalls) await one.exited;
+  say(`memory after it, without the mapped store: ${residentMb(node.pid).toFixed(0)} MB`);
   node.signal('SIGTERM');
   await node.exited;
 }

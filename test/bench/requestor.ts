@@ -4,9 +4,15 @@
  *   node requestor.ts bulk SERVER              one query for all configured addresses
  *   node requestor.ts single SELF SERVER RATE SECONDS FIRST COUNT
  *                                             so many LEASEQUERY a second by address, from FIRST on
+ *   node requestor.ts abuse SERVER COUNT       so many connections in turn: silence, garbage, half messages, queries
+ *                                             that nobody reads the answers of
+ *   node requestor.ts stall SERVER SECONDS     asks for everything on one connection and reads nothing
  */
+import { randomBytes, randomInt } from 'node:crypto';
 import dgram from 'node:dgram';
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { framed } from '../../node/leasequery/framing.ts';
 
 const PORT = 67;
 const TYPE_AT = 242;
@@ -31,11 +37,8 @@ const addressOf = (text: string): number => Buffer.from(text.split('.').map(Numb
 /** Counts answers by type as they come; reads as fast as it can. */
 async function bulk(server: string): Promise<unknown> {
   const socket = connect(PORT, server);
-  const message = query(14, 1, 0, 0);
-  const length = Buffer.alloc(2);
-  length.writeUInt16BE(message.length);
   const began = performance.now();
-  socket.write(Buffer.concat([length, message]));
+  socket.write(framed(query(14, 1, 0, 0)));
   const types: Record<number, number> = {};
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of socket) {
@@ -76,7 +79,65 @@ async function single(self: string, server: string, rate: number, seconds: numbe
   return { sent, types };
 }
 
+/** What is sent on a connection before it is dropped, in turn. */
+const ABUSES: readonly ((socket: Socket) => void)[] = [
+  () => undefined,
+  (socket) => socket.write(randomBytes(1 + randomInt(600))),
+  (socket) => socket.write(framed(query(14, 1, 0, 0)).subarray(0, 2 + randomInt(200))),
+  (socket) => socket.write(Buffer.of(0xff, 0xff)),
+  (socket) => socket.write(framed(Buffer.concat([query(14, 1, 0, 0).subarray(0, HEADER_BYTES), randomBytes(60)]))),
+  (socket) => socket.write(Buffer.concat(Array.from({ length: 8 }, (_, i) => framed(query(14, i, 0, 0))))),
+  (socket) => socket.write(framed(query(18, 1, 0, 0))),
+  (socket) => socket.write(framed(query(16, 1, 0, 0))),
+];
+
+/** One after the other, each open for a moment, some ended by a reset. */
+async function abuse(server: string, count: number): Promise<unknown> {
+  let refused = 0;
+  const began = performance.now();
+  for (let n = 0; n < count; n++) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(PORT, server);
+      const end = (): void => {
+        if (n % 3 === 0) socket.resetAndDestroy();
+        else socket.destroy();
+        resolve();
+      };
+      socket.on('connect', () => {
+        ABUSES[n % ABUSES.length]!(socket);
+        if (n % 16 === 5) setTimeout(end, 5);
+        else setImmediate(end);
+      });
+      socket.on('error', () => {
+        refused++;
+        resolve();
+      });
+    });
+  }
+  return { connections: count, refused, seconds: (performance.now() - began) / 1000 };
+}
+
+async function stall(server: string, seconds: number): Promise<unknown> {
+  const socket = connect(PORT, server);
+  socket.pause();
+  let closedAfter = 0;
+  const began = performance.now();
+  socket.on('close', () => {
+    closedAfter = (performance.now() - began) / 1000;
+  });
+  socket.on('error', () => undefined);
+  socket.write(framed(query(14, 1, 0, 0)));
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  socket.destroy();
+  return { closedAfter };
+}
+
 const [mode, ...rest] = process.argv.slice(2);
 const numbers = rest.slice(2).map(Number);
-const result = mode === 'bulk' ? bulk(rest[0]!) : single(rest[0]!, rest[1]!, numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!);
-process.stdout.write(`${JSON.stringify(await result)}\n`);
+const MODES: Readonly<Record<string, () => Promise<unknown>>> = {
+  bulk: () => bulk(rest[0]!),
+  single: () => single(rest[0]!, rest[1]!, numbers[0]!, numbers[1]!, numbers[2]!, numbers[3]!),
+  abuse: () => abuse(rest[0]!, Number(rest[1])),
+  stall: () => stall(rest[0]!, Number(rest[1])),
+};
+process.stdout.write(`${JSON.stringify(await MODES[mode!]!())}\n`);
