@@ -59,9 +59,14 @@ export class Checker {
   /** A DHCPNAK for its own lease, where nothing that it or an operator did takes the address from it. */
   refused(client: SimClient, address: number, now: number): void {
     const hold = this.holdOf(client, address, now);
-    const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
-    if (hold === undefined || (saidAt !== undefined && now - saidAt < SAID_LATE_MS)) return;
+    if (hold === undefined || this.isSaidLately(client, address, now)) return;
     throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
+  }
+
+  /** That an address is not its own any more: the network may hold back the word of it beyond its next lease. */
+  isSaidLately({ identity }: SimClient, address: number, now: number): boolean {
+    const saidAt = this.#saidAt.get(`${identity} ${address}`);
+    return saidAt !== undefined && now - saidAt < SAID_LATE_MS;
   }
 
   /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */

@@ -124,6 +124,10 @@ export class SimClient {
     return this.#lease.ends < now && [...this.#elsewhere.values()].every(({ ends }) => ends < now);
   }
 
+  get clientId(): Buffer | undefined {
+    return this.#clientId;
+  }
+
   /** Who it may be for the servers, as the configuration says. */
   get keys(): Buffer[] {
     const hardware = Buffer.concat([Buffer.of(1), this.chaddr]);

@@ -1,9 +1,10 @@
 /** The configuration of a simulated world: what a site might have, drawn from the seed. */
-import type { ClusterConfig } from '../../node/config/types.ts';
+import type { ClusterConfig, LeaseQueryConfig } from '../../node/config/types.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { addressOption, chaddrOf, ip } from '../support/client-packets.ts';
-import { buildConfig, leaseTimes, NO_GUARD } from '../support/configs.ts';
+import { buildConfig, leaseTimes, NO_GUARD, NOBODY_ASKS } from '../support/configs.ts';
 import type { ClassSpec, PoolSpec, ReservationSpec, SubnetSpec } from '../support/configs.ts';
+import { REQUESTOR } from './checks/questions.ts';
 import { remoteNetwork } from './plan.ts';
 import type { Plan } from './plan.ts';
 import type { Random } from './random.ts';
@@ -16,8 +17,8 @@ export const VENDOR = 'phone';
 const RELAY_AGENT_INFORMATION = 82;
 const CIRCUIT_ID = 1;
 
-/** The nodes and networks are the plan's; all else is another choice each time. */
-export function worldConfig(random: Random, { busy, clients, large, nodes: size, remoteSubnets }: Plan): ClusterConfig {
+/** The nodes and networks are the plan's; all else is another choice each time. `chance`: for what concerns requestors only. */
+export function worldConfig(random: Random, { busy, clients, large, nodes: size, remoteSubnets }: Plan, chance: Random): ClusterConfig {
   const nodes = ['a', 'b', 'c', 'd', 'e'].slice(0, size).map((id) => ({ id, weight: random.chance(0.1) && id !== 'a' ? 0 : 1 }));
   const first = ip('10.0.1.0') + random.int(0, 200);
   const last = first + (large ? random.int(clients >> 1, clients * 2) : busy ? random.int(20, 45) : random.int(3, 30));
@@ -44,9 +45,15 @@ export function worldConfig(random: Random, { busy, clients, large, nodes: size,
     return { ...rest, name: `remote-${i}`, network, reservations: [], pools: [{ first: network + 16, last: network + 16 + random.int(2, 20) }] };
   });
   return buildConfig({
-    nodes: [], more: { nodes }, subnets: [subnet, ...(random.chance(0.3) ? [another] : []), ...remote], classes,
+    nodes: [], more: { nodes, leaseQuery: leaseQuery(chance) }, subnets: [subnet, ...(random.chance(0.3) ? [another] : []), ...remote], classes,
     limits: { leasesPerCircuit: random.chance(0.1) ? random.int(1, 2) : 0 },
   });
+}
+
+/** Histories that reach back for as long as a node may be away, and others that do not. */
+function leaseQuery(chance: Random): LeaseQueryConfig {
+  const active = { insecure: true, names: [], historySeconds: chance.pick([90, 300, 3600]), historyBytes: chance.pick([4000, 40_000, 1_000_000]) };
+  return { ...NOBODY_ASKS, requestors: [{ network: REQUESTOR, prefixLength: 32 }], active: chance.chance(0.9) ? active : undefined };
 }
 
 /** The second half is for the class of `VENDOR`, or for everybody else, where there are classes. */

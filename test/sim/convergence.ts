@@ -53,7 +53,11 @@ function reusableAt({ engine, clock }: SimNode, record: Buffer): number {
 
 function recordOf(node: SimNode, { address, client }: Hold): Buffer | undefined {
   const record = node.table!.read(address);
-  return record !== undefined && client.keys.some((key) => recordClientKey(record).equals(key)) ? record : undefined;
+  return record !== undefined && isClients(record, client) ? record : undefined;
+}
+
+function isClients(record: Buffer, client: Hold['client']): boolean {
+  return client.keys.some((key) => recordClientKey(record).equals(key));
 }
 
 /**
@@ -63,8 +67,13 @@ function recordOf(node: SimNode, { address, client }: Hold): Buffer | undefined 
  */
 export function isKnown(node: SimNode, hold: Hold): boolean {
   const record = recordOf(node, hold);
+  return record !== undefined && keepsFor(node, record, hold);
+}
+
+/** By this record of its. */
+export function keepsFor(node: SimNode, record: Buffer, { client, until }: Hold): boolean {
   const wrong = Math.abs(node.clock.errorMs) > node.engine!.config.maxClockSkewMs / 2;
-  return record !== undefined && (wrong || reusableAt(node, record) >= hold.until);
+  return isClients(record, client) && (wrong || reusableAt(node, record) >= until);
 }
 
 /** Whatever its clock is set to later, the node has the whole lease. */
@@ -111,7 +120,7 @@ function storeOf(node: SimNode): Map<number, Buffer> {
   return new Map(node.table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
 }
 
-function describeRecord(record: Buffer | undefined): string {
+export function describeRecord(record: Buffer | undefined): string {
   if (record === undefined) return 'none';
   const { epoch, incarnation, seq } = recordStamp(record);
   return `${BINDING_STATE_NAMES[recordState(record)]} by ${incarnation.toString(16)} ${epoch}/${seq}`;

@@ -5,7 +5,12 @@
  * One trap is modelled on purpose. LMDB can show a record before it is flushed; with
  * `visibleBeforeFlush` this disk does too, so that code which takes "visible" for "durable" is found.
  */
+import type { IdentifierKind } from '../../node/lease/identifiers.ts';
+import { hasIdentifier } from '../../node/lease/identifiers.ts';
+import type { RecordAt } from '../../node/lease/merged-records.ts';
 import type { Disk, DiskReader, WriteBatch } from '../../node/lease/store.ts';
+import type { BindingsAt } from '../../node/leasequery/bulk.ts';
+import type { MetaAt } from '../../node/leasequery/history-reader.ts';
 
 interface Contents {
   records: Map<number, Buffer>;
@@ -106,6 +111,11 @@ export class SimDisk implements DiskReader {
     return { records: copyAll(this.#durable.records), meta: copyAll(this.#durable.meta) };
   }
 
+  /** The same to be read: no bytes are copied, since what lies on the disk is replaced and never changed. */
+  moment(): DiskMoment {
+    return new DiskMoment(this.#durable.records, this.#durable.meta);
+  }
+
   /** The disk is as it was when it was copied. */
   restore(copy: DiskCopy): void {
     this.crash();
@@ -132,6 +142,41 @@ export class SimDisk implements DiskReader {
   #sorted(): number[] {
     this.#order ??= [...this.#durable.records.keys()].sort((a, b) => a - b);
     return this.#order;
+  }
+}
+
+/** What was flushed at one moment, as another thread reads it (node/io/store-snapshot.ts) while the disk goes on. */
+export class DiskMoment implements BindingsAt, MetaAt {
+  readonly #records: readonly RecordAt[];
+  readonly #meta: ReadonlyMap<string, Buffer>;
+  #keys: readonly string[] | undefined;
+
+  constructor(records: ReadonlyMap<number, Buffer>, meta: ReadonlyMap<string, Buffer>) {
+    this.#records = [...records].map(([address, record]) => ({ address, record })).sort((a, b) => a.address - b.address);
+    this.#meta = new Map(meta);
+  }
+
+  scan(after: number, limit: number): RecordAt[] {
+    const page: RecordAt[] = [];
+    for (const each of this.#records) {
+      if (each.address <= after) continue;
+      if (page.length === limit) break;
+      page.push(each);
+    }
+    return page;
+  }
+
+  find(kind: IdentifierKind, identifier: Buffer): RecordAt[] {
+    return this.#records.filter(({ record }) => hasIdentifier(kind, record, identifier));
+  }
+
+  readMeta(key: string): Buffer | undefined {
+    return this.#meta.get(key);
+  }
+
+  *scanMeta(from: string, to: string): Iterable<[string, Buffer]> {
+    this.#keys ??= [...this.#meta.keys()].sort();
+    for (let i = firstFrom(this.#keys, from); i < this.#keys.length && this.#keys[i]! < to; i++) yield [this.#keys[i]!, this.#meta.get(this.#keys[i]!)!];
   }
 }
 
@@ -166,6 +211,17 @@ function copyAll<K, V extends Buffer | null>(values: ReadonlyMap<K, V>): Map<K, 
   const copied = new Map<K, V>();
   for (const [key, value] of values) copied.set(key, (value === null ? null : Buffer.from(value)) as V);
   return copied;
+}
+
+function firstFrom(keys: readonly string[], from: string): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (keys[middle]! < from) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function firstAbove(order: readonly number[], after: number): number {

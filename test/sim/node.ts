@@ -15,6 +15,7 @@ import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
+import { ChangeHistory, historyLimits } from '../../node/leasequery/change-history.ts';
 import { DRAIN_MS_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
@@ -26,6 +27,7 @@ import type { ProtocolRange } from '../../node/protocol.ts';
 import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
+import type { DiskMoment } from './disk.ts';
 import { inSomeOrder } from './held-inputs.ts';
 import type { Input, Source } from './held-inputs.ts';
 import type { Random } from './random.ts';
@@ -47,7 +49,7 @@ export interface NodeWorld {
   tickMs(node: SimNode): number;
   readonly clustered: boolean;
   /** A turn is over, and nothing that it decided has been carried out. */
-  onTurn?(node: SimNode): void;
+  onTurn?(node: SimNode, outputs: Outputs): void;
   onPacket(node: SimNode, packet: OutgoingPacket): void;
   onMessage(from: SimNode, peer: string, message: PeerMessage): void;
   onReset(from: SimNode, peer: string): void;
@@ -90,6 +92,7 @@ export class SimNode {
   readonly #iface: InterfaceInfo;
   engine: Engine | undefined;
   table: LeaseTable | undefined;
+  history: ChangeHistory | undefined;
   counters = new Counters();
   /** Of this start; what was meant for an earlier one is void. */
   start = 0;
@@ -115,6 +118,7 @@ export class SimNode {
   #effects: Effect[] = [];
   #done = 0;
   #committing = false;
+  #unheard = false;
 
   constructor(id: string, address: number, world: NodeWorld) {
     this.id = id;
@@ -161,14 +165,17 @@ export class SimNode {
     const table = new LeaseTable(store, config, {});
     table.load(this.now());
     this.table = table;
+    const history = new ChangeHistory(store, historyLimits(config.leaseQuery), this.now());
+    this.history = history;
     this.counters = new Counters();
     this.engine = new Engine({
       options: optionsOf({
         self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim', protocol: this.protocol,
       }, config),
-      config, configRevision, store, table, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
+      config, configRevision, store, table, history, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
     });
     this.#committing = false;
+    this.#unheard = false;
     this.engine.setInterfaces([this.#iface], this.now());
     this.#turn();
     this.#tickLater(start);
@@ -192,6 +199,7 @@ export class SimNode {
   crash(): void {
     this.engine = undefined;
     this.table = undefined;
+    this.history = undefined;
     this.start++;
     this.#forgetHeld();
     this.#effects = [];
@@ -303,6 +311,15 @@ export class SimNode {
     return answer;
   }
 
+  askSnapshot(id: number): void {
+    this.#input('timers', (engine, now) => engine.askSnapshot(id, now));
+  }
+
+  /** The disk as the process knows it: undefined where a flush has ended of which it has not heard yet. */
+  markDisk(): DiskMoment | undefined {
+    return this.#unheard ? undefined : this.disk.moment();
+  }
+
   /** SIGTERM. */
   drain(): void {
     this.#input('timers', (engine, now) => engine.drain(now));
@@ -321,7 +338,7 @@ export class SimNode {
   /** True: what waits in the sockets is to be discarded. */
   #turn(): boolean {
     const outputs = this.engine!.takeOutputs(this.now());
-    this.#world.onTurn?.(this);
+    this.#world.onTurn?.(this, outputs);
     if (this.#trap === undefined) this.#carryOut(outputs, (_step, run) => run());
     else {
       // Somebody may stop it in the middle.
@@ -422,9 +439,11 @@ export class SimNode {
       });
       return;
     }
+    this.#unheard = true;
     if (this.#springs({ kind: 'flushed' }, true) && !this.alive) return;
     this.#input('disk', (engine, now) => {
       this.#committing = false;
+      this.#unheard = false;
       engine.onFlushed(batch.position, now);
     });
   }

@@ -6,6 +6,7 @@
  * breaks any more, all nodes are in one view within a bound, hold the same bindings, know every lease
  * that a client holds, and serve a newcomer.
  */
+import type { Outputs } from '../../cluster/core/engine.ts';
 import type { EtcdRequest, PeerMessage } from '../../cluster/core/ports.ts';
 import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
@@ -24,6 +25,7 @@ import { worldConfig } from './config.ts';
 import { checkConverged, checkOwners, checkStores, isSurelyKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
+import { REQUESTOR } from './checks/questions.ts';
 import { checkSpeaks } from './faults/upgrades.ts';
 import { SimLinks } from './links.ts';
 import { Nemesis } from './nemesis.ts';
@@ -44,6 +46,8 @@ const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
+/** A second stream of chance for each seed. */
+const ASKING = 2 ** 40;
 /** Stores are compared this often while something happens, and otherwise. */
 const COMPARE_MS = 1000;
 const COMPARE_CALM_MS = 15_000;
@@ -66,6 +70,8 @@ export interface WorldOptions {
 export class World implements NodeWorld, ClientWorld {
   readonly seed: number;
   readonly random: Random;
+  /** Of those who ask nodes for what they know, and of what the configuration says of them: all else is the same without them. */
+  readonly chance: Random;
   readonly agenda = new Agenda();
   readonly plan: Plan;
   readonly rhythm: Rhythm;
@@ -89,12 +95,13 @@ export class World implements NodeWorld, ClientWorld {
     this.seed = seed;
     this.#log = log;
     this.random = new Random(seed);
+    this.chance = new Random(seed + ASKING);
     const { random } = this;
     this.plan = drawPlan(random);
     this.rhythm = new Rhythm();
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan), (what) => this.count(what));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan, this.chance), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.clock.offsetMs = random.between(-4000, 4000);
@@ -226,7 +233,8 @@ export class World implements NodeWorld, ClientWorld {
   onPacket(node: SimNode, packet: OutgoingPacket): void {
     this.#checkConfig(node);
     checkSpeaks(node);
-    this.#segment.toClients(node, packet);
+    if (packet.address === REQUESTOR) this.#watch.onAnswer(node, packet);
+    else this.#segment.toClients(node, packet);
   }
 
   /** In one epoch all who answer do so by the same configuration. */
@@ -283,12 +291,18 @@ export class World implements NodeWorld, ClientWorld {
     return this.checker.held(this.now).filter((hold) => !isSurelyKnown(node, hold));
   }
 
+  /** By an operator's word. */
+  lose(holds: readonly Hold[]): void {
+    this.checker.lose(holds);
+    this.#watch.onLost();
+  }
+
   readonly #strangers = [1, 4, 5];
 
   // ── nodes ────────────────────────────────────────────────────────────────────────────────────
 
-  onTurn(node: SimNode): void {
-    this.#watch.onTurn(node);
+  onTurn(node: SimNode, outputs: Outputs): void {
+    this.#watch.onTurn(node, outputs);
   }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
@@ -356,6 +370,7 @@ export class World implements NodeWorld, ClientWorld {
     if (members !== undefined) {
       this.count('stores-compared');
       checkStores(this, members);
+      this.#watch.onLevel(members);
     }
     this.agenda.after(this.rhythm.isLively(this.now) ? COMPARE_MS : COMPARE_CALM_MS, () => this.#compareStores());
   }

@@ -147,7 +147,7 @@ function recoverAlone(world: World, left: SimNode, done: () => void): void {
     const unknown = left.alive ? world.unknownTo(left) : [];
     const answer = ask(world, left, { kind: 'recover', force });
     if (force && answer?.ok === true && lost === undefined) {
-      world.checker.lose(unknown);
+      world.lose(unknown);
       lost = unknown.length;
       world.count('fault:leases-lost', lost);
     }

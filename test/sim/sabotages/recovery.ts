@@ -51,8 +51,8 @@ export const RECOVERY_SABOTAGES = {
   'keep-the-incarnation': {
     rule: 'Every start is a new incarnation.',
     file: 'cluster/core/engine.ts',
-    line: '    this.#context = { options, store, table, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };',
-    becomes: '    this.#context = { options, store, table, out, etcd: new EtcdCalls(out), random, now, incarnation: 1000 + options.self.charCodeAt(0) + 0 * newIncarnation(random) };',
+    line: '    this.#context = { options, store, table, history, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };',
+    becomes: '    this.#context = { options, store, table, history, out, etcd: new EtcdCalls(out), random, now, incarnation: 1000 + options.self.charCodeAt(0) + 0 * newIncarnation(random) };',
     without: 'a node with a new disk is taken for the one that the view names',
   },
   'fit-despite-an-older-beat': {
