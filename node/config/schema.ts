@@ -257,7 +257,7 @@ export const clusterSchema = map({
   leasequery: group({
     requestors: list(kinds.prefix, 'Who may ask, by address: a LEASEQUERY over UDP by where its answer goes (giaddr) and where it comes from, a connection by where it comes from. Empty: nobody, and no port is opened.'),
     options: optionalList(kinds.optionReference, `What may be told of a lease beside its times and state, as far as the requestor asks for it (RFC 4388 §6.4.2). Left out: ${DEFAULT_QUERY_OPTIONS.map((code) => OptionCatalogue.standard.find(code)!.name).join(', ')}.`),
-    queriesPerRequestor: limit('Queries over UDP from one address, and queries over TCP; what is over is dropped, or waits.'),
+    queriesPerRequestor: limit('Queries of one address, over UDP and over TCP alike; what is over gets no answer over UDP, and NotAllowed over TCP.'),
     connections: defaulted(kinds.integer(1, 1000), 10, 'Connections at a time; further ones are closed at once (RFC 6926 §8.1).'),
     queriesPerConnection: defaulted(kinds.integer(1, 16), 4, 'Queries that are answered at a time on one connection; further ones wait.'),
     idleTimeout: defaulted(timeKinds.durationSeconds({ min: '1s', max: '1h' }), '5m', 'A connection without a query, or whose requestor reads nothing, is closed after so long.'),

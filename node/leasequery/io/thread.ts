@@ -42,8 +42,11 @@ export class QueryThread {
   #isEnding = false;
   #ended: (() => void) | undefined;
   #port = 0;
-  /** Of moments that are not ready yet. */
-  readonly #marks = new Map<number, SnapshotMark>();
+  /** Moments that this thread has asked for and that are not ready, by the number that the engine knows them by. */
+  readonly #moments = new Map<number, { readonly id: number; mark?: SnapshotMark }>();
+  #lastMoment = 0;
+  /** Said already, and not mended since. */
+  #failure = '';
   #saidServing = false;
   #saidBaseAt = 0;
 
@@ -66,20 +69,23 @@ export class QueryThread {
 
   /** What became of a moment of the store, in the turn that says so. */
   onSnapshotStep(step: SnapshotStep): void {
-    const { id } = step;
+    const moment = this.#moments.get(step.id);
+    // Of a thread that is gone.
+    if (moment === undefined) return undefined;
+    const { id } = moment;
     switch (step.step) {
       case 'mark':
-        this.#marks.set(id, this.#parts.mark());
+        moment.mark = this.#parts.mark();
         return undefined;
       case 'ready':
-        this.#send({ kind: 'snapshot', id, mark: this.#marks.get(id)!, owned: step.owned, incarnation: step.incarnation });
+        this.#send({ kind: 'snapshot', id, mark: moment.mark!, owned: step.owned, incarnation: step.incarnation });
         break;
       case 'refused':
         this.#send({ kind: 'refused', id, reason: step.reason });
         break;
       default: return step satisfies never;
     }
-    this.#marks.delete(id);
+    this.#moments.delete(step.id);
     return undefined;
   }
 
@@ -131,12 +137,14 @@ export class QueryThread {
     });
     this.#worker = worker;
     worker.on('message', (message: FromThread) => this.#onMessage(message));
-    worker.on('error', (error: Error) => this.#parts.onEvent({ id: 'leasequery.failed', fields: { error: error.message } }));
+    worker.on('error', (error: Error) => this.#failed(error.message));
     worker.on('exit', () => {
       if (this.#worker !== worker) return;
       this.#worker = undefined;
       this.#port = 0;
+      this.#moments.clear();
       this.#parts.history.listening = false;
+      Object.assign(this.#parts.counters, { connections: 0, active: [] });
       this.#ended?.();
       if (this.#isEnding) return;
       setTimeout(() => {
@@ -144,6 +152,12 @@ export class QueryThread {
         this.#inForce = undefined;
       }, RESTART_MS);
     });
+  }
+
+  /** It is tried again and again; that is said once. */
+  #failed(error: string): void {
+    if (error !== this.#failure) this.#parts.onEvent({ id: 'leasequery.failed', fields: { error } });
+    this.#failure = error;
   }
 
   #send(message: ToThread): void {
@@ -154,14 +168,17 @@ export class QueryThread {
   #onMessage(message: FromThread): void {
     const { counters, history, onAsk, onEvent } = this.#parts;
     switch (message.kind) {
-      case 'ask': return onAsk(message.id);
+      case 'ask':
+        this.#moments.set(++this.#lastMoment, { id: message.id });
+        return onAsk(this.#lastMoment);
       case 'follow':
         history.listening = message.follow;
         return undefined;
       case 'listening':
         this.#port = message.port;
+        this.#failure = '';
         return onEvent({ id: 'leasequery.listening', fields: { port: message.port } });
-      case 'failed': return onEvent({ id: 'leasequery.failed', fields: { error: message.error } });
+      case 'failed': return this.#failed(message.error);
       case 'counts':
         for (const { protocol, kind, outcome, count } of message.queries) counters.count(protocol, kind, outcome, count);
         counters.records += message.records;
