@@ -60,6 +60,7 @@ function* allConfigured(query: BulkQuery, store: BindingsAt, configured: readonl
     if ((isConfigured || recordState(record) === BindingState.ACTIVE) && hasChanged(query, record)) yield { address, record };
   }
   if (!withFree) return;
+  // oxlint-disable-next-line eslint/no-unmodified-loop-condition -- `step` does
   for (; next !== Infinity; step()) yield { address: next, record: undefined };
 }
 

@@ -100,6 +100,8 @@ export class Requestor {
   readonly messages: Told[] = [];
   /** The server has ended its side, or all of it. */
   isEnded = false;
+  /** Of the certificate that the server has shown. */
+  serverSerial: string | undefined;
   #bytes = NOTHING;
   #next = 0;
   #wake: (() => void) | undefined;
@@ -202,11 +204,13 @@ export class Requestor {
   async handshake(options: tls.ConnectionOptions): Promise<void> {
     this.socket.removeAllListeners('data');
     const stream = tls.connect({ socket: this.socket, ...options });
+    stream.on('error', () => undefined);
     await new Promise<void>((resolve, reject) => {
       stream.once('secureConnect', resolve);
       stream.once('error', reject);
       stream.once('close', () => reject(new Error('the connection was closed during the handshake')));
     });
+    this.serverSerial = stream.getPeerCertificate().serialNumber;
     this.#stream = stream;
     this.#listen(stream);
   }

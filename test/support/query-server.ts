@@ -105,6 +105,7 @@ export class QueryFixture {
   static async start(t: TestContext, options: QueryFixtureOptions = {}): Promise<QueryFixture> {
     const fixture = new QueryFixture(options);
     t.after(() => fixture.close());
+    await fixture.#flush();
     fixture.configure({});
     await fixture.until(() => fixture.port !== 0, 'it listens');
     return fixture;

@@ -98,8 +98,10 @@ export class Connection {
     if (this.#running.size === 0) this.terminate('the other side has ended the connection');
   }
 
-  get isFollowing(): boolean {
-    return this.#follower !== undefined;
+  /** RFC 7724 §8.1: what is not secured is closed, unless that is switched on by itself. */
+  get mayFollow(): boolean {
+    const { active } = this.#services.plan().config.leaseQuery;
+    return active !== undefined && (this.#isSecure || active.insecure);
   }
 
   /** Once a second: ends what has been idle, or is not being read. */
@@ -134,7 +136,7 @@ export class Connection {
     // What comes still is passed over, up to the other side's end.
     this.#stream.resume();
     // Whoever does not close its side has had its time.
-    setTimeout(() => this.destroy(), CLOSE_MS).unref();
+    setTimeout(() => this.destroy(), this.#services.limits.closeMs).unref();
   }
 
   destroy(): void {
@@ -291,10 +293,9 @@ export class Connection {
     }
     const services = this.#services;
     const { changes, clustered, limits } = services;
-    const plan = services.plan();
-    const { evictAfterMs, maxClockSkewMs } = plan.config;
+    const { evictAfterMs, maxClockSkewMs } = services.plan().config;
     const follower = new Follower({
-      query: query as ActiveQuery, plan, out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
+      query: query as ActiveQuery, plan: () => services.plan(), out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
       marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => services.countRecords(1), limits,
     });
     this.#follower = follower;
@@ -307,8 +308,7 @@ export class Connection {
     const { active } = this.#services.plan().config.leaseQuery;
     const notAllowed = (text: string): Refusal => ({ status: QueryStatus.NOT_ALLOWED, text });
     if (active === undefined) return notAllowed('following changes is not switched on here');
-    // RFC 7724 §8.1: what is not secured is closed, unless that is switched on by itself.
-    if (!this.#isSecure && !active.insecure) return notAllowed('changes are told over TLS only');
+    if (!this.mayFollow) return notAllowed('changes are told over TLS only');
     if (this.#running.size > 0) return notAllowed('another query is under way on this connection');
     return this.#refusalOf(header);
   }
@@ -344,9 +344,6 @@ export class Connection {
     this.close();
   }
 }
-
-/** After the last word so long for the other side to take it. */
-const CLOSE_MS = 5000;
 
 function outcomeOf(status: QueryStatus): QueryOutcome {
   switch (status) {

@@ -19,7 +19,8 @@ import type { QueryLimits } from './query-limits.ts';
 
 export interface FollowerParts {
   readonly query: ActiveQuery;
-  readonly plan: QueryPlan;
+  /** The one in force: what may not be told any more is not told to who follows already. */
+  readonly plan: () => QueryPlan;
   readonly out: Outgoing;
   readonly changes: FollowedChanges;
   readonly serverIdentifier: number;
@@ -35,7 +36,6 @@ const MESSAGE_BYTES_ROOM = 0xffff + 2;
 
 export class Follower {
   readonly #parts: FollowerParts;
-  readonly #wanted;
   /** The number of the next change to tell of; 0 while it catches up. */
   #next = 0;
   #isFirst = true;
@@ -48,7 +48,6 @@ export class Follower {
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
-    this.#wanted = parts.plan.wanted(parts.query);
   }
 
   /** What came and was not told yet. */
@@ -138,10 +137,7 @@ export class Follower {
   /** `base`: what comes later is of this second or of a later one. Once a second. Returns why it ends, if it does. */
   tick(base: number): Ended | undefined {
     const { limits, out } = this.#parts;
-    if (out.blockedMs() > limits.activeSendMs) {
-      out.close();
-      return terminated('nothing was read');
-    }
+    if (out.blockedMs() > limits.activeSendMs) return terminated('nothing was read');
     if (this.#next === 0 || this.waiting > 0) return undefined;
     this.#base = Math.max(this.#base, base);
     if (performance.now() - this.#saidAt >= limits.activeIdleMs) this.#status(QueryStatus.CONNECTION_ACTIVE, '');
@@ -161,7 +157,9 @@ export class Follower {
 
   #tell(piece: readonly BindingChange[]): void {
     if (piece.length === 0) return;
-    const { onRecord, out, plan, query } = this.#parts;
+    const { onRecord, out, query } = this.#parts;
+    const plan = this.#parts.plan();
+    const wanted = plan.wanted(query);
     const incarnation = this.#incarnation;
     let bytes = Buffer.allocUnsafe(BULK_CHUNK_BYTES * 2);
     let at = 0;
@@ -170,11 +168,11 @@ export class Follower {
       const told = { second, incarnation };
       const identifier = this.#identifier();
       const isOwn = this.#owned[address & 255] === 1;
-      let end = plan.tell(bytes, at, query, { address, record }, this.#wanted, told, isOwn, identifier);
+      let end = plan.tell(bytes, at, query, { address, record }, wanted, told, isOwn, identifier);
       if (end < 0) {
         out.write(bytes.subarray(0, at));
         bytes = Buffer.allocUnsafe(Math.max(BULK_CHUNK_BYTES * 2, MESSAGE_BYTES_ROOM));
-        end = plan.tell(bytes, 0, query, { address, record }, this.#wanted, told, isOwn, identifier);
+        end = plan.tell(bytes, 0, query, { address, record }, wanted, told, isOwn, identifier);
       }
       at = end;
       this.#base = Math.max(this.#base, second);

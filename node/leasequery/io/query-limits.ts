@@ -7,11 +7,13 @@ export interface QueryLimits {
   readonly activeSendMs: number;
   readonly handshakeMs: number;
   readonly followedChanges: number;
+  /** After the last word so long for the other side to take it. */
+  readonly closeMs: number;
   /** So often it is looked at what is idle, or is not being read. */
   readonly tickMs: number;
 }
 
 export const QUERY_LIMITS: QueryLimits = {
   snapshotMs: SNAPSHOT_MS_MAX, activeIdleMs: ACTIVE_IDLE_MS, activeSendMs: ACTIVE_SEND_MS, handshakeMs: TLS_HANDSHAKE_MS,
-  followedChanges: FOLLOWED_CHANGES_MAX, tickMs: 1000,
+  followedChanges: FOLLOWED_CHANGES_MAX, closeMs: 5000, tickMs: 1000,
 };

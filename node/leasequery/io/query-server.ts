@@ -98,10 +98,13 @@ export class QueryServer {
       this.#close('nobody may ask any more');
       return;
     }
+    const before = this.#plan?.config.leaseQuery.active;
     this.#plan = new QueryPlan(config, Math.floor(Date.now() / 1000));
     this.#buckets = bucketsFor(config.limits.queriesPerRequestor, this.#buckets, FLOOD_RELAYS_MAX);
     for (const connection of this.#connections) if (!this.#plan.requestors.has(addressOf(connection.name))) connection.terminate('not allowed any more');
-    if (config.leaseQuery.active === undefined) this.#endFollowers('following changes was switched off');
+    for (const connection of this.#followers.values()) if (!connection.mayFollow) connection.terminate('following changes was switched off');
+    // Whose certificates are taken is looked at when they come back.
+    if (before !== undefined && before.names.join() !== config.leaseQuery.active?.names.join()) this.#endFollowers('who may follow changes was changed');
     if (this.#server === undefined) this.#listen();
   }
 
