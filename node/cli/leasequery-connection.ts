@@ -177,7 +177,9 @@ export class LeaseQueryConnection {
   /** Until something has happened on the socket. */
   async #activity(timeoutMs: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new QueryFailure('timeout', `sent nothing for ${timeoutMs / 1000} s`)), timeoutMs);
+    const late = (): void => reject(new QueryFailure('timeout', `sent nothing for ${timeoutMs / 1000} s`));
+    // A process that stood still may find its timers over before it has looked at its sockets: it looks first.
+    const timer = setTimeout(() => setImmediate(late), timeoutMs);
     this.#wake = resolve;
     try {
       await promise;
