@@ -187,9 +187,9 @@ test('RFC 7724 §7.4: the DHCPv4 server SHOULD send a DHCPLEASEQUERYSTATUS messa
   const fixture = await QueryFixture.start(t, { ...OPTIONS, limits: { activeIdleMs: 300 } });
   const requestor = await following(fixture);
   for (let n = 0; n < 2; n++) {
-    fixture.second += 1000;
+    fixture.second += 2000;
     fixture.sayBase();
-    assert.equal(isStatus(await requestor.next(), QueryStatus.CONNECTION_ACTIVE).baseTime, Math.max(fixture.second, utcNow()));
+    assert.equal(isStatus(await requestor.next(), QueryStatus.CONNECTION_ACTIVE).baseTime, fixture.second);
   }
 });
 
