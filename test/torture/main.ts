@@ -13,7 +13,7 @@ import { missingPrograms } from '../../deploy/lab/programs.ts';
 import { ClusterWorld, whyNoClusterWorld } from '../support/cluster-world.ts';
 import { figuresByKind } from './gaps.ts';
 import { renderSummary } from './report.ts';
-import { CLIENTS_HOST, CONFIGURATION, LOAD_ADDRESS, LOAD_HOST, Run, type RunOptions } from './run.ts';
+import { CLIENTS_HOST, CONFIGURATION, LOAD_ADDRESS, LOAD_HOST, REQUESTOR_ADDRESS, REQUESTOR_HOST, Run, type RunOptions } from './run.ts';
 import { FAULT_KINDS, type FaultKind } from './schedule.ts';
 
 const USAGE = `Usage: npm run torture [-- OPTIONS]
@@ -35,7 +35,7 @@ the clients' side. Nothing outside of the namespaces is touched.
   --out FOLDER      for the history, and for the logs if something is wrong; else a new temporary folder
   --help            this text
 
-Exit codes: 0 no duplicate, no lost lease, all served and recovered; 1 something was wrong; 2 wrong usage;
+Exit codes: 0 no duplicate, no lost lease, no wrong answer to a LEASEQUERY, all served and recovered; 1 something was wrong; 2 wrong usage;
 3 this machine cannot.
 `;
 
@@ -142,7 +142,7 @@ function keepLogs(world: ClusterWorld, folder: string): void {
 function summaryOf(run: Run, { seed, nodes }: Arguments, began: number): string {
   return renderSummary({
     seed, nodes, seconds: (performance.now() - began) / 1000, kinds: figuresByKind(run.judge.waits, run.windows, run.recoveries), faults: run.faultsDone,
-    leases: run.judge.leases, clients: run.judge.clients, comparisons: run.comparisons, duplicates: run.judge.duplicates().length, lost: run.judge.lost.length,
+    leases: run.judge.leases, clients: run.judge.clients, comparisons: run.comparisons, queries: run.requestor?.figures, duplicates: run.judge.duplicates().length, lost: run.judge.lost.length,
   });
 }
 
@@ -165,7 +165,7 @@ async function main(): Promise<number> {
   const crashed = new Promise<never>((_resolve, reject) => process.on('uncaughtException', reject));
   const world = new ClusterWorld({
     nodes: options.nodes, configuration: CONFIGURATION, diskMegabytes: DISK_MEGABYTES, ownClocks: true, handleSignals: false,
-    hosts: [{ name: CLIENTS_HOST }, { name: LOAD_HOST, addresses: [`${LOAD_ADDRESS}/16`] }],
+    hosts: [{ name: CLIENTS_HOST }, { name: LOAD_HOST, addresses: [`${LOAD_ADDRESS}/16`] }, { name: REQUESTOR_HOST, addresses: [`${REQUESTOR_ADDRESS}/16`] }],
     ...(options.sabotage === undefined ? {} : { env: plantedBug(options.sabotage) }),
   });
   const began = performance.now();

@@ -1,5 +1,6 @@
 /** The table at the end of a run. */
 import type { KindFigures, WaitFigures } from './gaps.ts';
+import type { QueryFigures } from './requestor.ts';
 
 export interface Summary {
   readonly seed: number;
@@ -10,6 +11,8 @@ export interface Summary {
   readonly leases: number;
   readonly clients: number;
   readonly comparisons: number;
+  /** LEASEQUERY; undefined: nobody asked yet. */
+  readonly queries: QueryFigures | undefined;
   readonly duplicates: number;
   readonly lost: number;
 }
@@ -27,8 +30,14 @@ export function renderSummary(summary: Summary): string {
     ...table([HEAD, ...rows]), '',
     `seed ${summary.seed}, ${summary.nodes} nodes, ${summary.seconds.toFixed(0)} s: ${summary.faults} faults, ` +
       `${summary.leases} leases granted or renewed for ${summary.clients} clients, ${summary.comparisons} comparisons of all nodes`,
+    ...(summary.queries === undefined ? [] : [queryLine(summary.queries)]),
     `duplicates: ${summary.duplicates}, lost leases: ${summary.lost}`,
   ].join('\n');
+}
+
+function queryLine({ answers, bulkDone, bulkLeases, bulkQueries, contradictions, questions, silent }: QueryFigures): string {
+  return `LEASEQUERY: ${questions} questions, ${answers} answers, ${silent} without one; ${bulkDone} of ${bulkQueries} bulk queries, compared with ${bulkLeases} leases; ` +
+    `contradictions: ${contradictions}`;
 }
 
 function waitCells({ count, p99Ms, worstMs }: WaitFigures): string[] {

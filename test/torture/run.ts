@@ -14,6 +14,7 @@ import { History } from './history.ts';
 import { Judge } from './judge.ts';
 import { compareKnowledge } from './known-leases.ts';
 import { Nemesis } from './nemesis.ts';
+import { Requestor } from './requestor.ts';
 import { describeFault, schedule, type FaultKind, type Plan } from './schedule.ts';
 
 export interface RunOptions {
@@ -32,11 +33,14 @@ export interface RunOptions {
 export const CLIENTS_HOST = 'clients';
 export const LOAD_HOST = 'load';
 export const LOAD_ADDRESS = '10.79.0.31';
+export const REQUESTOR_HOST = 'requestor';
+export const REQUESTOR_ADDRESS = '10.77.0.61';
 const RELAY = { address: '10.77.0.51', giaddr: '10.78.0.1' } as const;
 
 /** So small that addresses come to other clients soon after a lease has ended. */
 export const CONFIGURATION = `leaseTime: 30s
 authoritative: true
+leasequery: { requestors: [${REQUESTOR_ADDRESS}/32] }
 subnets:
   - subnet: 10.77.0.0/16
     pools: [10.77.16.0-10.77.17.255]
@@ -74,6 +78,7 @@ export class Run {
   /** What the nemesis is at. */
   doing = 'starts';
   clients!: Clients;
+  requestor: Requestor | undefined;
   readonly #world: ClusterWorld;
   readonly #options: RunOptions;
   readonly #nemesis: Nemesis;
@@ -108,6 +113,7 @@ export class Run {
       throw error;
     } finally {
       this.#stopped = true;
+      this.requestor?.end();
       await this.#loading;
       await this.history.close();
     }
@@ -122,6 +128,10 @@ export class Run {
       nodes: this.#world.nodes.map(({ name, host }) => [nodeAddress(name), host.hardware().replaceAll(':', '')]),
     }, (event) => this.#onClient(event));
     await this.clients.ready();
+    this.requestor = new Requestor(this.#world.host(REQUESTOR_HOST), {
+      address: REQUESTOR_ADDRESS, clockOffset: this.#clockOffset, seed, now: () => this.now, nodes: this.#world.nodes.map(({ name }) => ({ name, address: nodeAddress(name) })),
+    });
+    await this.requestor.begin();
     await new AckWatcher(this.#world.host(LOAD_HOST), (ack) => this.#onLoad(ack)).ready();
     const relayed = Math.floor(clients * 0.4);
     this.clients.do({ do: 'machines', direct: clients - relayed, relayed, withinMs: 8000 });
@@ -143,6 +153,7 @@ export class Run {
 
   #onClient(event: ClientEvent): void {
     this.judge.on(event);
+    this.requestor?.on(event);
     this.history.add(event);
   }
 
@@ -215,7 +226,7 @@ export class Run {
 
   /** Throws with what is wrong so far. */
   #assertClean(): void {
-    const wrong = [...this.judge.duplicates(), ...this.judge.lost, ...notServed(this.judge.waits, this.windows, (plan) => this.#describe(plan))];
+    const wrong = [...this.judge.duplicates(), ...this.judge.lost, ...this.requestor?.contradictions ?? [], ...notServed(this.judge.waits, this.windows, (plan) => this.#describe(plan))];
     if (wrong.length > 0) throw new Error(shown(wrong));
   }
 
@@ -229,6 +240,7 @@ export class Run {
     if (differences.length > 0) throw new Error(`${differences.length} of ${bindings} bindings differ:\n${shown(differences)}`);
     this.judge.lost.push(...unknown);
     this.#assertClean();
+    await this.requestor?.checkAllAnswer();
     this.clients.do({ do: 'quiet', quiet: false });
     this.#loadWanted = true;
   }

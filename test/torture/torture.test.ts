@@ -41,6 +41,7 @@ test('three minutes of faults: no duplicate, no lost lease, everybody served, al
     const code = await torture.exited;
     clearTimeout(timer);
     assert.equal(code, 0, torture.output);
+    assert.match(torture.output, /^LEASEQUERY: .*contradictions: 0$/m);
     assert.match(torture.output, /^duplicates: 0, lost leases: 0$/m);
     assert.match(torture.output, /^Clean\.$/m);
     const [, faults, leases] = /: (\d+) faults, (\d+) leases/.exec(torture.output)!;
