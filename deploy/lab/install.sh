@@ -31,6 +31,7 @@ tshark      tshark            test
 nft         nftables          test
 faketime    faketime          test
 kea-dhcp4   kea-dhcp4-server  test bench
+dhcpd       isc-dhcp-server   test
 Net/DHCP/Packet.pm libnet-dhcp-perl test
 '
 

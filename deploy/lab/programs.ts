@@ -5,7 +5,7 @@ import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 export type ProgramName =
-  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'tshark' | 'nft' | 'tc' | 'faketime';
+  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime';
 
 export interface Program {
   /** Absolute path. */

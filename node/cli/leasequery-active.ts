@@ -64,15 +64,16 @@ async function followChanges(options: ActiveOptions, output: CliOutput): Promise
   if (state !== undefined && !options.server.some((server) => serverName(server) === state.server)) {
     output.err(`${options.stateFile}: is about ${state.server}; going on from there with another server, whose clock may differ.\n`);
   }
+  const asked = chosenOptions(STREAM_OPTIONS, options.options);
   const stop = new AbortController();
   const onSignal = (): void => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
     await follow({
-      servers: options.server, tls, options: chosenOptions(STREAM_OPTIONS, options.options), timeoutMs: options.timeout,
+      servers: options.server, tls, options: asked, timeoutMs: options.timeout,
       isFilled: options.bulkFill ?? false, retryMs: options.reconnect ? options.retryInterval : undefined,
       kept: new KeptTime(options.startTime ?? state?.baseTime),
-      sink: new ChangePrinter(options, output, stateFile), signal: stop.signal,
+      sink: new ChangePrinter(options, asked, output, stateFile), signal: stop.signal,
     });
   } catch (error) {
     throw error instanceof FollowEnded ? asCliError(error.failure, error.server) : error;
@@ -90,8 +91,8 @@ class ChangePrinter implements FollowSink {
   readonly #seen: SeenChanges | undefined;
   readonly #isFilled: boolean;
 
-  constructor({ duplicates, json, bulkFill }: ActiveOptions, output: CliOutput, stateFile: StateFile | undefined) {
-    this.#printer = new BindingPrinter(output, json ?? false);
+  constructor({ duplicates, json, bulkFill }: ActiveOptions, asked: readonly number[], output: CliOutput, stateFile: StateFile | undefined) {
+    this.#printer = new BindingPrinter(output, json ?? false, asked);
     this.#output = output;
     this.#stateFile = stateFile;
     this.#seen = duplicates ? undefined : new SeenChanges();

@@ -65,7 +65,7 @@ async function listBindings(options: BulkOptions, output: CliOutput): Promise<vo
   const isTls = options.tls ?? [options.tlsCa, options.tlsCert, options.tlsServerName].some((option) => option !== undefined);
   const tls = isTls ? readTlsTerms(options) : undefined;
   const counter = options.count ? new Counter() : undefined;
-  const printer = new BindingPrinter(output, options.json ?? false);
+  const printer = new BindingPrinter(output, options.json ?? false, query.options);
   try {
     const connection = await LeaseQueryConnection.open(server, { tls });
     try {

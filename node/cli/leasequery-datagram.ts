@@ -46,7 +46,8 @@ export async function askByDatagram(query: DatagramQuery): Promise<Answer> {
       if (answer !== undefined) return answer;
     }
     const times = query.retries === 0 ? 'the query' : `${query.retries + 1} queries`;
-    throw new QueryFailure('timeout', `did not answer ${times}; it may not allow LEASEQUERY from ${formatIpv4(giaddr)}`);
+    const port = sourcePort === undefined ? '' : `, or not know RFC 8357 and answer to port ${LEASEQUERY_PORT}, not to --source-port`;
+    throw new QueryFailure('timeout', `did not answer ${times}; it may not allow LEASEQUERY from ${formatIpv4(giaddr)}${port}`);
   } finally {
     socket.close();
   }

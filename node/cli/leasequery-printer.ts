@@ -10,17 +10,20 @@ export class BindingPrinter implements BindingSink {
   bindings = 0;
   readonly #output: CliOutput;
   readonly #isJson: boolean;
+  readonly #asked: readonly number[];
   #text = '';
   #isHeaded = false;
 
-  constructor(output: CliOutput, isJson: boolean) {
+  /** `asked`: the options that the query asks for. */
+  constructor(output: CliOutput, isJson: boolean, asked: readonly number[]) {
     this.#output = output;
     this.#isJson = isJson;
+    this.#asked = asked;
   }
 
   onBinding(answer: Answer, server: number | undefined): void {
     this.bindings++;
-    const view = answerView(answer, server, wallSeconds(Date.now() as WallMs));
+    const view = answerView(answer, { server, wallSeconds: wallSeconds(Date.now() as WallMs), asked: this.#asked });
     if (this.#isJson) {
       this.#text += jsonLine(view);
       return;

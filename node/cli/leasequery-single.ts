@@ -52,13 +52,14 @@ export function addSingleCommand(leasequery: Command, output: CliOutput): void {
 
 async function ask(options: SingleOptions, output: CliOutput): Promise<void> {
   const { server, giaddr, sourcePort, timeout, retries } = options;
+  const asked = chosenOptions(SINGLE_OPTIONS, options.options);
   const answer = await askByDatagram({
-    server, subject: subjectOf(options), options: chosenOptions(SINGLE_OPTIONS, options.options), giaddr, sourcePort, timeoutMs: timeout, retries,
+    server, subject: subjectOf(options), options: asked, giaddr, sourcePort, timeoutMs: timeout, retries,
   }).catch((error: unknown) => {
     throw asCliError(error, server);
   });
   const now = wallSeconds(Date.now() as WallMs);
-  const view = answerView(answer, undefined, now);
+  const view = answerView(answer, { server: undefined, wallSeconds: now, asked });
   await output.out(options.json ? jsonLine(view) : answerText(view, server, now));
   if (answer.type === QueryType.LEASEUNKNOWN) {
     throw new CliError(ExitCode.no, options.address === undefined ? 'the server knows no lease of this client.' : 'the server does not manage this address.');
@@ -76,10 +77,10 @@ function subjectOf({ address, hardware, clientId }: SingleOptions): QuerySubject
   return subjects[0]!;
 }
 
-const LABEL_WIDTH = 20;
-
 function answerText(view: AnswerView, server: QueryServer, now: number): string {
-  const lines = answerLines(view, now).map(([label, text]) => `  ${`${label}:`.padEnd(LABEL_WIDTH)}${text}`);
+  const told = answerLines(view, now);
+  const width = Math.max(0, ...told.map(([label]) => label.length)) + ':  '.length;
+  const lines = told.map(([label, text]) => `  ${`${label}:`.padEnd(width)}${text}`);
   const title = `${view.address === undefined ? '' : `${view.address} `}${view.type}, says ${view.server ?? serverName(server)}`;
   return [title, ...lines].map((line) => `${printable(line)}\n`).join('');
 }

@@ -50,7 +50,7 @@ export interface AnswerView {
   readonly relay?: OptionJson;
   readonly hostname?: string;
   readonly vendorClass?: string;
-  /** The other addresses of the client, and this one. */
+  /** Of a client that has several: all of them (RFC 4388 §6.4.2), or from ISC dhcpd the others. */
   readonly associated?: readonly string[];
   /** Option 54, or the one of the first answer of the query. */
   readonly server?: string;
@@ -61,8 +61,17 @@ export interface AnswerView {
 /** Writable while it is put together: no second copy of a million. */
 type Draft = { -readonly [Key in keyof AnswerView]: AnswerView[Key] };
 
-/** `wallSeconds`: this host's clock, for a server that sends no base time. */
-export function answerView(answer: Answer, server: number | undefined, wallSeconds: number): AnswerView {
+/** What an answer is read with. */
+export interface AnswerContext {
+  /** From the first answer of the query; undefined: that has told none, or there is none. */
+  readonly server: number | undefined;
+  /** This host's clock, for a server that sends no base time. */
+  readonly wallSeconds: number;
+  /** What the query asked for. */
+  readonly asked: readonly number[];
+}
+
+export function answerView(answer: Answer, { server, wallSeconds, asked }: AnswerContext): AnswerView {
   const view: Draft = { type: typeName(answer.type) };
   const { address, state, hardware, leaseSeconds, lastTransaction, startOfState, baseTime, isRemote, associated } = answer;
   const base = baseTime ?? wallSeconds;
@@ -78,7 +87,8 @@ export function answerView(answer: Answer, server: number | undefined, wallSecon
   if (lastTransaction !== undefined) view.lastTransaction = isoSeconds(base - lastTransaction);
   if (startOfState !== undefined) view.stateSince = isoSeconds(base - startOfState);
   if (baseTime !== undefined) view.baseTime = isoSeconds(baseTime);
-  if (isRemote !== undefined) view.remote = isRemote;
+  // RFC 6926 §6.2.8: where it was asked for and does not appear, the source is local.
+  if (isRemote !== undefined || asked.includes(QueryOption.DATA_SOURCE)) view.remote = isRemote ?? false;
   const relay = answer.option(OptionCode.RELAY_AGENT_INFORMATION);
   if (relay !== undefined) {
     view.relayAgentInformation = relay.toString('hex');
@@ -184,7 +194,7 @@ export function answerLines(view: AnswerView, wallSeconds: number): readonly (re
     ['state since', ago(view.stateSince)],
     ['relay', view.relay === undefined ? view.relayAgentInformation : namedText(view.relay)],
     ['data source', sourceText(view)],
-    ['all its addresses', view.associated?.join(' ')],
+    ['associated', view.associated?.join(' ')],
     ...Object.entries(view.options ?? {}).map(([name, value]) => [name, valueText(value)] as const),
   ];
   return lines.filter((line): line is readonly [string, string] => line[1] !== undefined);

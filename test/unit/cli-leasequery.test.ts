@@ -74,7 +74,7 @@ test('one active address is shown with all that the server tells', async (contex
   assert.match(text.out, /^10\.0\.0\.5 ACTIVE, says 10\.0\.0\.1\n/);
   for (const line of [
     /^ {2}hardware: +52:54:00:12:34:56$/m, /^ {2}client id: +010203$/m, /^ {2}host name: +printer$/m, /^ {2}lease: +2h 05m left, until 20/m,
-    /^ {2}last transaction: +1m 07s ago, 20/m, /^ {2}relay: +circuit-id=eth1 remote-id=00:07$/m, /^ {2}all its addresses: +10\.0\.0\.5 10\.0\.0\.6$/m,
+    /^ {2}last transaction: +1m 07s ago, 20/m, /^ {2}relay: +circuit-id=eth1 remote-id=00:07$/m, /^ {2}associated: +10\.0\.0\.5 10\.0\.0\.6$/m,
     /^ {2}vendor class: +MSFT 5\.0$/m, /^ {2}dhcp-renewal-time: +60$/m,
   ]) assert.match(text.out, line);
   const [json] = jsonLines((await single(server, '--address', '10.0.0.5', '--json')).out);
@@ -162,7 +162,8 @@ test('RFC 6926 §7.3: bindings are lines as they come, with the server identifie
     lastTransaction: '2027-01-15T07:58:20Z', stateSince: '2027-01-15T07:58:20Z', baseTime: '2027-01-15T08:00:00Z', remote: true,
     relayAgentInformation: CIRCUIT.toString('hex'), relay: { 'circuit-id': 'eth1', 'remote-id': { hex: '00:07' } }, hostname: 'a\u001b[2J', server: '127.0.0.1',
   });
-  assert.deepEqual([second!['type'], second!['state'], second!['server']], ['UNASSIGNED', 'AVAILABLE', '127.0.0.1']);
+  // RFC 6926 §6.2.8: what was asked for and does not appear is local.
+  assert.deepEqual([second!['type'], second!['state'], second!['server'], second!['remote']], ['UNASSIGNED', 'AVAILABLE', '127.0.0.1', false]);
   const table = (await lessor(['leasequery', 'bulk', '--server', server])).out.split('\n');
   assert.match(table[0]!, /^ADDRESS +STATE +HARDWARE +LEASE +ENDS /);
   assert.match(table[1]!, /^10\.0\.0\.5 +ACTIVE +52:54:00:12:34:56 +58m 20s +2027-01-15T08:58:20Z .* remote +- +a\?\[2J +circuit-id=eth1 remote-id=00:07$/);
