@@ -266,6 +266,8 @@ const REASONS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'the connection timed out',
 };
 
-function brokenOff(error: NodeJS.ErrnoException): QueryFailure {
-  return new QueryFailure('closed', REASONS[error.code ?? ''] ?? error.message, { cause: error });
+function brokenOff(error: NodeJS.ErrnoException & { readonly reason?: unknown }): QueryFailure {
+  // OpenSSL's own message is for its developers; certificate errors have an array or a sentence there, and a good message.
+  const tls = error.code?.startsWith('ERR_SSL_') && typeof error.reason === 'string' ? `TLS: ${error.reason}` : undefined;
+  return new QueryFailure('closed', REASONS[error.code ?? ''] ?? tls ?? error.message, { cause: error });
 }
