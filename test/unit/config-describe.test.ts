@@ -42,29 +42,39 @@ test('a table has as many cells in every row', () => {
   }
 });
 
+type Tree = Map<string, string | Tree>;
+const line = ([key, value]: [string, string | Tree]): string => `${key}: ${typeof value === 'string' ? value : `{ ${[...value].map(line).join(', ')} }`}`;
+
 test('writing every default into the file changes nothing', () => {
   const [nodeTable, clusterTables] = reference.split('## cluster.yaml');
   const [clusterTable, scopeTable] = clusterTables!.split('### ');
   const defaults = (table: string): string => {
-    const tree = new Map<string, string[]>();
+    const tree: Tree = new Map();
     for (const [, path, value] of table.matchAll(/^\| `([A-Za-z.]+)` \|[^|]*\| `([^`]+)` \|/gm)) {
-      const [group, key] = path!.split('.');
-      tree.set(group!, [...(tree.get(group!) ?? []), key === undefined ? value! : `${key}: ${value}`]);
+      const keys = path!.split('.');
+      let at: string | Tree | undefined = tree;
+      for (const key of keys.slice(0, -1)) {
+        // What stands written as a whole needs none of its parts.
+        if (typeof at !== 'object') break;
+        if (!at.has(key)) at.set(key, new Map());
+        at = at.get(key);
+      }
+      if (typeof at === 'object') at.set(keys.at(-1)!, value!);
     }
     tree.delete('subnets');
-    return [...tree].map(([key, values]) => `${key}: ${values[0]!.includes(': ') ? `{ ${values.join(', ')} }` : values[0]}\n`).join('');
+    return [...tree].map((entry) => `${line(entry)}\n`).join('');
   };
   const cluster = 'subnets: [{ subnet: 192.0.2.0/24 }]\n';
   const written = cluster + defaults(clusterTable!) + defaults(scopeTable!);
-  for (const line of ['leaseTime: 12h', 'renewTime: 50%', 'conflictCheck: none', 'serverHostname: ""', 'sharedNetworks: []', 'limits: { leasesPerCircuit: 0 }']) {
-    assert.ok(written.includes(`${line}\n`), line);
+  for (const expected of ['leaseTime: 12h', 'renewTime: 50%', 'conflictCheck: none', 'serverHostname: ""', 'sharedNetworks: []', 'limits: { leasesPerCircuit: 0 }']) {
+    assert.ok(written.includes(`${expected}\n`), expected);
   }
   const { text: _plainText, ...plain } = parseClusterConfig(cluster, 'c.yaml');
   const { text: _fullText, ...full } = parseClusterConfig(written, 'c.yaml');
   assert.deepEqual(full, plain);
   const node = 'node: a\ndhcp: { interfaces: [eth0] }\n';
   // `cluster:` as a whole may be left out, so its keys have no place here.
-  const nodeDefaults = defaults(nodeTable!).split('\n').filter((line) => !line.startsWith('cluster:')).join('\n');
+  const nodeDefaults = defaults(nodeTable!).split('\n').filter((text) => !text.startsWith('cluster:')).join('\n');
   assert.ok(nodeDefaults.includes('dataDir: /var/lib/lessor'));
   assert.deepEqual(parseNodeConfig(node + nodeDefaults, 'n.yaml'), parseNodeConfig(node, 'n.yaml'));
 });

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { PROTOCOL } from '../../node/protocol.ts';
 import { checkTogether, ConfigError, loadClusterConfig, loadNodeConfig, parseClusterConfig, parseNodeConfig } from '../../node/config/load.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
+import { NOBODY_ASKS } from '../support/configs.ts';
 
 const NO_LIMIT = { perSecond: 0, burst: 0 };
 
@@ -41,7 +42,7 @@ test('the example of node.yaml is read, relative paths from its own folder', (t)
   writeFileSync(join(folder, 'cluster.yaml'), CLUSTER);
   const node = loadNodeConfig(join(folder, 'node.yaml'));
   assert.deepEqual(node, {
-    node: 'a', dataDir: '/var/lib/lessor', interfaces: ['eth0'], http: { host: '127.0.0.1', port: 9067 },
+    node: 'a', dataDir: '/var/lib/lessor', interfaces: ['eth0'], http: { host: '127.0.0.1', port: 9067 }, leaseQuery: { host: '0.0.0.0', port: 67, tls: undefined },
     cluster: { name: 'campus', listen: { host: '10.0.0.11', port: 7067 }, etcd: ['http://10.0.0.21:2379'], sessionTtlSeconds: 3, protocol: PROTOCOL },
     clusterConfigPath: join(folder, 'cluster.yaml'), logLevel: 'info', logLeases: false,
   });
@@ -67,7 +68,8 @@ test('the example of cluster.yaml is read', () => {
       overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, description: '', endsAt: INFINITE_SECONDS,
     }],
     subnetSelection: false,
-    limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, leasesPerCircuit: 0 },
+    limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0 },
+    leaseQuery: NOBODY_ASKS,
     maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
   });
   const { scope } = subnet;

@@ -73,7 +73,7 @@ test('the defaults are those that dhcpd and Kea have', () => {
     options: [], rapidCommit: false, bootp: false, leaseCache: 0, conflictCheck: { method: 'none', timeoutMs: 500, cacheSeconds: 300 },
   });
   const none = { perSecond: 0, burst: 0 };
-  assert.deepEqual(limits, { packetsPerClient: none, packetsPerRelay: none, declinesPerClient: none, leasesPerCircuit: 0 });
+  assert.deepEqual(limits, { packetsPerClient: none, packetsPerRelay: none, declinesPerClient: none, leasesPerCircuit: 0, queriesPerRequestor: { perSecond: 0, burst: 0 } });
 });
 
 test('classes and reservations set what they say, and nothing else', () => {
