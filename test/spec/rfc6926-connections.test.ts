@@ -1,6 +1,7 @@
 /** RFC 6926: connections of bulk LEASEQUERY: how messages are framed, who is let in, and how a connection ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SNAPSHOTS_MAX } from '../../node/limits.ts';
 import { QueryStatus, QueryType } from '../../node/leasequery/messages.ts';
 import { chaddrOf, clientPacket, ip } from '../support/client-packets.ts';
 import { clusterConfig } from '../support/config-mistakes.ts';
@@ -125,9 +126,16 @@ test('RFC 6926 §8.1: servers MAY restrict connections: when nobody may ask any 
   const fixture = await QueryFixture.start(t, { subnets: SUBNETS });
   const requestor = await fixture.connect();
   await requestor.ask();
+  fixture.holds = true;
+  const asking = await fixture.connect();
+  asking.send(bulk());
+  await fixture.asked(2);
   fixture.configure(undefined);
   requestor.send(bulk());
   assert.deepEqual(await requestor.untilEnd(), []);
+  assert.deepEqual((await asking.untilEnd()).map(({ status }) => status), [QueryStatus.QUERY_TERMINATED]);
+  fixture.holds = false;
+  fixture.release();
   await assert.rejects(async () => (await fixture.connect()).ask());
   fixture.port = 0;
   fixture.configure({});
@@ -179,6 +187,25 @@ test('RFC 6926 §8.4: a server MUST NOT read more query messages from a connecti
   fixture.release();
   await requestor.untilDone(5);
   assert.equal(fixture.asks, 6);
+});
+
+test('RFC 6926 §8.4: in order to control resource use if there are multiple requestors seeking service, so many moments of the store are read at a time, and further queries wait', async (t) => {
+  const fixture = await QueryFixture.start(t, { subnets: SUBNETS });
+  fixture.holds = true;
+  const requestors = await Promise.all([1, 2, 3, 4, 5].map(() => fixture.connect()));
+  for (const requestor of requestors) requestor.send(...[1, 2, 3, 4].map((xid) => bulk({ xid })));
+  await fixture.asked(SNAPSHOTS_MAX);
+  fixture.refusal = 'not in service';
+  fixture.release(1);
+  await fixture.asked(SNAPSHOTS_MAX + 1);
+  assert.equal(fixture.asks, SNAPSHOTS_MAX + 1, 'one for one');
+  fixture.refusal = undefined;
+  fixture.holds = false;
+  fixture.release();
+  for (const requestor of requestors) {
+    while (requestor.messages.filter(({ type }) => type === LEASEQUERYDONE).length < 4) await requestor.next();
+  }
+  assert.equal(fixture.asks, 20);
 });
 
 test('RFC 6926 §8.4: servers SHOULD offer configuration that limits the number of simultaneous queries permitted from any one requestor', async (t) => {
@@ -243,6 +270,17 @@ test('RFC 6926 §8.5: if the server detects that the requesting end of the conne
   requestor.end();
   const messages = await requestor.untilEnd();
   assert.deepEqual(messages.map(({ type, xid }) => (type === LEASEQUERYDONE ? xid : 0)), [0, 0, 0, 1, 0, 0, 0, 2]);
+  fixture.holds = true;
+  const waiting = await fixture.connect();
+  waiting.send(bulk());
+  waiting.end();
+  const later = await fixture.connect();
+  later.send(bulk());
+  await fixture.asked(4);
+  fixture.holds = false;
+  fixture.release();
+  assert.deepEqual(addresses(await waiting.untilEnd()), THREE);
+  later.end();
   const idle = await fixture.connect();
   idle.sendBytes(frame(bulk()).subarray(0, 100));
   idle.end();

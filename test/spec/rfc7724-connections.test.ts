@@ -78,6 +78,7 @@ test('RFC 7724 §8.1: a server that operates in insecure mode, and receives a DH
   requestor.send(startTls({ xid: 99 }), bulk());
   const [message, ...rest] = await requestor.untilEnd();
   assert.deepEqual([message!.type, message!.xid, message!.status, rest.length], [TLS, 99, QueryStatus.TLS_CONNECTION_REFUSED, 0]);
+  assert.equal(fixture.asks, 0, 'what comes behind it is not read');
 });
 
 test('RFC 7724 §8.1: if for some reason the DHCPv4 server cannot support a TLS connection, then it sends a DHCPTLS message with TLSConnectionRefused: its files cannot be read', async (t) => {
