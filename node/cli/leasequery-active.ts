@@ -101,7 +101,13 @@ class ChangePrinter implements FollowSink {
 
   onBinding(answer: Answer, server: number | undefined): void {
     const identity = this.#seen === undefined ? undefined : changeIdentity(answer);
-    if (identity !== undefined && !this.#seen!.add(identity, performance.now() as MonotonicMs)) return;
+    if (identity !== undefined && !this.#seen!.add(identity, answer.address, performance.now() as MonotonicMs)) return;
+    this.#printer.onBinding(answer, server);
+  }
+
+  onFound(answer: Answer, server: number | undefined): void {
+    const identity = this.#seen === undefined ? undefined : changeIdentity(answer);
+    if (identity !== undefined && !this.#seen!.addFound(identity, performance.now() as MonotonicMs)) return;
     this.#printer.onBinding(answer, server);
   }
 
@@ -123,6 +129,7 @@ class ChangePrinter implements FollowSink {
   }
 
   onConnected(server: QueryServer, startTime: number | undefined): void {
+    this.#seen?.beginStream();
     this.#output.err(`${serverName(server)}: connected; changes ${startTime === undefined ? 'from now on' : `since ${isoSeconds(startTime)}`}.\n`);
   }
 

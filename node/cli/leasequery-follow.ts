@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QueryStatus } from '../leasequery/messages.ts';
+import type { Answer } from '../leasequery/requestor/answer.ts';
 import type { KeptTime } from '../leasequery/requestor/kept-time.ts';
 import { LeaseQueryConnection, QueryFailure, type QueryServer, type TlsTerms } from './leasequery-connection.ts';
 import { type ActiveSink, type BindingSink, describeRefusal, runActiveQuery, runBulkQuery } from './leasequery-session.ts';
@@ -15,6 +16,8 @@ export interface FollowSink extends ActiveSink {
   onConnected(server: QueryServer, startTime: number | undefined): void;
   /** `next`: who is tried next, and in how many milliseconds. */
   onEnded(server: QueryServer, failure: QueryFailure, next: { readonly server: QueryServer; readonly inMs: number } | undefined): void;
+  /** A binding that a bulk query had to get; valid only during the call. */
+  onFound(answer: Answer, server: number | undefined): void;
   /** What a bulk query had to get is there. */
   onFilled(): void;
   /** Everything before `baseTime` has been taken by `onPause`. */
@@ -152,7 +155,7 @@ class Fill {
 
   async #run(startTime: number | undefined, endTime: number | undefined): Promise<void> {
     const { kept, options, sink, tls } = this.#options;
-    const bindings: BindingSink = { onBinding: (answer, identifier) => sink.onBinding(answer, identifier), onPause: () => sink.onPause() };
+    const bindings: BindingSink = { onBinding: (answer, identifier) => sink.onFound(answer, identifier), onPause: () => sink.onPause() };
     try {
       const connection = await LeaseQueryConnection.open(this.#server, { tls, signal: this.#signal });
       try {

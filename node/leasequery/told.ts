@@ -202,12 +202,17 @@ export function typeFor(state: BindingState): typeof QueryType.LEASEACTIVE | typ
   return state === BindingState.ACTIVE ? QueryType.LEASEACTIVE : QueryType.LEASEUNASSIGNED;
 }
 
-/** Until the lease ends: not more than was granted, unless the client was told of a longer one before. */
+/**
+ * Until the lease ends, as the client was told: its end does not depend on the second in which a node has stored it, so
+ * that a requestor knows one change of two nodes again (RFC 7724 §7.4). Not more than was granted, unless the client was
+ * told of a longer one before.
+ */
 function remainingSeconds(record: Buffer, second: number): number {
   const end = recordExpires(record);
   if (end === INFINITE_SECONDS) return end;
   const granted = recordLeaseSeconds(record);
+  const endGranted = recordLastTransaction(record) + granted;
   // The end is of a second that was rounded up.
-  const isLonger = end > recordLastTransaction(record) + granted + 1;
-  return isLonger ? end - second : Math.min(end - second, granted);
+  if (end > endGranted + 1) return end - second;
+  return Math.min(granted, Math.max(endGranted - second, Math.min(end - second, 1)));
 }

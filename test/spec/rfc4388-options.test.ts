@@ -77,6 +77,18 @@ test('RFC 4388 §6.4.2: if the IP Address Lease Time option is specified, the DH
   assert.equal(told(server, address, 51).message.optionU32(51), 3600);
 });
 
+test('RFC 4388 §6.4.2: the time remaining until lease expiration: the end is the same in whichever second it is told, though the lease began within one', () => {
+  const server = askable();
+  server.advance(500);
+  const address = lease(server);
+  for (const second of [0, 1, 2, 3599]) {
+    const { message } = told(server, address, 51);
+    assert.equal(message.optionU32(51), 3600 - second);
+    server.advance(second === 2 ? 3_597_000 : 1000);
+  }
+  assert.equal(told(server, address, 51).message.optionU32(51), 1, 'the rest of the second in which it ends');
+});
+
 test('RFC 4388 §6.4.2: if there is no valid lease for the IP address, then the server MUST NOT return the IP Address Lease Time option (option 51)', () => {
   const server = askable();
   const address = lease(server);

@@ -127,18 +127,43 @@ test('without a base time nothing is known of two copies', () => {
 test('changes are remembered for their time at least, and never more than the bound', () => {
   const at = (ms: number): MonotonicMs => ms as MonotonicMs;
   const seen = new SeenChanges({ entriesMax: 100, ageMs: 1000 });
-  assert.ok(seen.add('a', at(0)));
-  assert.ok(!seen.add('a', at(999)));
-  assert.ok(!seen.add('a', at(1000)));
-  assert.ok(!seen.add('a', at(5000)), 'a silence forgets nothing');
-  assert.ok(seen.add('b', at(7000)));
-  assert.ok(seen.add('c', at(9000)));
-  assert.ok(seen.add('a', at(9001)));
+  assert.ok(seen.add('a', 1, at(0)));
+  assert.ok(!seen.add('a', 1, at(999)));
+  assert.ok(!seen.add('a', 1, at(1000)));
+  assert.ok(!seen.add('a', 1, at(5000)), 'a silence forgets nothing');
+  assert.ok(seen.add('b', 2, at(7000)));
+  assert.ok(seen.add('c', 3, at(9000)));
+  assert.ok(seen.add('a', 1, at(9001)));
   for (let n = 0; n < 1000; n++) {
-    seen.add(`n${n}`, at(9002));
+    seen.add(`n${n}`, n, at(9002));
     assert.ok(seen.size <= 100);
   }
-  assert.ok(!seen.add('n960', at(9003)));
+  assert.ok(!seen.add('n960', 960, at(9003)));
+});
+
+test('RFC 7724 §7.4: an address that is got, released and got again within a second is told of three times, by each server once', () => {
+  const now = 0 as MonotonicMs;
+  const seen = new SeenChanges();
+  const stream = (...identities: string[]): string[] => {
+    seen.beginStream();
+    return identities.filter((identity) => seen.add(identity, 1, now));
+  };
+  assert.deepEqual(stream('active', 'released'), ['active', 'released']);
+  // The next server has them in its history too, and what came after.
+  assert.deepEqual(stream('active', 'released', 'active'), ['active']);
+  assert.deepEqual(stream('active', 'released', 'active', 'released', 'active'), ['released', 'active']);
+  assert.deepEqual(stream('released', 'active', 'active'), []);
+  assert.deepEqual(stream('active', 'active', 'active'), []);
+});
+
+test('what a bulk query finds is told if it was not told before, however it lies between the changes of a stream', () => {
+  const now = 0 as MonotonicMs;
+  const seen = new SeenChanges();
+  assert.ok(seen.add('active', 1, now));
+  assert.ok(seen.add('released', 1, now));
+  assert.ok(!seen.addFound('active', now));
+  assert.ok(seen.addFound('other', now));
+  assert.ok(!seen.add('other', 2, now));
 });
 
 test('RFC 7724 §7.3: a query without a start time keeps the highest base time from the first message on', () => {
