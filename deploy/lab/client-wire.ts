@@ -18,6 +18,8 @@ export interface ClientMessage {
   readonly ciaddr?: string;
   /** Option 50. */
   readonly requested?: string;
+  /** Option 51. */
+  readonly leaseSeconds?: number;
   /** Option 54. */
   readonly serverId?: string;
   /** Option 61, whole. */
@@ -38,6 +40,12 @@ export interface ServerMessage {
 
 function addressBytes(address: string): number[] {
   return address.split('.').map(Number);
+}
+
+function secondsBytes(seconds: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(seconds);
+  return bytes;
 }
 
 function relayAgentInformation(circuitId: string): number[] {
@@ -63,6 +71,7 @@ export function writeClientMessage(message: ClientMessage): Buffer {
   const options = [
     53, 1, message.type,
     ...(message.requested === undefined ? [] : [50, 4, ...addressBytes(message.requested)]),
+    ...(message.leaseSeconds === undefined ? [] : [51, 4, ...secondsBytes(message.leaseSeconds)]),
     ...(message.serverId === undefined ? [] : [54, 4, ...addressBytes(message.serverId)]),
     ...(message.clientId === undefined ? [] : [61, message.clientId.length, ...message.clientId]),
     // What a host asks for: mask, router, name servers, domain name, lease time.

@@ -15,10 +15,12 @@ export interface CertificateFiles {
 }
 
 export class Authority {
-  readonly folder: string = mkdtempSync(join(tmpdir(), 'lessor-certificates-'));
+  readonly folder: string;
   readonly own: CertificateFiles;
 
-  constructor(name: string) {
+  /** `folder`: an empty one, else a new temporary one. */
+  constructor(name: string, folder: string = mkdtempSync(join(tmpdir(), 'lessor-certificates-'))) {
+    this.folder = folder;
     this.own = this.#make('authority', ['-subj', `/CN=${name}`]);
   }
 
