@@ -3,7 +3,8 @@
  *
  * They are handed out in the order of their numbers: whoever knows all up to one number goes on with the next.
  * One that is not committed holds up those behind it, for the milliseconds that a commit takes; unless the newest
- * change of its address is committed, for then it never will be, and nobody need know of it.
+ * change of its address is committed, for then it never will be, and nobody need know of it: what has become of the
+ * address is handed out in its place, so that who follows by the numbers finds no gap.
  *
  * What was stored before anybody listened is in the history only, and some of it may not be committed yet. Until
  * all of it is, nothing is handed out, and `through` is not known.
@@ -120,10 +121,11 @@ export class CommittedFeed {
     const changes: BindingChange[] = [];
     for (; changes.length < limit && this.waiting > 0; this.#head++) {
       const change = this.#waiting[this.#head]!;
-      const newest = this.#newest.get(change.address)!;
+      const newest = this.#at(this.#newest.get(change.address)!);
       if (isSettled(change, isCommitted)) changes.push(change);
-      else if (newest === change.number || !isSettled(this.#at(newest), isCommitted)) break;
-      if (newest === change.number) this.#newest.delete(change.address);
+      else if (isSettled(newest, isCommitted)) changes.push({ ...change, record: newest.record });
+      else break;
+      if (newest === change) this.#newest.delete(change.address);
       this.#through = change.number;
     }
     this.#compact();

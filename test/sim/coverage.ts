@@ -15,8 +15,8 @@ export function mustHappen(): string[] {
     'inbox-items', 'records-fetched', 'event:config.applied', 'event:config.refused',
     'client-moved', 'client-slept', 'client-cloned', 'client-declined', 'client-bootp', 'client-rapid-commit', 'client-expired', 'client-nak',
     'query:active', 'query:unassigned', 'query:unknown', 'query:several-leases', 'query:silence', 'query-leases', 'bulk:read', 'bulk:refused', 'bulk-leases',
-    'follow:anew', 'follow:catch-up', 'follow:data-missing', 'follow:changes', 'follow:idle',
-    ...['stopped', 'silent', 'by-itself', 'broken', 'lost', 'out-of-service', 'refused', 'switched-off', 'forgets'].map((why) => `follow-left:${why}`),
+    'follow:anew', 'follow:catch-up', 'follow:data-missing', 'follow:changes', 'follow:idle', 'follow:forgets',
+    ...['stopped', 'silent', 'by-itself', 'broken', 'out-of-service', 'refused', 'switched-off'].map((why) => `follow-left:${why}`),
     ...cells('node', NODE_TRANSITIONS), ...cells('binding', BINDING_TRANSITIONS),
   ];
 }

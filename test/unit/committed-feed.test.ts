@@ -50,7 +50,7 @@ test('at most so many at once', () => {
   assert.deepEqual(take(2), { numbers: [5], through: 5 });
 });
 
-test('what is never committed is left out once a later change of its address is', () => {
+test('in place of what is never committed comes what its address has become, once that is committed', () => {
   const { commits, host, take } = listening();
   host.put(1, stamped(10, 1));
   host.put(2, stamped(20, 1));
@@ -58,14 +58,19 @@ test('what is never committed is left out once a later change of its address is'
   commits.of.set(20, 1);
   assert.deepEqual(take(), { numbers: [], through: 0 });
   commits.of.set(20, 2);
-  assert.deepEqual(take(), { numbers: [2, 3], through: 3 });
+  const taken = host.history.takeCommitted(commits.is, 9);
+  assert(!taken.lost);
+  assert.deepEqual(taken.changes.map(({ address, number, record }) => [number, address, record]), [
+    [1, 1, stamped(20, 2)], [2, 2, stamped(20, 1)], [3, 1, stamped(20, 2)],
+  ]);
+  assert.equal(taken.through, 3);
 });
 
 test('a record that went settles those before it', () => {
   const { host, take } = listening();
   host.put(1, stamped(10, 1));
   host.remove(1);
-  assert.deepEqual(take(), { numbers: [2], through: 2 });
+  assert.deepEqual(take(), { numbers: [1, 2], through: 2 });
 });
 
 test('what was stored before anybody listened holds up what comes after, until it is committed', () => {
@@ -199,6 +204,7 @@ test('the disk up to `through` and what is taken after it are every address’s 
       }
       for (const change of taken.changes) {
         assert.ok(change.number > through && change.number <= taken.through);
+        assert.ok(through === 0 || change.number === through + 1, 'numbers have no gap');
         assert.ok(change.record === undefined || commits.is(change.record.readUIntBE(12, 6), change.record.readUIntBE(18, 6)));
         joined.push(change);
         through = change.number;

@@ -132,10 +132,12 @@ test('the summary names every fault, and what must be zero', () => {
   const figures = { count: 3, p99Ms: 1020, worstMs: 3400 };
   const text = renderSummary({
     seed: 4, nodes: 3, seconds: 61.2, faults: 2, leases: 100, clients: 10, comparisons: 1, duplicates: 0, lost: 2,
+    queries: { questions: 500, answers: 470, silent: 30, bulkQueries: 4, bulkDone: 3, bulkLeases: 600, contradictions: 1 },
     kinds: [{ kind: 'none', times: 0, newClients: figures, knownClients: { ...figures, count: 0 }, recoveryWorstMs: 0 },
       { kind: 'kill-node', times: 2, newClients: figures, knownClients: figures, recoveryWorstMs: 7000 }],
   });
   assert.match(text, /^none +- +3 +1\.02 +3\.40 +0 +- +- +-$/m);
   assert.match(text, /^kill-node +2 +3 +1\.02 +3\.40 +3 +1\.02 +3\.40 +7\.00$/m);
+  assert.match(text, /^LEASEQUERY: 500 questions, 470 answers, 30 without one; 3 of 4 bulk queries, compared with 600 leases; contradictions: 1$/m);
   assert.match(text, /^duplicates: 0, lost leases: 2$/m);
 });

@@ -21,8 +21,8 @@ import type { Promises } from './promises.ts';
 import { ENDS_SOON_MS } from './querier.ts';
 import { REQUESTOR } from './questions.ts';
 
-const LIVELY_MS = 6000;
-const CALM_MS = 90_000;
+const LIVELY_MS = 2000;
+const CALM_MS = 60_000;
 const ALL: BulkQuery = {
   xid: 1, flags: 0, giaddr: REQUESTOR, requested: undefined, primary: { by: 'all' }, startTime: 0, endTime: 0xffff_ffff, elsewhere: false,
 };
@@ -57,13 +57,13 @@ export class BulkReader {
   }
 
   #read(node: SimNode): void {
-    const { agenda, checker, count } = this.#world;
+    const { agenda, checker } = this.#world;
     const askedAt = agenda.now;
     const holds = checker.held(askedAt + ENDS_SOON_MS);
     const config = node.engine!.config;
     const ranges = configuredRanges(config, new AddressPlan(config, 0));
     this.#moments.ask(node, (moment) => {
-      count.call(this.#world, moment === undefined ? 'bulk:refused' : 'bulk:read');
+      this.#world.count(moment === undefined ? 'bulk:refused' : 'bulk:read');
       if (moment !== undefined) this.#judge(node, moment, ranges, holds);
     });
   }
@@ -80,7 +80,12 @@ export class BulkReader {
     for (const { first, last: end } of ranges) for (let address = first; address <= end; address++) {
       if (!found.has(address)) throw new PromiseBroken(`a bulk query of ${node.id} says nothing of ${formatIpv4(address)}`);
     }
-    for (const hold of holds) this.#judgeHold(node, hold, found.get(hold.address));
+    for (const hold of holds) {
+      const told = found.get(hold.address);
+      // Of addresses that no pool has any more it tells only who has them.
+      const [untold] = told === undefined ? store.scan(hold.address - 1, 1) : [];
+      this.#judgeHold(node, hold, told ?? (untold?.address === hold.address && recordState(untold.record) !== BindingState.ACTIVE ? untold.record : undefined));
+    }
   }
 
   #judgeHold(node: SimNode, asked: Hold, record: Buffer | undefined): void {

@@ -60,6 +60,8 @@ export class Subscriber {
   readonly #promises: Promises;
   #connection: Connection | undefined;
   #awayUntil = 0;
+  /** It leaves nobody without a reason any more. */
+  #settled = false;
   #silentSince: number | undefined;
   /** The base-time of the last message that has one. */
   #base: number | undefined;
@@ -81,6 +83,7 @@ export class Subscriber {
 
   /** What others have may be lost, by an operator's word: it begins anew. */
   forget(): void {
+    this.#world.count('follow:forgets');
     this.#base = undefined;
     this.#leave('forgets');
   }
@@ -98,7 +101,7 @@ export class Subscriber {
     if (connection.start !== connection.node.start) return this.#leave('stopped');
     if (!connection.node.paused) this.#silentSince = undefined;
     else if (agenda.now - (this.#silentSince ??= agenda.now) > SILENT_MS) return this.#leave('silent');
-    if (chance.chance(LEAVES_CHANCE)) this.#leave('by-itself');
+    if (!this.#settled && chance.chance(LEAVES_CHANCE)) this.#leave('by-itself');
     return undefined;
   }
 
@@ -117,34 +120,34 @@ export class Subscriber {
   }
 
   #leave(why: string): void {
-    const { agenda, chance, count } = this.#world;
+    const { agenda, chance } = this.#world;
     const connection = this.#connection;
     if (connection === undefined) return;
-    count.call(this.#world, `follow-left:${why}`);
+    this.#world.count(`follow-left:${why}`);
     this.#connection = undefined;
     this.#silentSince = undefined;
     if (connection.start === connection.node.start && connection.node.history !== undefined) connection.node.history.listening = false;
-    if (chance.chance(STAYS_AWAY_CHANCE)) this.#awayUntil = agenda.now + chance.between(0, STAYS_AWAY_MS_MAX);
+    if (!this.#settled && chance.chance(STAYS_AWAY_CHANCE)) this.#awayUntil = agenda.now + chance.between(0, STAYS_AWAY_MS_MAX);
   }
 
   /** From the history to where the changes of late go on. */
   #begin(connection: Connection, { second, store }: Moment): void {
-    const { chance, count } = this.#world;
+    const { chance } = this.#world;
     const history = historyOf(store);
     if (history === undefined) return this.#leave('no-history');
     connection.base = second;
     const from = this.#base === undefined ? undefined : this.#base - this.#marginSeconds(connection.node);
     if (from === undefined || from < history.since || from > second) {
-      count.call(this.#world, from === undefined ? 'follow:anew' : 'follow:data-missing');
+      this.#world.count(from === undefined ? 'follow:anew' : 'follow:data-missing');
       // All that there is, of the same moment.
       this.#told.clear();
       for (const { address, record } of store.scan(-1, Infinity)) this.#tell(connection, address, record);
     } else {
-      count.call(this.#world, 'follow:catch-up');
+      this.#world.count('follow:catch-up');
       for (const { address, record, second: stored } of changesSince(store, from)) {
         this.#tell(connection, address, record);
         this.#base = stored;
-        if (chance.chance(BREAKS_CHANCE)) return this.#leave('broken');
+        if (!this.#settled && chance.chance(BREAKS_CHANCE)) return this.#leave('broken');
       }
     }
     this.#base = connection.base;
@@ -192,7 +195,8 @@ export class Subscriber {
     while (connection.next !== 0 && this.#connection === connection) {
       const change = connection.changes.at(connection.next);
       if (change === undefined) return;
-      if (change === 'gone') this.#leave('fell-behind');
+      // It keeps up: nothing of what comes is missing.
+      if (change === 'gone') throw new PromiseBroken(`change ${connection.next} of ${connection.node.id} was never told to who followed it`);
       else this.#tellChange(connection, change);
     }
   }
@@ -245,6 +249,7 @@ export class Subscriber {
   checkAllTold(now: () => number, run: (ms: number) => void): void {
     const { nodes } = this.#world;
     this.#awayUntil = 0;
+    this.#settled = true;
     for (let tries = 0; !this.isThere; tries++) {
       if (tries === THERE_TRIES_MAX) throw new PromiseBroken('nobody could be followed long after the last fault');
       run(LOOK_MS);
