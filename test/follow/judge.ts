@@ -23,6 +23,8 @@ export interface Judged {
 export interface Hole {
   readonly from: number;
   readonly to: number;
+  /** A bulk query has got how everything is at its end. */
+  readonly isFilled: boolean;
 }
 
 export interface Verdict {
@@ -39,6 +41,8 @@ export interface Verdict {
   readonly differences: readonly string[];
   readonly holes: readonly Hole[];
   readonly excused: number;
+  /** DHCPACKs of one second that renewed without a difference: their changes are alike, and told once. */
+  readonly alike: number;
   readonly connections: number;
   readonly caughtUp: number;
   /** Milliseconds from a DHCPACK to its change, in order of size. */
@@ -61,12 +65,12 @@ interface Transaction {
 export function judge({ clients, requestor, stores }: Judged): Verdict {
   const changes = requestor.filter((event) => event.event === 'change');
   const holes = holesOf(requestor);
-  const byAddress = Map.groupBy(changes, ({ address }) => address);
+  const byAddress = Map.groupBy(withoutOlder(requestor), ({ address }) => address);
   const assigned = judgeAssignments(clients, changes, holes);
   const ends = judgeEnds(clients, changes);
   const stored = stores.map((store) => compareStore(store, byAddress, holes));
   return {
-    acks: assigned.acks, told: changes.length, waits: assigned.waits,
+    acks: assigned.acks, told: changes.length, alike: assigned.alike, waits: assigned.waits,
     byState: Object.fromEntries([...Map.groupBy(changes, ({ state }) => state)].map(([state, { length }]) => [state, length])),
     missed: [...assigned.missed, ...stored.flatMap(({ missed }) => missed)], differences: stored.flatMap(({ differences }) => differences),
     repeated: [...assigned.repeated, ...ends.repeated], unexplained: [...assigned.unexplained, ...ends.unexplained],
@@ -82,9 +86,31 @@ function holesOf(requestor: readonly RequestorEvent[]): Hole[] {
   let since: number | undefined;
   for (const event of requestor) {
     if (event.event === 'connected') since = event.sinceSecond;
-    else if (event.event === 'data-missing') holes.push({ from: since ?? event.baseSecond, to: event.baseSecond });
+    else if (event.event === 'data-missing') holes.push({ from: since ?? event.baseSecond, to: event.baseSecond, isFilled: false });
+    else if (event.event === 'bulk-fill-complete') holes.push({ ...holes.pop()!, isFilled: true });
   }
   return holes;
+}
+
+/** While a bulk query fills a hole, it may tell how an address was after a change of it was told; that is not how it is now. */
+function withoutOlder(requestor: readonly RequestorEvent[]): ToldChange[] {
+  const last = new Map<string, ToldChange>();
+  const kept: ToldChange[] = [];
+  let isFilling = false;
+  for (const event of requestor) {
+    if (event.event === 'data-missing') isFilling = true;
+    else if (event.event === 'bulk-fill-complete' || event.event === 'connected') isFilling = false;
+    if (event.event !== 'change') continue;
+    const before = last.get(event.address);
+    if (isFilling && before !== undefined && goesBack(event, before)) continue;
+    last.set(event.address, event);
+    kept.push(event);
+  }
+  return kept;
+}
+
+function goesBack(change: ToldChange, before: ToldChange): boolean {
+  return change.stateSince < before.stateSince || change.lastTransaction < before.lastTransaction;
 }
 
 function isExcused(at: AtMs, holes: readonly Hole[]): boolean {
@@ -92,8 +118,8 @@ function isExcused(at: AtMs, holes: readonly Hole[]): boolean {
 }
 
 /** The change happened in this second, and the packet between these moments. */
-function fits(second: number, from: AtMs, to: AtMs): boolean {
-  return (second + 1) * 1000 > from - FITS_MS && second * 1000 < to + FITS_MS;
+function fits(second: number, from: AtMs, to: AtMs, slackMs = FITS_MS): boolean {
+  return (second + 1) * 1000 > from - slackMs && second * 1000 <= to + slackMs;
 }
 
 const keyOf = ({ address, hardware, lastTransaction, state, stateSince }: StoredLease): string =>
@@ -129,25 +155,33 @@ interface Assignments {
   readonly unexplained: string[];
   readonly waits: number[];
   excused: number;
+  alike: number;
 }
 
 /** For each DHCPACK one change; for each change one request. */
 function judgeAssignments(clients: readonly ClientEvent[], changes: readonly ToldChange[], holes: readonly Hole[]): Assignments {
   const transactions = transactionsOf(clients);
   const acked = transactions.filter(({ ackAt }) => ackAt !== undefined).toSorted((one, other) => one.ackAt! - other.ackAt!);
-  const result: Assignments = { acks: acked.length, missed: [], repeated: [], unexplained: [], waits: [], excused: 0 };
+  const result: Assignments = { acks: acked.length, missed: [], repeated: [], unexplained: [], waits: [], excused: 0, alike: 0 };
   const left = Map.groupBy(changes.filter(({ type }) => type === 'ACTIVE'), ({ address, hardware }) => `${address} ${hardware}`);
   const seen = new Set<string>();
-  for (const transaction of acked) {
-    const { address, ackAt, hardware, sentAt } = transaction;
-    const told = left.get(`${address} ${hardware}`) ?? [];
-    const at = told.findIndex(({ lastTransaction }) => fits(lastTransaction, sentAt[0] ?? ackAt!, ackAt!));
-    if (at >= 0) {
+  // First those of the very second: or one would take the change of another.
+  for (const slackMs of [0, FITS_MS]) {
+    for (const transaction of acked.filter(({ claimed }) => claimed === 0)) {
+      const { address, ackAt, hardware, sentAt } = transaction;
+      const told = left.get(`${address} ${hardware}`) ?? [];
+      const at = told.findIndex(({ lastTransaction }) => fits(lastTransaction, sentAt[0] ?? ackAt!, ackAt!, slackMs));
+      if (at < 0) continue;
       transaction.claimed++;
       seen.add(keyOf(told[at]!));
       result.waits.push(told[at]!.at - ackAt!);
       told.splice(at, 1);
-    } else if (isExcused(ackAt!, holes)) result.excused++;
+    }
+  }
+  for (const transaction of acked.filter(({ claimed }) => claimed === 0)) {
+    const { address, ackAt, hardware } = transaction;
+    if (isExcused(ackAt!, holes)) result.excused++;
+    else if (isAlike(transaction, changes)) result.alike++;
     else result.missed.push(`the DHCPACK of ${address} to ${hardware} at ${new Date(ackAt!).toISOString()}`);
   }
   result.waits.sort((one, other) => one - other);
@@ -161,6 +195,12 @@ function judgeAssignments(clients: readonly ClientEvent[], changes: readonly Tol
     seen.add(keyOf(change));
   }
   return result;
+}
+
+/** Whether the client had an earlier DHCPACK of the address in that second, and nothing else of it was told before this one. */
+function isAlike({ address, ackAt, hardware, sentAt }: Transaction, changes: readonly ToldChange[]): boolean {
+  const last = changes.findLast((change) => change.address === address && change.at <= ackAt!);
+  return last?.type === 'ACTIVE' && last.hardware === hardware && fits(last.lastTransaction, sentAt[0] ?? ackAt!, ackAt!, 0);
 }
 
 // ── ends ─────────────────────────────────────────────────────────────────────────────────────────
@@ -196,7 +236,7 @@ function disorderOf(told: readonly ToldChange[], holes: readonly Hole[]): string
     const before = told[i - 1];
     if (before === undefined) continue;
     const both = `${describe(change)} after ${describe(before)}`;
-    if (change.stateSince < before.stateSince || change.lastTransaction < before.lastTransaction) wrong.push(`goes back: ${both}`);
+    if (goesBack(change, before)) wrong.push(`goes back: ${both}`);
     else if (holes.some(({ from, to }) => to * 1000 + FITS_MS > before.stateSince * 1000 && from * 1000 - FITS_MS < (change.stateSince + 1) * 1000)) continue;
     else if (change.type === 'ACTIVE' && before.type === 'ACTIVE' && (change.hardware !== before.hardware || change.stateSince !== before.stateSince)) {
       wrong.push(`the end before it was not told: ${both}`);
@@ -223,7 +263,7 @@ function compareStore({ from, leases, node }: StoreRead, byAddress: ReadonlyMap<
     const at = told.findLastIndex((change) => keyOf(change) === key);
     const next = told[at + 1];
     if (at >= 0 && (next === undefined || next.at >= from - READ_SLACK_MS)) continue;
-    if (isExcused(Math.max(lease.stateSince, lease.lastTransaction) * 1000, holes)) result.excused++;
+    if (isExcused(Math.max(lease.stateSince, lease.lastTransaction) * 1000, holes.filter(({ isFilled }) => !isFilled))) result.excused++;
     else if (at < 0) result.missed.push(`node ${node} has ${describe(lease)}; told last: ${told.length === 0 ? 'nothing' : describe(told.at(-1)!)}`);
     else result.differences.push(`node ${node} has ${describe(lease)}; told last: ${describe(told.at(-1)!)}`);
   }

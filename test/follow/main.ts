@@ -123,6 +123,7 @@ function wrongWith({ acks, connections, holes, told }: Verdict, { hole }: Option
     ...(codes.every((code) => code === 0) ? [] : [`the requestors ended with ${codes.join(' and ')}`]),
     ...(acks > 0 && told > 0 ? [] : ['nothing happened']),
     ...(connections > 1 ? [] : ['the requestor never changed to another node']),
+    ...(holes.every(({ isFilled }) => isFilled) ? [] : ['what was missing was not got by a bulk query']),
     ...(hole === holes.length > 0 ? [] : [hole ? 'the requestor was not told that changes are missing' : 'changes were missing, though the history was long enough']),
   ];
 }

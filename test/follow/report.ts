@@ -13,18 +13,18 @@ function at(sorted: readonly number[], part: number): number | undefined {
 
 /** `all`: of a requestor that is also told what servers repeat. */
 export function reportLines(once: Verdict, all: Verdict): string[] {
-  const { acks, byState, caughtUp, connections, differences, disorder, excused, holes, missed, repeated, told, unexplained, waits } = once;
+  const { acks, alike, byState, caughtUp, connections, differences, disorder, excused, holes, missed, repeated, told, unexplained, waits } = once;
   const holeSeconds = holes.map(({ from, to }) => to - from);
   const rows: readonly (readonly [string, string | number])[] = [
-    ['DHCPACKs that clients got', acks],
+    ['DHCPACKs that clients got', alike === 0 ? acks : `${acks}, ${alike} of them without a difference to one of the same second`],
     ['changes told', `${told} (${Object.entries(byState).map(([state, count]) => `${count} ${state}`).join(', ')})`],
-    ['repeated by servers, and removed', all.told - told],
+    ['repeated by servers, and removed', holes.length === 0 ? all.told - told : '-'],
     ['told twice', repeated.length],
     ['told and never happened', unexplained.length],
     ['out of order', disorder.length],
     ['missed', missed.length],
     ['last state differs from a store', differences.length],
-    ['holes (DataMissing)', holes.length === 0 ? 0 : `${holes.length}, of ${holeSeconds.join(', ')} s; ${excused} changes in them`],
+    ['holes (DataMissing)', holes.length === 0 ? 0 : `${holes.length}, of ${holeSeconds.join(', ')} s${holes.every(({ isFilled }) => isFilled) ? ', filled' : ''}; ${excused} changes in them`],
     ['from DHCPACK to requestor', `median ${seconds(at(waits, 0.5))}, p99 ${seconds(at(waits, 0.99))}, worst ${seconds(waits.at(-1))}`],
     ['connections', `${connections}, caught up ${caughtUp} times`],
   ];

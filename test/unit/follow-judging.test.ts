@@ -107,6 +107,20 @@ test('an address that is got, released and got again within a second has three c
   assert.deepEqual([verdict.missed.length, verdict.differences.length], [1, 1]);
 });
 
+test('a renewal within the second of another one makes no change that could be told from it, unless the lease ended between', () => {
+  const clients = [...acked(100, 1), { ...asked(100, 2), at: ms(100) + 700 }, { event: 'ack', at: ms(100) + 720, address: ADDRESS, hardware: HARDWARE, xid: 2 }] as const;
+  const first = told('ACTIVE', 100, 100, { at: ms(100) + 30 });
+  const verdict = judged(clients, [first], [stored('ACTIVE', 100, 100)]);
+  assert.ok(isClean(verdict));
+  assert.equal(verdict.alike, 1);
+  const renewed = judged([...clients, ...acked(101, 4)], [first, told('ACTIVE', 100, 101)], [stored('ACTIVE', 100, 101)]);
+  assert.deepEqual([isClean(renewed), renewed.alike], [true, 1]);
+  const between = told('RELEASED', 100, 100, { at: ms(100) + 400 });
+  assert.equal(judged([...clients, released(100, 3)], [first, between], [stored('RELEASED', 100, 100)]).missed.length, 1);
+  // It may be told as well.
+  assert.ok(isClean(judged(clients, [first, first], [stored('ACTIVE', 100, 100)])));
+});
+
 test('the end of a lease that was not told is noticed where another client has the address then', () => {
   const clients = [...acked(100, 1), ...acked(200, 2, OTHER)];
   const verdict = judged(clients, [told('ACTIVE', 100, 100), told('ACTIVE', 200, 200, { hardware: OTHER })], [stored('ACTIVE', 200, 200, OTHER)]);
@@ -130,9 +144,23 @@ test('what lies in a hole that the requestor was told of is excused, and nothing
   const [first, second, expired, again, end] = LIFE_TOLD as [ToldChange, ToldChange, ToldChange, ToldChange, ToldChange];
   const verdict = judged(LIFE, [first, ...hole, again, end], LIFE_STORED);
   assert.ok(isClean(verdict), JSON.stringify(verdict));
-  assert.deepEqual([verdict.holes, verdict.excused], [[{ from: 112, to: 150 }], 1]);
+  assert.deepEqual([verdict.holes, verdict.excused], [[{ from: 112, to: 150, isFilled: false }], 1]);
   assert.ok(!isClean(judged(LIFE, [first, ...hole, second, expired, end], LIFE_STORED)));
   assert.equal(judged(LIFE, [first, second, expired, ...hole, again], LIFE_STORED).missed.length, 1);
+});
+
+test('after a hole that a bulk query has filled the last state of all is known again, and what is older than that does not count', () => {
+  const begins: RequestorEvent[] = [{ ...CONNECTED, at: ms(230), sinceSecond: 190 }, { event: 'data-missing', at: ms(230), baseSecond: 230 }];
+  const filled: RequestorEvent = { event: 'bulk-fill-complete', at: ms(231), baseSecond: Number.NaN };
+  const [first, second, expired, again, end] = LIFE_TOLD as [ToldChange, ToldChange, ToldChange, ToldChange, ToldChange];
+  for (const found of [[end], [end, again], [again, end]]) {
+    const verdict = judged(LIFE, [first, second, expired, ...begins, ...found, filled], LIFE_STORED);
+    assert.ok(isClean(verdict), JSON.stringify(verdict));
+    assert.equal(verdict.holes[0]?.isFilled, true);
+  }
+  assert.ok(!isClean(judged(LIFE, [first, second, expired, ...begins, filled], LIFE_STORED)));
+  assert.ok(isClean(judged(LIFE, [first, second, expired, ...begins], LIFE_STORED)));
+  assert.ok(!isClean(judged(LIFE, [first, second, expired, ...begins, filled, end, again], LIFE_STORED)));
 });
 
 test('lines of the requestor', () => {
