@@ -21,8 +21,8 @@ import type { Promises } from './promises.ts';
 import { ENDS_SOON_MS } from './querier.ts';
 import { REQUESTOR } from './questions.ts';
 
-const LIVELY_MS = 2000;
-const CALM_MS = 60_000;
+const LIVELY_MS = 3000;
+const CALM_MS = 90_000;
 const ALL: BulkQuery = {
   xid: 1, flags: 0, giaddr: REQUESTOR, requested: undefined, primary: { by: 'all' }, startTime: 0, endTime: 0xffff_ffff, elsewhere: false,
 };
@@ -75,7 +75,7 @@ export class BulkReader {
       if (address <= last) throw new PromiseBroken(`a bulk query of ${node.id} tells of ${formatIpv4(address)} behind ${formatIpv4(last)}`);
       last = address;
       found.set(address, record);
-      if (record !== undefined) this.#promises.told(address, record, `a bulk query of ${node.id}`);
+      if (record !== undefined) this.#promises.told(node, address, record, `a bulk query of ${node.id}`);
     }
     for (const { first, last: end } of ranges) for (let address = first; address <= end; address++) {
       if (!found.has(address)) throw new PromiseBroken(`a bulk query of ${node.id} says nothing of ${formatIpv4(address)}`);

@@ -222,7 +222,7 @@ export class Subscriber {
 
   #tell({ node }: Connection, address: number, record: Buffer | undefined): void {
     this.#told.set(address, record);
-    if (record !== undefined) this.#promises.told(address, record, `${node.id}, whose changes are followed,`);
+    if (record !== undefined) this.#promises.told(node, address, record, `${node.id}, whose changes are followed,`);
   }
 
   // ── at the end ───────────────────────────────────────────────────────────────────────────────

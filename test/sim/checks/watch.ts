@@ -19,7 +19,7 @@ export class Watch {
   readonly #world: World;
   readonly #commits = new Commits();
   readonly #moments = new Moments();
-  readonly #promises = new Promises();
+  readonly #promises: Promises;
   readonly #querier: Querier;
   readonly #bulkReader: BulkReader;
   readonly #subscriber: Subscriber;
@@ -27,6 +27,7 @@ export class Watch {
 
   constructor(world: World) {
     this.#world = world;
+    this.#promises = new Promises(world.nodes);
     this.#querier = new Querier(world);
     this.#bulkReader = new BulkReader(world, this.#moments, this.#promises);
     this.#subscriber = new Subscriber(world, this.#moments, this.#promises);
