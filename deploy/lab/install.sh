@@ -33,6 +33,7 @@ faketime    faketime          test
 kea-dhcp4   kea-dhcp4-server  test bench
 dhcpd       isc-dhcp-server   test
 Net/DHCP/Packet.pm libnet-dhcp-perl test
+openssl     openssl           test
 '
 
 say() { printf '%s\n' "$*"; }

@@ -5,7 +5,7 @@ import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 export type ProgramName =
-  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime';
+  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl';
 
 export interface Program {
   /** Absolute path. */
@@ -42,6 +42,7 @@ function unpackedEnvironment(name: ProgramName): Record<string, string> {
     const plugins = globSync(join(unpacked, 'usr/lib/*-linux-gnu*/wireshark/plugins'))[0];
     if (plugins !== undefined) env['WIRESHARK_PLUGIN_DIR'] = plugins;
   }
+  if (name === 'openssl') env['OPENSSL_CONF'] = join(unpacked, 'etc/ssl/openssl.cnf');
   if (name === 'kea-dhcp4') env['KEA_LFC_EXECUTABLE'] = join(unpacked, 'usr/sbin/kea-lfc');
   return env;
 }

@@ -1,12 +1,13 @@
 /** Certificates for tests, made by `openssl` in a temporary folder. */
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findProgram, requireProgram } from '../../deploy/lab/programs.ts';
 
 /** For `test`: the reason to leave it out, if there is one. */
 export function needsOpenssl(): { skip?: string } {
-  return spawnSync('openssl', ['version']).status === 0 ? {} : { skip: 'not there: openssl' };
+  return findProgram('openssl') === undefined ? { skip: 'not there: openssl (deploy/lab/install.sh test)' } : {};
 }
 
 export interface CertificateFiles {
@@ -33,7 +34,8 @@ export class Authority {
   #make(file: string, args: readonly string[]): CertificateFiles {
     const files = { certificate: join(this.folder, `${file}.pem`), key: join(this.folder, `${file}.key`) };
     const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', files.key, '-out', files.certificate, ...args], { stdio: 'pipe' });
+    const { command, env } = requireProgram('openssl');
+    execFileSync(command, ['req', '-x509', ...kind, '-keyout', files.key, '-out', files.certificate, ...args], { stdio: 'pipe', env: { ...process.env, ...env } });
     return files;
   }
 

@@ -1,8 +1,7 @@
 /** Servers of LEASEQUERY that do what a test says, and what they send. */
 import { strict as assert } from 'node:assert';
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +11,7 @@ import { runCli } from '../../node/cli/program.ts';
 import { DhcpMessage } from '../../node/codec/message.ts';
 import { framed, FrameReader } from '../../node/leasequery/framing.ts';
 import { QueryOption, QueryType } from '../../node/leasequery/messages.ts';
+import { Authority } from '../support/certificates.ts';
 
 export interface AnswerFields {
   readonly type: number;
@@ -200,19 +200,12 @@ export interface Certificate {
 
 /** An authority, and what it has signed: for a server called dhcp.test, and for a requestor. Files of PEM. */
 export function makeCertificates(folder: string): { readonly ca: string; readonly server: Certificate; readonly requestor: Certificate } {
-  const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
-  const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  openssl('req', '-x509', ...ec, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test authority');
-  const sign = (name: string, subject: string, extensions: string): Certificate => {
-    writeFileSync(join(folder, `${name}.ext`), extensions);
-    openssl('req', ...ec, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', subject);
-    openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-out', `${name}.pem`, '-extfile', `${name}.ext`);
-    return { cert: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) };
+  const authority = new Authority('test authority', folder);
+  const issue = (name: string): Certificate => {
+    const { certificate, key } = authority.issue(name);
+    return { cert: certificate, key };
   };
-  return {
-    ca: join(folder, 'ca.pem'),
-    server: sign('server', '/CN=dhcp.test', 'subjectAltName=DNS:dhcp.test'), requestor: sign('requestor', '/CN=requestor', 'extendedKeyUsage=clientAuth'),
-  };
+  return { ca: authority.own.certificate, server: issue('dhcp.test'), requestor: issue('requestor') };
 }
 
 export function readCertificate({ cert, key }: Certificate, ca: string): { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer } {
