@@ -12,6 +12,13 @@ import { type ActiveSink, type BindingSink, describeRefusal, runActiveQuery, run
 /** ACTIVE_LQ_IDLE_TIMEOUT: the least time between two attempts with one server (RFC 7724 §7.1). */
 export const RETRY_MS = 60_000;
 
+/**
+ * What is missing may be older than the place from which it is: bulk queries go by when a change was made, by the clock
+ * of the node that made it, and the place is of when another one had it. As much as nodes allow for when they catch up,
+ * and some more; what was told before is known again, but for leases that are about to end.
+ */
+export const FILL_MARGIN_SECONDS = 60;
+
 export interface FollowSink extends ActiveSink {
   onConnected(server: QueryServer, startTime: number | undefined): void;
   /** `next`: who is tried next, and in how many milliseconds. */
@@ -159,7 +166,7 @@ class Fill {
     try {
       const connection = await LeaseQueryConnection.open(this.#server, { tls, signal: this.#signal });
       try {
-        const end = await runBulkQuery(connection, { options, startTime, endTime }, bindings);
+        const end = await runBulkQuery(connection, { options, startTime: marginBefore(startTime), endTime }, bindings);
         if (end.status !== QueryStatus.SUCCESS) throw new QueryFailure('refused', describeRefusal(end.status, end.statusText));
         sink.onFilled();
         await sink.onPause();
@@ -174,4 +181,8 @@ class Fill {
       this.#active.abort();
     }
   }
+}
+
+function marginBefore(startTime: number | undefined): number | undefined {
+  return startTime === undefined ? undefined : Math.max(0, startTime - FILL_MARGIN_SECONDS);
 }
