@@ -63,9 +63,9 @@ interface Transaction {
 }
 
 export function judge({ clients, requestor, stores }: Judged): Verdict {
-  const changes = requestor.filter((event) => event.event === 'change');
+  const changes = withoutFound(requestor);
   const holes = holesOf(requestor);
-  const byAddress = Map.groupBy(withoutOlder(requestor), ({ address }) => address);
+  const byAddress = Map.groupBy(withoutOlder(changes), ({ address }) => address);
   const assigned = judgeAssignments(clients, changes, holes);
   const ends = judgeEnds(clients, changes);
   const stored = stores.map((store) => compareStore(store, byAddress, holes));
@@ -92,21 +92,33 @@ function holesOf(requestor: readonly RequestorEvent[]): Hole[] {
   return holes;
 }
 
-/** While a bulk query fills a hole, it may tell how an address was after a change of it was told; that is not how it is now. */
-function withoutOlder(requestor: readonly RequestorEvent[]): ToldChange[] {
-  const last = new Map<string, ToldChange>();
-  const kept: ToldChange[] = [];
+type Told = ToldChange & { readonly isFilling: boolean };
+
+/** While a bulk query fills a hole, it tells how an address is; where that was told before, it is no change. */
+function withoutFound(requestor: readonly RequestorEvent[]): Told[] {
+  const seen = new Set<string>();
+  const kept: Told[] = [];
   let isFilling = false;
   for (const event of requestor) {
     if (event.event === 'data-missing') isFilling = true;
     else if (event.event === 'bulk-fill-complete' || event.event === 'connected') isFilling = false;
     if (event.event !== 'change') continue;
-    const before = last.get(event.address);
-    if (isFilling && before !== undefined && goesBack(event, before)) continue;
-    last.set(event.address, event);
-    kept.push(event);
+    const key = keyOf(event);
+    if (!isFilling || !seen.has(key)) kept.push({ ...event, isFilling });
+    seen.add(key);
   }
   return kept;
+}
+
+/** And it may tell how an address was after a later change of it was told; that is not how it is now. */
+function withoutOlder(changes: readonly Told[]): Told[] {
+  const last = new Map<string, Told>();
+  return changes.filter((change) => {
+    const before = last.get(change.address);
+    if (change.isFilling && before !== undefined && goesBack(change, before)) return false;
+    last.set(change.address, change);
+    return true;
+  });
 }
 
 function goesBack(change: ToldChange, before: ToldChange): boolean {

@@ -48,7 +48,7 @@ const shortestSeconds = Number(leaseText);
 
 const history = createWriteStream(file);
 const write = (event: ClientEvent): void => {
-  history.write(`${JSON.stringify(event)}\n`);
+  if (!isEnding) history.write(`${JSON.stringify(event)}\n`);
 };
 
 /** From the relay's port, and from the clients' own. */
@@ -56,6 +56,8 @@ const relaySocket = dgram.createSocket({ type: 'udp4', recvBufferSize: 4 << 20 }
 const clientSocket = dgram.createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
 
 let lastXid = 0;
+/** Nothing is sent or heard any more that is not in the history. */
+let isEnding = false;
 /** Whose transaction it is, for as long as an answer may come. */
 const transactions = new Map<number, Client>();
 const XIDS_MAX = 100_000;
@@ -176,6 +178,7 @@ class Client {
   }
 
   #send(socket: dgram.Socket, message: Partial<ClientMessage> & Pick<ClientMessage, 'type'>, to: string): void {
+    if (isEnding) return;
     const asksTime = message.type === MessageType.discover || message.type === MessageType.request;
     const bytes = writeClientMessage({
       ...message, xid: this.#xid, chaddr: this.#chaddr, secs: Math.floor((nowMs() - this.#askedAt) / 1000),
@@ -187,7 +190,7 @@ class Client {
 
 for (const [socket, port, address] of [[relaySocket, SERVER_PORT, relay], [clientSocket, CLIENT_PORT, undefined]] as const) {
   socket.on('message', (bytes) => {
-    const message = readServerMessage(bytes);
+    const message = isEnding ? undefined : readServerMessage(bytes);
     if (message !== undefined) transactions.get(message.xid)?.on(message);
   });
   // A server that has just gone.
@@ -206,6 +209,7 @@ const timer = setInterval(() => {
 process.on('SIGUSR2', () => clearInterval(timer));
 process.once('SIGTERM', () => {
   clearInterval(timer);
+  isEnding = true;
   history.end(() => process.exit());
 });
 process.stdout.write('ready\n');

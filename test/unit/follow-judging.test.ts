@@ -153,7 +153,7 @@ test('after a hole that a bulk query has filled the last state of all is known a
   const begins: RequestorEvent[] = [{ ...CONNECTED, at: ms(230), sinceSecond: 190 }, { event: 'data-missing', at: ms(230), baseSecond: 230 }];
   const filled: RequestorEvent = { event: 'bulk-fill-complete', at: ms(231), baseSecond: Number.NaN };
   const [first, second, expired, again, end] = LIFE_TOLD as [ToldChange, ToldChange, ToldChange, ToldChange, ToldChange];
-  for (const found of [[end], [end, again], [again, end]]) {
+  for (const found of [[end], [end, again], [again, end], [expired, end], [end, second]]) {
     const verdict = judged(LIFE, [first, second, expired, ...begins, ...found, filled], LIFE_STORED);
     assert.ok(isClean(verdict), JSON.stringify(verdict));
     assert.equal(verdict.holes[0]?.isFilled, true);
