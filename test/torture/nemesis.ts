@@ -16,7 +16,7 @@ interface Act {
 
 export class Nemesis {
   readonly #world: ClusterWorld;
-  /** Those that clients speak from. */
+  /** Those that clients and requestors speak from. */
   readonly #clients: readonly Host[];
   readonly #acts: Readonly<Record<FaultKind, Act>>;
   #etcdLeader: EtcdMember | undefined;

@@ -92,7 +92,7 @@ export class Run {
     this.#world = world;
     this.#options = options;
     this.history = new History(join(options.folder, 'history.jsonl'));
-    this.#nemesis = new Nemesis(world, [world.host(CLIENTS_HOST), world.host(LOAD_HOST)]);
+    this.#nemesis = new Nemesis(world, [CLIENTS_HOST, LOAD_HOST, REQUESTOR_HOST].map((name) => world.host(name)));
   }
 
   get now(): number {
