@@ -57,6 +57,8 @@ async function jsonOf<T>(process: LabProcess): Promise<T> {
   return JSON.parse(line) as T;
 }
 
+const isRunning = (process: LabProcess): boolean => process.running;
+
 const script = (host: Host, name: string, ...args: string[]): LabProcess =>
   host.spawn([process.execPath, join(import.meta.dirname, name), ...args], { name: `${name} ${args[0]}` });
 
@@ -95,11 +97,12 @@ subnets:
   for (const loaded of [false, true]) {
     const dhcp = loaded ? load() : undefined;
     if (loaded) await sleep(2000);
-    do {
+    for (;;) {
       const { seconds, types } = await jsonOf<Bulk>(script(requestor, 'requestor.ts', 'bulk', SERVER));
       const count = (types['13'] ?? 0) + (types['11'] ?? 0);
       say(`bulk${loaded ? ' under load' : ''}: ${count} bindings (${types['13'] ?? 0} active) in ${seconds.toFixed(2)} s: ${Math.round(count / seconds)}/s`);
-    } while (dhcp?.running === true);
+      if (dhcp === undefined || !isRunning(dhcp)) break;
+    }
     if (dhcp !== undefined) sayLoad('DHCP meanwhile', await jsonOf<ProberReport>(dhcp));
   }
   clearInterval(watch);

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { QueryType } from '../../node/leasequery/messages.ts';
 import { chaddrOf, CLIENT_CHADDR, ip, release } from '../support/client-packets.ts';
-import { IFACE, subnetConfig, TestServer } from '../support/dhcp-server.ts';
-import type { TestServerOptions } from '../support/dhcp-server.ts';
+import { IFACE, subnetConfig } from '../support/dhcp-server.ts';
+import type { TestServer, TestServerOptions } from '../support/dhcp-server.ts';
 import {
   answer, askable, askableSubnet, associated, byAddress, byClientId, byHardware, lease, renew, REQUESTORS, subnetNumber, typeOf,
 } from '../support/lease-queries.ts';

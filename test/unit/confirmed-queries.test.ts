@@ -145,7 +145,7 @@ test('an answer about a change that is not committed yet waits for the commit: o
       if (committedAt === 0 && state.log.last <= state.committedSeq) committedAt = world.agenda.now;
     }
     assert.equal(found[0]?.type, LEASEUNASSIGNED, asked);
-    assert.ok(committedAt > 0 && found[0]!.at >= committedAt - 1, `${asked}: answered at ${found[0]!.at}, committed at ${committedAt}`);
+    assert.ok(committedAt > 0 && found[0].at >= committedAt - 1, `${asked}: answered at ${found[0].at}, committed at ${committedAt}`);
   }
 });
 
@@ -191,7 +191,7 @@ test('a node that comes back and does not know yet what it has missed is silent'
   const states = new Set<string>();
   let asked = 0;
   world.takeSent();
-  while (!world.serves('b') && world.node('b').engine!.core.serving() === false) {
+  while (!world.serves('b') && !world.node('b').engine!.core.serving()) {
     states.add(world.stateOf('b'));
     send(world, 'b', byAddress(address));
     asked++;
