@@ -10,6 +10,7 @@ import { checkReservations } from './check-reservations.ts';
 import { checkScopes } from './check-scopes.ts';
 import { found } from './error.ts';
 import type { PathPart, Report } from './error.ts';
+import { goesBackSeconds } from '../leasequery/goes-back.ts';
 import * as kinds from './kinds.ts';
 import { readDefinitions } from './option-values.ts';
 import { placeNetworks } from './placed-networks.ts';
@@ -25,7 +26,7 @@ export function checkCluster(file: unknown, report: Report): void {
   checkNodes(file['nodes'], report);
   checkTimes(file, report);
   checkLimits(asMap(file['limits']), report);
-  checkLeaseQuery(asMap(file['leasequery']), report);
+  checkLeaseQuery(file, report);
   checkNetworks(networks, report);
   checkClasses(file, networks, catalogue, report);
   checkScopes(file, networks, catalogue, report);
@@ -84,18 +85,27 @@ function checkLimits(limits: PlainMap, report: Report): void {
   }
 }
 
-function checkLeaseQuery(leaseQuery: PlainMap, report: Report): void {
-  const { requestors, active } = leaseQuery;
+/** A requestor may be away for as long again. */
+const HISTORY_OVER_MARGIN = 2;
+
+function checkLeaseQuery(file: PlainMap, report: Report): void {
+  const { requestors, active } = asMap(file['leasequery']);
   for (const [index, text] of (Array.isArray(requestors) ? requestors : []).entries()) {
     const prefix = kinds.prefix.read(text);
     if (prefix !== undefined && prefix.address !== prefix.network) {
       report(['leasequery', 'requestors', index], `expected the network's own address: ${formatPrefix(prefix)}, ${found(text)}`);
     }
   }
-  const { enabled, insecure } = asMap(active);
+  const { enabled, history, insecure } = asMap(active);
   if (insecure === true && enabled !== true) report(['leasequery', 'active', 'insecure'], 'expected active to be enabled as well');
   if (enabled === true && (!Array.isArray(requestors) || requestors.length === 0)) {
     report(['leasequery', 'active', 'enabled'], 'expected leasequery.requestors to say who may ask');
+  }
+  const [kept, skew, evictAfter] = [history ?? '1h', file['maxClockSkew'] ?? '10s', file['evictAfter'] ?? '30s'].map(timeKinds.parseDurationMs);
+  const goneBack = skew === undefined || evictAfter === undefined ? undefined : goesBackSeconds({ maxClockSkewMs: skew, evictAfterMs: evictAfter });
+  if (enabled === true && kept !== undefined && goneBack !== undefined && kept < HISTORY_OVER_MARGIN * goneBack * 1000) {
+    report(['leasequery', 'active', history === undefined ? 'enabled' : 'history'],
+      `expected a history of at least ${HISTORY_OVER_MARGIN * goneBack} s: requestors that come back are told what changed ${goneBack} s before (maxClockSkew, evictAfter and 5 s)`);
   }
 }
 

@@ -36,6 +36,7 @@ test('what contradicts itself is a mistake', () => {
   assertOne(mistakes('{ active: { enabled: true } }'), 'c.yaml:3:34: leasequery.active.enabled: expected leasequery.requestors to say who may ask');
   assertOne(mistakes('{ requestors: [10.0.9.0/24], active: { insecure: true } }'), 'c.yaml:3:62: leasequery.active.insecure: expected active to be enabled as well');
   assertOne(mistakes('{ requestors: [10.0.9.0/24], options: [colour] }'), 'c.yaml:3:52: leasequery.options[0]: expected the name of a DHCP option or its code');
+  assertOne(mistakes('{ requestors: [10.0.9.0/24], active: { enabled: true, history: 1m } }'), 'c.yaml:3:76: leasequery.active.history: expected a history of at least 90 s');
   assertOne(mistakes('{ requestors: [10.0.9.0/24], active: { history: 10s } }'), 'c.yaml:3:61: leasequery.active.history: expected');
 });
 

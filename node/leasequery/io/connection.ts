@@ -10,6 +10,7 @@ import { BOOTREQUEST, DhcpMessage } from '../../codec/message.ts';
 import { addressFromText } from '../../io/interfaces.ts';
 import { QUERY_BYTES_MAX } from '../../limits.ts';
 import { FrameReader } from '../framing.ts';
+import { goesBackSeconds } from '../goes-back.ts';
 import { QueryStatus, QueryType } from '../messages.ts';
 import { headerOf, isRefusal, readActiveQuery, readBulkQuery } from '../query.ts';
 import type { ActiveQuery, BulkQuery, QueryHeader, Refusal } from '../query.ts';
@@ -45,9 +46,6 @@ interface Running {
   /** Answers that were written. */
   told: number;
 }
-
-/** Seconds that a change may take to be known on every node: commits over a cut link wait in etcd meanwhile. */
-const COMMIT_SECONDS = 5;
 
 export class Connection {
   readonly name: string;
@@ -293,10 +291,9 @@ export class Connection {
     }
     const services = this.#services;
     const { changes, clustered, limits } = services;
-    const { evictAfterMs, maxClockSkewMs } = services.plan().config;
     const follower = new Follower({
       query: query as ActiveQuery, plan: () => services.plan(), out: this.#out, changes, serverIdentifier: this.#serverIdentifier,
-      marginSeconds: clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0, onRecord: () => services.countRecords(1), limits,
+      marginSeconds: clustered ? goesBackSeconds(services.plan().config) : 0, onRecord: () => services.countRecords(1), limits,
     });
     this.#follower = follower;
     this.#services.setFollowing(follower, this, true);
