@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PERL_LIBRARIES } from '../../deploy/lab/programs.ts';
 import { RealClient } from '../../deploy/lab/real-clients.ts';
-import { Capture } from '../support/capture.ts';
+import { Capture, complaintsAbout, readCapture, writeCapture } from '../support/capture.ts';
 import { ADDRESSES, needs, ServedNetwork } from '../support/served-network.ts';
 import type { NodeName } from '../support/served-network.ts';
 
@@ -64,6 +64,21 @@ test('who holds an address is told by both nodes of a pair, as another library a
       assert.equal((await ask(served, node, 'address', '192.0.2.7'))['type'], 'DHCPLEASEUNKNOWN');
       assert.equal((await ask(served, node, 'hardware', '02005e005301'))['type'], 'DHCPLEASEUNKNOWN');
       assert.equal((await ask(served, node, 'client-id', '01020304'))['type'], 'DHCPLEASEUNKNOWN');
+    }
+  });
+  await t.test('every address in one bulk query, which tshark reads without a complaint', async () => {
+    for (const node of NODES) {
+      const { stdout } = await served.router.exec([process.execPath, join(import.meta.dirname, '../support/bulk-messages.ts'), ADDRESSES[node]]);
+      const messages = stdout.trim().split('\n').map((line) => Buffer.from(line, 'hex'));
+      assert.equal(messages.length, 16 * 256 + 1);
+      const file = join(served.folder, `bulk-${node}.pcap`);
+      writeCapture(file, messages);
+      assert.deepEqual(await complaintsAbout(file), []);
+      const types = (await readCapture(file, ['dhcp.option.dhcp'])).flat();
+      const count = (type: string): number => types.filter((one) => one === type).length;
+      assert.deepEqual(['13', '11', '15'].map(count), [1, 16 * 256 - 1, 1], 'ACTIVE, UNASSIGNED and DONE, as tshark reads them');
+      const [[active]] = await readCapture(file, ['dhcp.ip.client'], 'dhcp.option.dhcp == 13') as [[string]];
+      assert.equal(active, address);
     }
   });
   await t.test('a lease that was released is nobody\'s, on both nodes, once it is', async () => {
