@@ -93,7 +93,10 @@ test('the last events are kept, oldest first, and told to who listens', () => {
 });
 
 test('every metric of the table has a sample in a scrape, with exactly its labels', async () => {
-  const text = await scrape();
+  const counters = new Counters();
+  counters.queries.count('bulk', 'relay-id', 'done');
+  counters.queries.active = [{ requestor: '10.0.9.1:40000', waiting: 3, lagSeconds: 1 }];
+  const text = await scrape(telemetry().log, counters);
   for (const { name, type, labels, help } of METRICS) {
     assert.ok(text.includes(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`), `${name} is not described`);
     const sampleName = type === 'histogram' ? `${name}_count` : name;
