@@ -21,10 +21,7 @@
  */
 import type { LeaseQueryConfig } from '../config/types.ts';
 import type { BindingStore } from '../lease/store.ts';
-import { recordLastTransaction, recordStateSince } from '../lease/record.ts';
-import {
-  HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_AHEAD_SECONDS_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_BYTES_MAX, HISTORY_REMOVED_CHUNKS_MAX,
-} from '../limits.ts';
+import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_BYTES_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../limits.ts';
 import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { CommittedFeed } from './committed-feed.ts';
@@ -197,7 +194,7 @@ export class ChangeHistory {
   /** A record was stored; undefined: it went. */
   add(address: number, record: Buffer | undefined, now: Now): void {
     if (!this.#recording) return;
-    const second = this.#secondAt(now, record);
+    const second = this.#secondAt(now);
     const change = { number: this.#next++, second, address, record };
     this.#pendingBytes += changeBytes(change);
     this.#pending.push(change);
@@ -205,14 +202,8 @@ export class ChangeHistory {
     this.#feed.add(change);
   }
 
-  /**
-   * Not before what the record tells of, whose time is that of the node that made it: counted back from an earlier
-   * second it would be told as of this one, and one change would look like two where two nodes tell of it.
-   */
-  #secondAt(now: Now, record?: Buffer): number {
-    const wall = wallSeconds(now.wall);
-    const made = record === undefined ? 0 : Math.max(recordStateSince(record), recordLastTransaction(record));
-    const second = made <= wall + HISTORY_CLOCK_AHEAD_SECONDS_MAX ? Math.max(wall, made) : wall;
+  #secondAt(now: Now): number {
+    const second = wallSeconds(now.wall);
     if (second > this.#lastSecond) this.#lastSecond = second;
     return this.#lastSecond;
   }

@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { BindingState, writeStamp } from '../../node/lease/record.ts';
-import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_AHEAD_SECONDS_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../../node/limits.ts';
+import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../../node/limits.ts';
 import { encodeChunk, historyKey, historyNumber, readChunk, readChunkHeader } from '../../node/leasequery/history-chunk.ts';
 import { HistoryHost, LARGE, stamped, T } from './change-history-fixture.ts';
-import { at, recordOf } from './lease-model.ts';
+import { at } from './lease-model.ts';
 
 test('every change is there in the order in which it was stored, also several of one address in one flush', () => {
   const host = new HistoryHost();
@@ -258,21 +257,6 @@ test('a clock that is set back by more begins the history anew, and no second th
   host.configure(undefined);
   host.configure(LARGE);
   assert.equal(host.history.since, host.second + 1);
-});
-
-test('a change is of no second before the one in which another node, whose clock is ahead, made it', () => {
-  const made = (second: number): Buffer => {
-    const record = recordOf({ state: BindingState.ACTIVE, client: 'c', since: second, lastTransaction: second, expires: second + 600, leaseSeconds: 600 });
-    writeStamp(record, { epoch: 1, incarnation: 2, seq: second });
-    return record;
-  };
-  const host = new HistoryHost();
-  host.put(1, made(T + 7));
-  host.put(2, made(T - 50));
-  // By more than clocks may differ: that is no time to go by.
-  host.put(3, made(T + 8 + HISTORY_CLOCK_AHEAD_SECONDS_MAX));
-  host.settle();
-  assert.deepEqual(host.read().map(({ second }) => second), [T + 7, T + 7, T + 7], 'and seconds never fall');
 });
 
 test('a chunk that cannot be read is a hole, and what lies behind it is removed', () => {
