@@ -317,6 +317,9 @@ export const HISTORY_REMOVED_BYTES_MAX = 1024 * 1024;
  */
 export const HISTORY_CLOCK_BACK_SECONDS_MAX = 3600;
 
+/** By so much the clock of the node that made a change may be ahead: the most that `maxClockSkew` may be. */
+export const TOLD_AHEAD_SECONDS_MAX = 600;
+
 /** Changes that wait for their commit while somebody listens; past it whoever listens is told that some are lost. */
 export const FEED_CHANGES_MAX = 65_536;
 

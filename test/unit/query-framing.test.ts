@@ -6,6 +6,10 @@ import { framed, FrameReader } from '../../node/leasequery/framing.ts';
 import { changeBytes, encodeChunk } from '../../node/leasequery/history-chunk.ts';
 import type { BindingChange } from '../../node/leasequery/history-chunk.ts';
 import { FollowedChanges } from '../../node/leasequery/io/followed-changes.ts';
+import { secondToTell } from '../../node/leasequery/io/follower.ts';
+import { BindingState } from '../../node/lease/record.ts';
+import { TOLD_AHEAD_SECONDS_MAX } from '../../node/limits.ts';
+import { recordOf } from './lease-model.ts';
 
 function takeAll(reader: FrameReader): Buffer[] {
   const messages: Buffer[] = [];
@@ -82,4 +86,12 @@ test('followed changes: what is no chunk is a hole', () => {
   assert.equal(changes.next, undefined);
   changes.push(7, encodeChunk([change(7)], changeBytes(change(7))));
   assert.equal(changes.at(6), 'gone', 'who waited for it is sent away');
+});
+
+test('a change that another node made by a clock that is ahead is told as of when it was made, one from nowhere near as of when it came', () => {
+  const record = (made: number): Buffer => recordOf({ state: BindingState.ACTIVE, client: 'c', since: made, lastTransaction: made, expires: made + 600, leaseSeconds: 600 });
+  const T = 1_800_000_000;
+  const told = (made: number): number => secondToTell({ number: 1, second: T, address: 1, record: record(made) });
+  assert.deepEqual([T - 50, T, T + 7, T + TOLD_AHEAD_SECONDS_MAX, T + TOLD_AHEAD_SECONDS_MAX + 1].map(told), [T, T, T + 7, T + TOLD_AHEAD_SECONDS_MAX, T]);
+  assert.equal(secondToTell({ number: 1, second: T, address: 1, record: undefined }), T);
 });

@@ -5,7 +5,8 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import type { StoreSnapshot } from '../../io/store-snapshot.ts';
-import { BULK_CHUNK_BYTES } from '../../limits.ts';
+import { recordLastTransaction, recordStateSince } from '../../lease/record.ts';
+import { BULK_CHUNK_BYTES, TOLD_AHEAD_SECONDS_MAX } from '../../limits.ts';
 import type { BindingChange } from '../history-chunk.ts';
 import { changesSince, historyOf } from '../history-reader.ts';
 import { QueryStatus, QueryType } from '../messages.ts';
@@ -43,6 +44,8 @@ export class Follower {
   #incarnation: number | undefined;
   #owned: Uint8Array = new Uint8Array();
   #saidAt = performance.now();
+  /** The base-time of the last change. */
+  #toldSecond = 0;
   /** UTC second before which everything was told. */
   #base = 0;
 
@@ -157,14 +160,17 @@ export class Follower {
 
   #tell(piece: readonly BindingChange[]): void {
     if (piece.length === 0) return;
-    const { onRecord, out, query } = this.#parts;
+    const { marginSeconds, onRecord, out, query } = this.#parts;
     const plan = this.#parts.plan();
     const wanted = plan.wanted(query);
     const incarnation = this.#incarnation;
     let bytes = Buffer.allocUnsafe(BULK_CHUNK_BYTES * 2);
     let at = 0;
-    for (const { address, record, second } of piece) {
-      // Each with the second in which it was stored here: what is told later is of no earlier one.
+    for (const change of piece) {
+      const { address, record } = change;
+      // Where there are other nodes, who comes back is led back by as much as their clocks may differ.
+      const second = Math.max(marginSeconds > 0 ? secondToTell(change) : change.second, this.#toldSecond);
+      this.#toldSecond = second;
       const told = { second, incarnation };
       const identifier = this.#identifier();
       const isOwn = this.#owned[address & 255] === 1;
@@ -195,4 +201,14 @@ const MESSAGE_BYTES_USUAL = 280;
 
 export function terminated(text: string): Ended {
   return { status: QueryStatus.QUERY_TERMINATED, text };
+}
+
+/**
+ * When the change was stored here, but not before what its record tells of, whose time is that of the node that made it:
+ * counted back from an earlier second it would be told as of this one, and one change of two nodes would look like two.
+ */
+export function secondToTell({ record, second }: BindingChange): number {
+  if (record === undefined) return second;
+  const made = Math.max(recordStateSince(record), recordLastTransaction(record));
+  return made <= second + TOLD_AHEAD_SECONDS_MAX ? Math.max(second, made) : second;
 }
