@@ -27,6 +27,14 @@ export interface QueryCount {
   count: number;
 }
 
+export interface ActiveRequestor {
+  /** Address and port. */
+  readonly requestor: string;
+  /** What waits for it to read, and for how long the oldest of it. */
+  readonly waiting: number;
+  readonly lagSeconds: number;
+}
+
 export class QueryCounters {
   readonly #counts = new Map<string, QueryCount>();
   /** Answers about one binding each, sent over TCP. */
@@ -34,8 +42,8 @@ export class QueryCounters {
   /** Connections that were closed at once, by reason: too many, or of nobody who may ask. */
   refusedConnections = 0;
   connections = 0;
-  /** Requestors that follow changes, by address and port. */
-  active: readonly { readonly requestor: string; readonly lagSeconds: number; readonly waiting: number }[] = [];
+  /** Those that follow changes. */
+  active: readonly ActiveRequestor[] = [];
 
   count(protocol: QueryProtocol, kind: QueryKind, outcome: QueryOutcome, by = 1): void {
     const key = `${protocol} ${kind} ${outcome}`;

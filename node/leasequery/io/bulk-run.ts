@@ -14,6 +14,8 @@ import type { Outgoing } from './outgoing.ts';
 /** A moment of the store, and what this node says of it. */
 export interface Moment {
   readonly snapshot: StoreSnapshot;
+  /** Once, by whoever was given it: the next one may be opened then. */
+  close(): void;
   /**
    * UTC, when it was asked for: what is not in it was stored then or later. So it is the base-time of what is told of
    * it, however long that takes: who comes back with it as query-start-time misses nothing.
@@ -40,7 +42,7 @@ export interface BulkParts {
 
 const MESSAGE_BYTES_ROOM = 0xffff + 2;
 
-/** Closes the snapshot. */
+/** Closes the moment. */
 export async function runBulk(query: BulkQuery, moment: Moment, parts: BulkParts): Promise<BulkEnd> {
   const { onRecords, out, plan, serverIdentifier, snapshotMs } = parts;
   const { owned, snapshot } = moment;
@@ -80,7 +82,7 @@ export async function runBulk(query: BulkQuery, moment: Moment, parts: BulkParts
     flush();
     return { status: QueryStatus.SUCCESS, text: '' };
   } finally {
-    snapshot.close();
+    moment.close();
   }
 }
 

@@ -52,7 +52,8 @@ export class Connection {
   readonly #socket: Socket;
   #stream: Duplex;
   readonly #services: QueryServices;
-  readonly #requestor: number;
+  /** Its address. */
+  readonly requestor: number;
   readonly #serverIdentifier: number;
   readonly #reader = new FrameReader(QUERY_BYTES_MAX);
   readonly #message = new DhcpMessage();
@@ -72,7 +73,7 @@ export class Connection {
     this.#stream = socket;
     this.#services = services;
     this.name = `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`;
-    this.#requestor = addressFromText(socket.remoteAddress ?? '');
+    this.requestor = addressFromText(socket.remoteAddress ?? '');
     this.#serverIdentifier = addressFromText(socket.localAddress ?? '');
     this.#out = new Outgoing(socket);
     socket.on('error', () => this.destroy());
@@ -235,7 +236,7 @@ export class Connection {
   #refusalOf({ xid }: QueryHeader): Refusal | undefined {
     if (this.#follower !== undefined) return { status: QueryStatus.NOT_ALLOWED, text: 'changes are followed on this connection' };
     if (this.#running.has(xid)) return { status: QueryStatus.NOT_ALLOWED, text: 'another query with this xid is under way' };
-    return this.#services.mayAsk(this.#requestor) ? undefined : { status: QueryStatus.NOT_ALLOWED, text: 'too many queries from this address' };
+    return this.#services.mayAsk(this.requestor) ? undefined : { status: QueryStatus.NOT_ALLOWED, text: 'too many queries from this address' };
   }
 
   async #answer(running: Running): Promise<void> {

@@ -64,8 +64,9 @@ export class Follower {
     return typeof oldest === 'object' ? Math.max(0, second - oldest.second) : 0;
   }
 
-  /** From the history to where the changes of late go on; closes the snapshot. Returns why it ends, if it does. */
-  async begin({ incarnation, owned, second, snapshot }: Moment): Promise<Ended | undefined> {
+  /** From the history to where the changes of late go on; closes the moment. Returns why it ends, if it does. */
+  async begin(moment: Moment): Promise<Ended | undefined> {
+    const { incarnation, owned, second, snapshot } = moment;
     this.#incarnation = incarnation;
     this.#owned = owned;
     const { query: { startTime }, marginSeconds } = this.#parts;
@@ -84,7 +85,7 @@ export class Follower {
       }
       this.#next = history.next;
     } finally {
-      snapshot.close();
+      moment.close();
     }
     return this.pump();
   }

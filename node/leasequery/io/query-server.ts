@@ -101,7 +101,7 @@ export class QueryServer {
     const before = this.#plan?.config.leaseQuery.active;
     this.#plan = new QueryPlan(config, Math.floor(Date.now() / 1000));
     this.#buckets = bucketsFor(config.limits.queriesPerRequestor, this.#buckets, FLOOD_RELAYS_MAX);
-    for (const connection of this.#connections) if (!this.#plan.requestors.has(addressOf(connection.name))) connection.terminate('not allowed any more');
+    for (const connection of this.#connections) if (!this.#plan.requestors.has(connection.requestor)) connection.terminate('not allowed any more');
     for (const connection of this.#followers.values()) if (!connection.mayFollow) connection.terminate('following changes was switched off');
     // Whose certificates are taken is looked at when they come back.
     if (before !== undefined && before.names.join() !== config.leaseQuery.active?.names.join()) this.#endFollowers('who may follow changes was changed');
@@ -220,22 +220,18 @@ export class QueryServer {
         release();
         return opened;
       }
-      const { snapshot } = opened;
-      const close = snapshot.close.bind(snapshot);
-      let closed = false;
-      snapshot.close = () => {
-        close();
-        if (!closed) release();
-        closed = true;
+      const close = (): void => {
+        opened.snapshot.close();
+        release();
       };
-      return opened;
+      return { ...opened, close };
     } catch (error) {
       release();
       throw error;
     }
   }
 
-  async #openMoment(): Promise<Moment | string> {
+  async #openMoment(): Promise<Omit<Moment, 'close'> | string> {
     for (let tries = 0; tries < MARKS_MAX; tries++) {
       const second = Math.floor(Date.now() / 1000);
       const marked = await this.#ask();
@@ -267,7 +263,3 @@ const RETRY_MS = 5000;
 /** At the end of the node: so long for requestors to take the last word. */
 const LAST_WORDS_MS = 500;
 const LAST_WORDS_STEP_MS = 20;
-
-function addressOf(name: string): number {
-  return addressFromText(name.slice(0, name.lastIndexOf(':')));
-}

@@ -1,7 +1,7 @@
 /** What the node and its thread for LEASEQUERY over TCP say to each other. */
 import type { TlsFiles } from '../../config/types.ts';
 import type { SnapshotMark } from '../../io/store-snapshot.ts';
-import type { QueryCount } from '../query-counters.ts';
+import type { ActiveRequestor, QueryCount } from '../query-counters.ts';
 import type { QueryConfig } from '../stream-answers.ts';
 
 export interface ThreadOptions {
@@ -40,10 +40,3 @@ export type FromThread =
     readonly connections: number; readonly active: readonly ActiveRequestor[];
   }
   | { readonly kind: 'ended' };
-
-export interface ActiveRequestor {
-  readonly requestor: string;
-  /** What waits for it to read, and for how long the oldest of it. */
-  readonly waiting: number;
-  readonly lagSeconds: number;
-}

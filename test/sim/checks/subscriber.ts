@@ -6,6 +6,7 @@
  * The node's side is QueryThread's and Follower's, without a thread and a connection: what is told arrives.
  */
 import { formatIpv4 } from '../../../node/codec/address.ts';
+import { goesBackSeconds } from '../../../node/leasequery/goes-back.ts';
 import { changeBytes, encodeChunk } from '../../../node/leasequery/history-chunk.ts';
 import type { BindingChange } from '../../../node/leasequery/history-chunk.ts';
 import { changesSince, historyOf } from '../../../node/leasequery/history-reader.ts';
@@ -30,8 +31,6 @@ const STAYS_AWAY_MS_MAX = 400_000;
 const SILENT_MS = 10_000;
 const CHANGES_AT_ONCE = 1000;
 const BASE_MS = 1000;
-/** As node/leasequery/io/connection.ts. */
-const COMMIT_SECONDS = 5;
 
 export interface SubscriberWorld {
   readonly agenda: Agenda;
@@ -156,8 +155,7 @@ export class Subscriber {
   }
 
   #marginSeconds({ engine }: SimNode): number {
-    const { evictAfterMs, maxClockSkewMs } = engine!.config;
-    return this.#world.clustered ? Math.ceil((maxClockSkewMs + evictAfterMs) / 1000) + COMMIT_SECONDS : 0;
+    return this.#world.clustered ? goesBackSeconds(engine!.config) : 0;
   }
 
   // ── what is told ─────────────────────────────────────────────────────────────────────────────
