@@ -12,33 +12,24 @@ import { randomBytes, randomInt } from 'node:crypto';
 import dgram from 'node:dgram';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { parseIpv4 } from '../../node/codec/address.ts';
 import { framed } from '../../node/leasequery/framing.ts';
+import { activeQuery, bulkQuery, singleQuery, tlsRequest } from '../../node/leasequery/requestor/queries.ts';
 
 const PORT = 67;
 const TYPE_AT = 242;
 const HEADER_BYTES = 240;
-const MAGIC_COOKIE = 0x6382_5363;
 const ANSWERS_MS = 500;
 /** All that is of interest to a requestor, but for what takes long to work out. */
 const PARAMETERS = [51, 61, 82, 91, 152, 153, 156, 157];
 
-function query(type: number, xid: number, ciaddr: number, giaddr: number): Buffer {
-  const header = Buffer.alloc(HEADER_BYTES);
-  header[0] = 1;
-  header.writeUInt32BE(xid, 4);
-  header.writeUInt32BE(ciaddr, 12);
-  header.writeUInt32BE(giaddr, 24);
-  header.writeUInt32BE(MAGIC_COOKIE, 236);
-  return Buffer.concat([header, Buffer.of(53, 1, type, 55, PARAMETERS.length, ...PARAMETERS, 255)]);
-}
-
-const addressOf = (text: string): number => Buffer.from(text.split('.').map(Number)).readUInt32BE(0);
+const everything = (xid: number): Buffer => bulkQuery({ xid, options: PARAMETERS });
 
 /** Counts answers by type as they come; reads as fast as it can. */
 async function bulk(server: string): Promise<unknown> {
   const socket = connect(PORT, server);
   const began = performance.now();
-  socket.write(framed(query(14, 1, 0, 0)));
+  socket.write(framed(everything(1)));
   const types: Record<number, number> = {};
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of socket) {
@@ -62,7 +53,7 @@ async function single(self: string, server: string, rate: number, seconds: numbe
   const socket = dgram.createSocket({ type: 'udp4', recvBufferSize: 4 * 1024 * 1024 });
   await new Promise<void>((resolve) => socket.bind(PORT, self, resolve));
   await new Promise<void>((resolve) => socket.connect(PORT, server, resolve));
-  const giaddr = addressOf(self);
+  const giaddr = parseIpv4(self)!;
   const types: Record<number, number> = {};
   socket.on('message', (bytes) => {
     types[bytes[TYPE_AT]!] = (types[bytes[TYPE_AT]!] ?? 0) + 1;
@@ -71,7 +62,7 @@ async function single(self: string, server: string, rate: number, seconds: numbe
   const began = performance.now();
   while (performance.now() - began < seconds * 1000) {
     const due = (performance.now() - began) / 1000 * rate;
-    for (; sent < due; sent++) socket.send(query(10, sent, first + sent % count, giaddr));
+    for (; sent < due; sent++) socket.send(singleQuery({ xid: sent, giaddr, subject: { by: 'address', address: first + sent % count }, options: PARAMETERS }));
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   await new Promise((resolve) => setTimeout(resolve, ANSWERS_MS));
@@ -83,12 +74,12 @@ async function single(self: string, server: string, rate: number, seconds: numbe
 const ABUSES: readonly ((socket: Socket) => void)[] = [
   () => undefined,
   (socket) => socket.write(randomBytes(1 + randomInt(600))),
-  (socket) => socket.write(framed(query(14, 1, 0, 0)).subarray(0, 2 + randomInt(200))),
+  (socket) => socket.write(framed(everything(1)).subarray(0, 2 + randomInt(200))),
   (socket) => socket.write(Buffer.of(0xff, 0xff)),
-  (socket) => socket.write(framed(Buffer.concat([query(14, 1, 0, 0).subarray(0, HEADER_BYTES), randomBytes(60)]))),
-  (socket) => socket.write(Buffer.concat(Array.from({ length: 8 }, (_, i) => framed(query(14, i, 0, 0))))),
-  (socket) => socket.write(framed(query(18, 1, 0, 0))),
-  (socket) => socket.write(framed(query(16, 1, 0, 0))),
+  (socket) => socket.write(framed(Buffer.concat([everything(1).subarray(0, HEADER_BYTES), randomBytes(60)]))),
+  (socket) => socket.write(Buffer.concat(Array.from({ length: 8 }, (_, i) => framed(everything(i))))),
+  (socket) => socket.write(framed(tlsRequest(1))),
+  (socket) => socket.write(framed(activeQuery({ xid: 1, options: PARAMETERS }))),
 ];
 
 /** One after the other, each open for a moment, some ended by a reset. */
@@ -126,7 +117,7 @@ async function stall(server: string, seconds: number): Promise<unknown> {
     closedAfter = (performance.now() - began) / 1000;
   });
   socket.on('error', () => undefined);
-  socket.write(framed(query(14, 1, 0, 0)));
+  socket.write(framed(everything(1)));
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   socket.destroy();
   return { closedAfter };

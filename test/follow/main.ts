@@ -3,13 +3,11 @@
  * and in order while the node that it follows is killed, or is told that some are missing. Real processes, in network
  * namespaces of their own.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { sleep } from '../../deploy/lab/processes.ts';
 import { needsOpenssl } from '../support/certificates.ts';
 import { whyNoClusterWorld } from '../support/cluster-world.ts';
+import { EXIT, keepFiles, runOnStage } from '../support/staged-command.ts';
 import { isClean, judge, type Verdict } from './judge.ts';
 import { reportLines } from './report.ts';
 import { Stage, type Fault } from './stage.ts';
@@ -30,8 +28,6 @@ namespaces is touched; all is removed at the end.
 
 Exit code: 0 if all is as it should be, 1 if not, 2 wrong usage, 3 this machine cannot.
 `;
-const EXIT = { ok: 0, broken: 1, usage: 2, cannot: 3, SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-const PARENT_POLL_MS = 200;
 /** For what is under way when the stores are read. */
 const SETTLE_MS = 10_000;
 const SETTLE_STEP_MS = 500;
@@ -67,19 +63,6 @@ function readArguments(): Options | undefined {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return undefined;
   }
-}
-
-/** Resolves with the signal that asks for the end. */
-function endSignal(): Promise<'SIGINT' | 'SIGTERM' | 'SIGHUP'> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
-    // npm passes a signal on to its shell, which ends and tells nobody.
-    if (process.env['npm_lifecycle_event'] !== 'follow') return;
-    const parent = process.ppid;
-    setInterval(() => {
-      if (process.ppid !== parent) resolve('SIGTERM');
-    }, PARENT_POLL_MS).unref();
-  });
 }
 
 /** In parts of the time. */
@@ -140,43 +123,18 @@ async function main(): Promise<number> {
     process.stderr.write(`Changes cannot be followed here: ${why}\n`);
     return EXIT.cannot;
   }
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const ended = endSignal();
-  const crashed = new Promise<never>((_resolve, reject) => process.on('uncaughtException', reject));
-  const removing = new AbortController();
-  const print = (line: string): void => {
-    if (!removing.signal.aborted) process.stdout.write(`${new Date(performance.timeOrigin + performance.now()).toISOString().slice(11, 19)} ${line}\n`);
-  };
-  const stage = new Stage({
-    rate: options.rate, shortestLeaseSeconds: options.seconds < 60 ? SHORT_LEASE_SECONDS : LONG_LEASE_SECONDS, isFilled: options.hole, print,
+  return runOnStage({
+    script: 'follow',
+    makeStage: (removing) => new Stage({
+      rate: options.rate, shortestLeaseSeconds: options.seconds < 60 ? SHORT_LEASE_SECONDS : LONG_LEASE_SECONDS, isFilled: options.hole,
+      print: (line) => {
+        if (!removing.aborted) process.stdout.write(`${new Date(performance.timeOrigin + performance.now()).toISOString().slice(11, 19)} ${line}\n`);
+      },
+    }),
+    run: (stage, removing) => run(stage, options, removing),
+    // What clients and requestors wrote, and the logs of the nodes and of etcd.
+    keep: (stage) => keepFiles(stage.world.folder, /\.(log|yaml|jsonl)$/, 'files', options.out, 'lessor-follow-'),
   });
-  try {
-    const result = await Promise.race([run(stage, options, removing.signal), ended, crashed]);
-    if (result === EXIT.broken) keepFiles(stage, options);
-    if (typeof result === 'number') return result;
-    process.stderr.write(`Ended by ${result}: stopping and removing everything.\n`);
-    return EXIT[result];
-  } catch (error) {
-    // What a Ctrl-C also ended is only its consequence.
-    const signal = await Promise.race([ended, sleep(50)]);
-    if (signal !== undefined) return EXIT[signal];
-    process.stderr.write(`${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
-    keepFiles(stage, options);
-    return EXIT.broken;
-  } finally {
-    removing.abort();
-    await stage.remove();
-  }
-}
-
-/** What clients and requestors wrote, and the logs of the nodes and of etcd. */
-function keepFiles(stage: Stage, { out }: Options): void {
-  const folder = out ?? mkdtempSync(join(tmpdir(), 'lessor-follow-'));
-  mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(stage.world.folder)) {
-    if (/\.(log|yaml|jsonl)$/.test(name)) cpSync(join(stage.world.folder, name), join(folder, name));
-  }
-  process.stdout.write(`The files are in ${folder}.\n`);
 }
 
 try {

@@ -2,13 +2,11 @@
  * `npm run takeover`: what clients notice when a part of the cluster fails, case by case, as a table. Real nodes,
  * an etcd of three members and clients that ask every 100 ms, in network namespaces of their own.
  */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { setPriority } from 'node:os';
 import { parseArgs } from 'node:util';
-import { sleep } from '../../deploy/lab/processes.ts';
 import { missingPrograms } from '../../deploy/lab/programs.ts';
 import { whyNoClusterWorld } from '../support/cluster-world.ts';
+import { EXIT, keepFiles, runOnStage } from '../support/staged-command.ts';
 import { FLUSHES, MENDING_MS } from './bounds.ts';
 import { CASES, type TakeoverCase } from './cases.ts';
 import type { Measured } from './measuring.ts';
@@ -32,8 +30,6 @@ Exit code: 0 if all that was promised held, 1 if not, 2 wrong usage, 3 this mach
 
 Cases:
 `;
-const EXIT = { ok: 0, broken: 1, usage: 2, cannot: 3, SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-const PARENT_POLL_MS = 200;
 const PRIORITY = -10;
 
 interface Options {
@@ -67,19 +63,6 @@ function readArguments(): Options | undefined {
     process.stderr.write(`${(error as Error).message}\n\n${usage()}`);
     return undefined;
   }
-}
-
-/** Resolves with the signal that asks for the end. */
-function endSignal(): Promise<'SIGINT' | 'SIGTERM' | 'SIGHUP'> {
-  return new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal));
-    // npm passes a signal on to its shell, which ends and tells nobody.
-    if (process.env['npm_lifecycle_event'] !== 'takeover') return;
-    const parent = process.ppid;
-    setInterval(() => {
-      if (process.ppid !== parent) resolve('SIGTERM');
-    }, PARENT_POLL_MS).unref();
-  });
 }
 
 /** What was promised and is not so. What this machine itself was late by is on top of each bound. */
@@ -152,39 +135,11 @@ async function main(): Promise<number> {
     process.stderr.write(`Takeovers cannot be measured here: ${why}\n`);
     return EXIT.cannot;
   }
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   goFirst();
-  const ended = endSignal();
-  const crashed = new Promise<never>((_resolve, reject) => process.on('uncaughtException', reject));
-  const stage = new Stage(options.nodes);
-  const removing = new AbortController();
-  try {
-    const result = await Promise.race([run(stage, options, removing.signal), ended, crashed]);
-    if (result === EXIT.broken) keepLogs(stage, options);
-    if (typeof result === 'number') return result;
-    process.stderr.write(`Ended by ${result}: stopping and removing everything.\n`);
-    return EXIT[result];
-  } catch (error) {
-    // What a Ctrl-C also ended is only its consequence.
-    const signal = await Promise.race([ended, sleep(50)]);
-    if (signal !== undefined) return EXIT[signal];
-    process.stderr.write(`${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
-    keepLogs(stage, options);
-    return EXIT.broken;
-  } finally {
-    removing.abort();
-    await stage.remove();
-  }
-}
-
-/** Those of the nodes and of etcd. */
-function keepLogs(stage: Stage, { out }: Options): void {
-  const folder = out ?? mkdtempSync(join(tmpdir(), 'lessor-takeover-'));
-  mkdirSync(folder, { recursive: true });
-  for (const name of readdirSync(stage.world.folder)) {
-    if (/\.(log|yaml)$/.test(name)) cpSync(join(stage.world.folder, name), join(folder, name));
-  }
-  process.stdout.write(`The logs are in ${folder}.\n`);
+  return runOnStage({
+    script: 'takeover', makeStage: () => new Stage(options.nodes), run: (stage, removing) => run(stage, options, removing),
+    keep: (stage) => keepFiles(stage.world.folder, /\.(log|yaml)$/, 'logs', options.out, 'lessor-takeover-'),
+  });
 }
 
 try {
