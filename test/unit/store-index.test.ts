@@ -55,8 +55,9 @@ async function isRight(folder: string, staleMay: boolean): Promise<void> {
   });
 }
 
-async function filled(folder: string, count: number): Promise<void> {
-  const disk = openJournaledDisk(folder);
+/** `journalBytes` holds for later openings too: a journal keeps its size. */
+async function filled(folder: string, count: number, journalBytes?: number): Promise<void> {
+  const disk = openJournaledDisk(folder, journalBytes);
   const roll = dice(count);
   for (let from = 0; from < count; from += 2000) {
     await disk.commit(put(Array.from({ length: Math.min(2000, count - from) }, (_, i) => [BASE + from + i, randomRecord(roll)])));
@@ -129,25 +130,27 @@ test('a renewal writes nothing to the index, and bindings of all states are in i
 }));
 
 test('an index that is missing is built while the node serves, and until then every record is looked at', inFolder(async (folder) => {
-  await filled(folder, 12_000);
+  // One checkpoint has too few new keys for the index to fall behind, as fast as the commits below follow each other.
+  await filled(folder, 12_000, 32 * PAGE);
   await forget(folder);
   const roll = dice(3);
   const disk = openJournaledDisk(folder, 32 * PAGE);
   const built = new AbortController();
   void disk.indexed.then(() => built.abort());
-  let looks = 0;
+  let commits = 0;
+  let looksWithout = 0;
   while (!built.signal.aborted) {
     await disk.commit(randomBatch(roll, 1 + roll(60), 13_000));
-    if (roll(100) > 0) continue;
+    if (commits++ % 100 > 0) continue;
     const snapshot = StoreSnapshot.open(folder, disk.mark())!;
-    assert.equal(snapshot.indexed, false);
+    // The last commit may be the one with which the index was whole, a moment before its promise tells.
+    if (!snapshot.indexed) looksWithout++;
     const client = Buffer.from('client 5');
     const expected = snapshot.scan(-1, 1e6).filter(({ record }) => identifierOf('client-id', record)?.equals(client)).map(({ address }) => address);
     assert.deepEqual([...snapshot.find('client-id', client)].map(({ address }) => address), expected);
     snapshot.close();
-    looks++;
   }
-  assert.ok(looks > 0);
+  assert.ok(looksWithout > 0);
   const snapshot = StoreSnapshot.open(folder, disk.mark())!;
   assert.ok(snapshot.indexed);
   assert.deepEqual(wronglyFound(snapshot), []);
