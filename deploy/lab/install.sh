@@ -34,6 +34,8 @@ kea-dhcp4   kea-dhcp4-server  test bench
 dhcpd       isc-dhcp-server   test
 Net/DHCP/Packet.pm libnet-dhcp-perl test
 openssl     openssl           test
+promtool    prometheus        test
+prometheus  prometheus        test
 '
 
 say() { printf '%s\n' "$*"; }

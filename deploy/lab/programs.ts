@@ -5,7 +5,8 @@ import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 export type ProgramName =
-  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl';
+  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl'
+  | 'prometheus' | 'promtool';
 
 export interface Program {
   /** Absolute path. */
