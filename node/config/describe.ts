@@ -10,7 +10,11 @@ const SCOPE_HEADING = 'settings of a scope';
 
 export function describeConfig(): string {
   return [
-    '## node.yaml', '', ...table(nodeSchema), '',
+    '## node.yaml', '',
+    '`${NAME}` in a value is what the environment variable `NAME` of the process has, put in as text: `node: ${NODE_NAME}`,',
+    '`listen: "${ADDRESS}:7067"`. One that is not set or is empty is a mistake; `$${` stands for `${` itself. `lessor config',
+    'check` reads the variables of its own environment.', '',
+    ...table(nodeSchema), '',
     '## cluster.yaml', '', ...table(clusterSchema), '', ...sharedNote(clusterSchema),
     'Durations are written as `500ms`, `3s`, `5m`, `12h` or `7d`; a plain number is in the unit given. Identifiers of clients',
     'and relays, and bytes in a condition, may be written as `"0x0a1b"`, `{ hex: "0a:1b" }` or `{ text: "wifi" }`.', '',

@@ -47,8 +47,17 @@ export function found(value: unknown): string {
   if (value === undefined) return 'but it is missing';
   if (value === null) return 'found nothing';
   if (Array.isArray(value) && value.length === 0) return 'found an empty list';
-  const text = typeof value === 'number' ? String(value) : JSON.stringify(value);
+  const text = typeof value === 'number' ? String(value) : asJson(value);
   return `found ${text.length > FOUND_CHARACTERS_MAX ? `${text.slice(0, FOUND_CHARACTERS_MAX)}…` : text}`;
+}
+
+function asJson(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // An alias may lead to what it stands in.
+    return 'what contains itself';
+  }
 }
 
 /** Notes a mistake at the value that lies at `path`, or at its key. */

@@ -6,6 +6,7 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { jsonSchemaOf, OptionCatalogue } from '../codec/options.ts';
+import { REFERENCE_PATTERN } from './environment.ts';
 import type { JsonSchema } from './kinds.ts';
 import { nodeSchema } from './node-schema.ts';
 import { clusterSchema, condition, scopeSettings } from './schema.ts';
@@ -24,7 +25,19 @@ export function clusterJsonSchema(): JsonSchema {
 }
 
 export function nodeJsonSchema(): JsonSchema {
-  return { $schema: DRAFT, title: 'The configuration of one node of Lessor', ...schemaOf(nodeSchema, new Map()) };
+  const schema = orReference(schemaOf(nodeSchema, new Map())) as JsonSchema;
+  return { $schema: DRAFT, title: 'The configuration of one node of Lessor', ...schema };
+}
+
+/** Where a text must look like something, it may name an environment variable instead. */
+function orReference(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(orReference);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const { pattern, enum: values, ...rest } = schema as Record<string, unknown>;
+  const others = Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, orReference(value)]));
+  if (typeof pattern === 'string') return { ...others, pattern: `${pattern}|${REFERENCE_PATTERN}` };
+  if (Array.isArray(values)) return { ...others, anyOf: [{ enum: values }, { type: 'string', pattern: REFERENCE_PATTERN }] };
+  return others;
 }
 
 /** As the shipped files have it. */

@@ -9,7 +9,9 @@ import { CONFIG_BYTES_MAX, CONFIG_MISTAKES_MAX } from '../limits.ts';
 import { buildCluster, buildNode } from './build.ts';
 import { checkCluster, checkNode } from './check.ts';
 import { ConfigDocument } from './document.ts';
-import { ConfigError, found } from './error.ts';
+import { putEnvironment } from './environment.ts';
+import type { Environment } from './environment.ts';
+import { ConfigError, formatPath, found } from './error.ts';
 import type { Mistake, PathPart, Report } from './error.ts';
 import { FastDocument } from './fast-document.ts';
 import { didYouMean } from './nearest.ts';
@@ -24,14 +26,14 @@ export type { Mistake } from './error.ts';
 /** With the text that it was made from, which is what etcd keeps. */
 export type LoadedClusterConfig = ClusterConfig & { readonly text: string };
 
-/** @throws ConfigError */
-export function loadNodeConfig(path: string): NodeConfig {
-  return parseNodeConfig(readConfigFile(path), path);
+/** `environment` has what `${NAME}` in the file stands for. @throws ConfigError */
+export function loadNodeConfig(path: string, environment: Environment = process.env): NodeConfig {
+  return parseNodeConfig(readConfigFile(path), path, environment);
 }
 
 /** `fileName` is where the text is from: relative paths in it count from its folder. @throws ConfigError */
-export function parseNodeConfig(text: string, fileName: string): NodeConfig {
-  const file = parse(text, fileName, nodeSchema, checkNode);
+export function parseNodeConfig(text: string, fileName: string, environment: Environment = {}): NodeConfig {
+  const file = parse(text, fileName, nodeSchema, checkNode, environment);
   return buildNode(file, dirname(resolve(fileName)));
 }
 
@@ -85,10 +87,11 @@ interface Problem {
   readonly at: 'value' | 'key';
 }
 
-function parse<S extends z.ZodType>(text: string, fileName: string, schema: S, check: Check): z.output<S> {
+/** Without an environment `${NAME}` is text like any other: the cluster's configuration is the same on every node. */
+function parse<S extends z.ZodType>(text: string, fileName: string, schema: S, check: Check, environment?: Environment): z.output<S> {
   const document = FastDocument.read(text, fileName) ?? new ConfigDocument(text, fileName);
   if (document.mistakes.length > 0) throw refused(document.mistakes);
-  const result = examine(document.value, schema, check);
+  const result = examine(document.value, schema, check, environment);
   if (result.ok) return result.data;
   for (const { path, message, at } of result.problems.slice(0, CONFIG_MISTAKES_MAX)) document.add(path, message, at);
   throw refused(document.mistakes, result.problems.length - CONFIG_MISTAKES_MAX);
@@ -96,9 +99,19 @@ function parse<S extends z.ZodType>(text: string, fileName: string, schema: S, c
 
 type Examined<T> = { readonly ok: true; readonly data: T } | { readonly ok: false; readonly problems: readonly Problem[] };
 
-function examine<S extends z.ZodType>(value: unknown, schema: S, check: Check): Examined<z.output<S>> {
+function examine<S extends z.ZodType>(value: unknown, schema: S, check: Check, environment?: Environment): Examined<z.output<S>> {
   const problems: Problem[] = [];
-  const report: Report = (path, message, at = 'value') => problems.push({ path, message, at });
+  const unset = new Set<string>();
+  if (environment !== undefined) {
+    putEnvironment(value, environment, (path, message) => {
+      problems.push({ path, message, at: 'value' });
+      unset.add(formatPath(path));
+    });
+  }
+  const report: Report = (path, message, at = 'value') => {
+    // What stands where a variable is missing is no mistake of its own.
+    if (!unset.has(formatPath(path))) problems.push({ path, message, at });
+  };
   const result = schema.safeParse(value);
   if (!result.success) for (const issue of result.error.issues) reportIssue(value, schema, issue, report);
   check(value, report);

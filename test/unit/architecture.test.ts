@@ -93,7 +93,7 @@ const EXCEPTIONS: Readonly<Record<string, { readonly uses: readonly string[]; re
   'node/admin/lease-view.ts': { uses: ['Date'], because: 'writes a given time down as ISO 8601' },
   'node/telemetry/log.ts': { uses: ['Date'], because: 'writes a given time down as ISO 8601' },
   'node/telemetry/metric-table.ts': { uses: ['process.version'], because: 'the version of Node.js, which never changes' },
-  'node/config/load.ts': { uses: ['node:fs'], because: 'reads the configuration files before anything runs' },
+  'node/config/load.ts': { uses: ['node:fs', 'process.env'], because: 'reads the configuration files, and the variables that node.yaml names, before anything runs' },
   'node/version.ts': { uses: ['node:fs'], because: 'reads the version of the package when it is loaded' },
 };
 

@@ -41,6 +41,13 @@ test('what is right meets the schema', () => {
   assert.equal(schemaMistake(nodeJsonSchema(), parse('node: a\ndhcp: { interfaces: [eth0] }\nhttp: { listen: 0.0.0.0:9067 }\ncluster: { name: x, listen: 10.0.0.1:7067, etcd: [http://e:1] }')), undefined);
 });
 
+test('an environment variable may stand wherever node.yaml takes a text, and nowhere else', () => {
+  const node = (text: string): string | undefined => schemaMistake(nodeJsonSchema(), parse(text));
+  const right = 'node: ${NAME}\ndhcp: { interfaces: ["${INTERFACE}"] }\nlog: { level: "${LEVEL}" }\ncluster: { name: x, listen: "${ADDRESS}", etcd: ["${ETCD}"], sessionTtl: "${TTL}" }';
+  assert.equal(node(right), undefined);
+  for (const [from, to] of [['${ADDRESS}', 'ADDRESS'], ['${LEVEL}', '${}'], ['x,', 'x, protocolMax: "${MAX}",']]) assert.notEqual(node(right.replace(from!, to!)), undefined, to);
+});
+
 test('unknown keys, missing ones and values of another kind do not', () => {
   const subnet = (text: string): string => `subnets: [{ subnet: 10.0.0.0/8, ${text} }]`;
   for (const text of [
