@@ -93,8 +93,11 @@ if [ $# -gt 0 ]; then
 else
   say 'Tests of parts'
   tests 2 'test/@(unit|spec)/**/*.test.ts'
-  # One file at a time: those with networks and clusters keep two cores busy by themselves.
+  # Two files at a time: each has a network of its own, and mostly waits.
   say 'Tests of the whole'
-  tests 1 'test/!(unit|spec)/**/*.test.ts'
+  tests 2 'test/@(e2e|containers)/**/*.test.ts'
+  # One file at a time: those that keep two cores busy by themselves, or say how long clients wait.
+  say 'Tests under load and faults'
+  tests 1 'test/!(unit|spec|e2e|containers)/**/*.test.ts'
 fi
 exit "$status"

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { whyNoClusterWorld } from '../support/cluster-world.ts';
-import { formatReport } from '../upgrade/report.ts';
-import { Upgrade } from '../upgrade/run.ts';
+import { formatReport } from './report.ts';
+import { Upgrade } from './run.ts';
 
 const why = whyNoClusterWorld();
 
