@@ -126,6 +126,19 @@ export const FLOOD_DECLINING_CLIENTS_MAX = 8192;
 /** A network whose clients decline too much is reported this often at most. */
 export const DECLINE_FLOOD_EVENT_MS = 60_000;
 
+/**
+ * Servers outside the cluster that clients name: so many are remembered; past it the one that was named longest ago is
+ * forgotten, or, where all were just reported, a new one is not taken up. Reported is one that is named again after
+ * ROGUE_SUSPECTED_MS_MIN and within ROGUE_SUSPECTED_MS_MAX, and not again before ROGUE_REPORT_AGAIN_MS.
+ */
+export const ROGUE_SERVERS_MAX = 64;
+export const ROGUE_SUSPECTED_MS_MIN = 10_000;
+export const ROGUE_SUSPECTED_MS_MAX = 3_600_000;
+export const ROGUE_REPORT_AGAIN_MS = 600_000;
+
+/** Addresses of relays remembered as no servers' own; past it the one that came first is forgotten. */
+export const ROGUE_RELAYS_MAX = 4096;
+
 // ── DHCP sockets ────────────────────────────────────────────────────────────────────────────────
 
 /** Port of the servers and relays (RFC 2131 §4.1). */

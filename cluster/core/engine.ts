@@ -11,6 +11,8 @@ import assert from 'node:assert/strict';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import { heldSeconds } from '../../node/lease/held.ts';
+import { BindingState, recordState } from '../../node/lease/record.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import { historyLimits } from '../../node/leasequery/change-history.ts';
@@ -28,7 +30,7 @@ import { ClusterCore } from './core.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
-import { isCommitted, isReachable, nodeOfServerId, probingSince } from './state.ts';
+import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
 import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 
@@ -114,6 +116,7 @@ export class Engine {
         isMember: (node) => core.isMember(node),
         isReachable: (node) => isReachable(core.state, node),
         nodeOfServerId: (address) => nodeOfServerId(core.state, address),
+        knowsAllServerIds: () => knowsAllServerIds(core.state),
         probingSince: () => probingSince(core.state),
       },
     });
@@ -144,6 +147,7 @@ export class Engine {
     this.#table.reconfigure(config, this.#context.now);
     this.server.configure(config);
     this.#history?.configure(historyLimits(config.leaseQuery), this.#context.now);
+    this.#counters.held.keep(new Set(config.subnets.map(({ name }) => name)));
   }
 
   get incarnation(): number {
@@ -304,8 +308,16 @@ export class Engine {
   }
 
   #make(address: number, record: Buffer): number {
+    if (recordState(record) !== BindingState.ACTIVE) this.#countHeld(address, record);
     const seq = this.core.replication.append(address, record);
     this.#waiting.made(seq);
     return seq;
+  }
+
+  /** Only its owner ends a lease, so that over all nodes each is counted once. */
+  #countHeld(address: number, record: Buffer): void {
+    const seconds = heldSeconds(this.#table.read(address), record);
+    const subnet = this.#config.subnets[this.#table.subnetOf(address)];
+    if (seconds !== undefined && subnet !== undefined) this.#counters.held.observe(subnet.name, seconds);
   }
 }

@@ -216,6 +216,11 @@ export function nodeOfServerId({ context, peers, serverIds }: ClusterState, addr
   return serverIds.includes(address) ? context.options.self : undefined;
 }
 
+/** What a node says it says at once where it changes; one outside the view answers no clients. */
+export function knowsAllServerIds(state: ClusterState): boolean {
+  return otherMembers(state).every((member) => linkUp(state, member) && state.peers.get(member.node)?.status !== undefined);
+}
+
 /** Since which epoch, where addresses are probed before they are given out whatever the configuration says; 0: not now. */
 export function probingSince({ context, view }: ClusterState): number {
   return view !== undefined && view.probeUntil > wallSeconds(context.now.wall) ? firstEpochOf(view.epoch) : 0;

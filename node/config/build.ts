@@ -55,6 +55,7 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
     leaseQuery: buildLeaseQuery(file.leasequery),
     subnetSelection: file.subnetSelection,
     maxClockSkewMs: file.maxClockSkew,
+    knownServers: file.knownServers.map(({ network, prefixLength }) => ({ network, prefixLength })),
     loadBalanceMaxSeconds: file.loadBalance.maxSeconds,
     ackTimeoutMs: file.ackTimeout,
     evictAfterMs: file.evictAfter,

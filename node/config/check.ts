@@ -27,6 +27,7 @@ export function checkCluster(file: unknown, report: Report): void {
   checkTimes(file, report);
   checkLimits(asMap(file['limits']), report);
   checkLeaseQuery(file, report);
+  checkPrefixes(file['knownServers'], ['knownServers'], report);
   checkNetworks(networks, report);
   checkClasses(file, networks, catalogue, report);
   checkScopes(file, networks, catalogue, report);
@@ -90,12 +91,7 @@ const HISTORY_OVER_MARGIN = 2;
 
 function checkLeaseQuery(file: PlainMap, report: Report): void {
   const { requestors, active } = asMap(file['leasequery']);
-  for (const [index, text] of (Array.isArray(requestors) ? requestors : []).entries()) {
-    const prefix = kinds.prefix.read(text);
-    if (prefix !== undefined && prefix.address !== prefix.network) {
-      report(['leasequery', 'requestors', index], `expected the network's own address: ${formatPrefix(prefix)}, ${found(text)}`);
-    }
-  }
+  checkPrefixes(requestors, ['leasequery', 'requestors'], report);
   const { enabled, history, insecure } = asMap(active);
   if (insecure === true && enabled !== true) report(['leasequery', 'active', 'insecure'], 'expected active to be enabled as well');
   if (enabled === true && (!Array.isArray(requestors) || requestors.length === 0)) {
@@ -106,6 +102,15 @@ function checkLeaseQuery(file: PlainMap, report: Report): void {
   if (enabled === true && kept !== undefined && goneBack !== undefined && kept < HISTORY_OVER_MARGIN * goneBack * 1000) {
     report(['leasequery', 'active', history === undefined ? 'enabled' : 'history'],
       `expected a history of at least ${HISTORY_OVER_MARGIN * goneBack} s: requestors that come back are told what changed ${goneBack} s before (maxClockSkew, evictAfter and 5 s)`);
+  }
+}
+
+function checkPrefixes(list: unknown, path: readonly PathPart[], report: Report): void {
+  for (const [index, text] of (Array.isArray(list) ? list : []).entries()) {
+    const prefix = kinds.prefix.read(text);
+    if (prefix !== undefined && prefix.address !== prefix.network) {
+      report([...path, index], `expected the network's own address: ${formatPrefix(prefix)}, ${found(text)}`);
+    }
   }
 }
 

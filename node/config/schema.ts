@@ -248,6 +248,7 @@ export const clusterSchema = map({
   authoritative: defaulted(kinds.bool, false, authoritativeHelp),
   identity: defaulted(identity, 'client-id', identityHelp),
   subnetSelection: defaulted(kinds.bool, false, 'Whether a client may say by option 118 (RFC 3011) which link its address is to be from.'),
+  knownServers: list(kinds.prefix, 'Other DHCP servers that may answer the same clients, as during a migration, by address: `10.0.0.9/32`. Of any other one that clients choose the event `rogue-server` tells.'),
   limits: group({
     packetsPerClient: limit('Requests of one client, counted for each relay that it is behind; what is over is dropped.'),
     packetsPerRelay: limit('Requests that come from one relay; what is over is dropped.'),

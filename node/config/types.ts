@@ -238,6 +238,8 @@ export interface ClusterConfig {
   readonly leaseQuery: LeaseQueryConfig;
   /** Clients may say which link they mean (option 118); off unless configured (RFC 3011 §6). */
   readonly subnetSelection: boolean;
+  /** Servers outside this cluster that are no surprise where clients choose them. */
+  readonly knownServers: readonly Ipv4Prefix[];
   readonly maxClockSkewMs: number;
   readonly loadBalanceMaxSeconds: number;
   readonly ackTimeoutMs: number;

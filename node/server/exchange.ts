@@ -21,6 +21,7 @@ import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import type { Probes } from './probes.ts';
 import type { Replies } from './replies.ts';
 import type { Responsibility } from './responsibility.ts';
+import type { RogueServers } from './rogue-servers.ts';
 import type { Terms, TermsBook } from '../classes/terms.ts';
 import type { Throttle } from './throttle.ts';
 import type { Transactions } from './transactions.ts';
@@ -52,6 +53,7 @@ export interface ServerContext extends Configured {
   readonly probes: Probes;
   /** Clients that share an identifier, as far as they were reported. */
   readonly clones: Throttle;
+  readonly rogueServers: RogueServers;
 }
 
 /** One request. Nothing in it outlives the step: the packet's buffer is used again. */

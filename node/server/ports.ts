@@ -140,6 +140,8 @@ export interface ClusterView {
   isReachable(node: string): boolean;
   /** The configured node whose server identifier this is, whether or not it is in the view. */
   nodeOfServerId(address: number): string | undefined;
+  /** Every other member has said its server identifiers, and would say now if they changed: none is foreign by mistake. */
+  knowsAllServerIds(): boolean;
   /**
    * Not 0: an operator has begun a generation without all that was known in the older one. Leases may be held
    * that no record tells of, and records of lower epochs than this one may be out of date.

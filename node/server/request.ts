@@ -6,7 +6,7 @@ import type { DropReason } from '../telemetry/counters.ts';
 import { recordEpoch } from '../lease/record.ts';
 import { mayBeWhoAnswered, unlessInUse } from './conflict.ts';
 import { exchangeEvent } from './describe.ts';
-import { drop, isCircuitFull, isClients, mayGive, mayGiveAbandoned } from './exchange.ts';
+import { drop, dropWith, isCircuitFull, isClients, mayGive, mayGiveAbandoned } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { answerAgain, grant } from './grant.ts';
 import { NOTHING } from './ports.ts';
@@ -31,7 +31,10 @@ export function onRequest(context: ServerContext, x: Exchange): Decision {
   const state = clientState(x);
   if (state === undefined) return drop(context, 'no-address');
   const silence = whySilent(context, x, state);
-  if (silence !== undefined) return drop(context, silence);
+  if (silence !== undefined) {
+    const rogue = silence === 'other-server' ? context.rogueServers.chosen(x, x.message.optionU32(SERVER_IDENTIFIER)!) : undefined;
+    return rogue === undefined ? drop(context, silence) : dropWith(context, silence, rogue);
+  }
 
   const { message } = x;
   const requested = state === 'SELECTING' || state === 'INIT-REBOOT' ? message.optionU32(REQUESTED_ADDRESS) : undefined;
@@ -67,6 +70,7 @@ export function requestedAddress({ message }: Exchange): number {
 function whySilent(context: ServerContext, x: Exchange, state: ClientState): DropReason | undefined {
   if (state === 'RENEWING') return undefined;
   if (state !== 'SELECTING') return context.responsibility.balanced(x);
+  context.rogueServers.noteRelay(x);
   const silence = context.responsibility.selecting(x, x.message.optionU32(SERVER_IDENTIFIER)!);
   if (silence === 'other-server' || (silence === 'not-responsible' && choseAnotherMember(context, x))) {
     // RFC 2131 §3.1: servers not selected take the DHCPREQUEST as notification that the client declined.

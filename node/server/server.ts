@@ -42,6 +42,7 @@ import { relayPort } from './relay.ts';
 import { Replies } from './replies.ts';
 import { giveRequested, onRequest, requestedAddress } from './request.ts';
 import { Responsibility } from './responsibility.ts';
+import { RogueServers } from './rogue-servers.ts';
 import { selectSubnet } from './subnet.ts';
 import { TermsBook } from '../classes/terms.ts';
 import { Throttle } from './throttle.ts';
@@ -100,6 +101,7 @@ export class DhcpServer {
       flood: new FloodGuard(config.limits, hashSeed),
       probes: new Probes(),
       clones: new Throttle(),
+      rogueServers: new RogueServers(cluster, config.knownServers),
     };
   }
 
@@ -108,6 +110,7 @@ export class DhcpServer {
     this.#context = { ...this.#context, ...configured(config, this.#context.table, this.#context.counters, this.#alwaysLogLeases) };
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
     this.#context.flood.configure(config.limits);
+    this.#context.rogueServers.configure(config.knownServers);
   }
 
   /** Leases may be held that are not known here: what was offered or found free before does not count. */

@@ -37,6 +37,10 @@ export const EVENTS = {
     level: 'warn', message: 'no free address left for a client',
     action: 'Enlarge the pool or shorten the lease time. Reported once a minute for a network at most.',
   },
+  'rogue-server': {
+    level: 'warn', message: 'clients choose a DHCP server that is no node of this cluster',
+    action: 'Find it by its address on the link of `interface` or `relay` (`lessor doctor` shows its hardware address) and switch it off, or let the switches block it (DHCP snooping). One that is meant to be there goes into `knownServers`. Told when a second exchange names it, and every ten minutes for a server at most.',
+  },
   'client.identifier-conflict': {
     level: 'warn', message: 'one client identifier is used by two hardware addresses',
     action: 'Cloned machines share an identifier and so a lease. Give each its own, or set `identity: hardware` for their subnet or class. Reported once a minute for a client at most.',

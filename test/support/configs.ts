@@ -92,7 +92,7 @@ export function buildConfig({ nodes, subnets: specs, classes = [], reservations 
     ],
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0, ...limits },
     leaseQuery: NOBODY_ASKS,
-    subnetSelection: false, maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
+    subnetSelection: false, knownServers: [], maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
     ...more,
   };
 }

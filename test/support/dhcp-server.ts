@@ -54,6 +54,8 @@ export class FakeView implements ClusterView {
   leaving(): boolean { return this.isLeaving; }
   isReachable(node: string): boolean { return node === this.self || !this.down.has(node); }
   nodeOfServerId(address: number): string | undefined { return this.serverIds.get(address); }
+  knowsServerIds = true;
+  knowsAllServerIds(): boolean { return this.knowsServerIds; }
   probingSince(): number { return this.sinceEpoch; }
 }
 
@@ -64,7 +66,7 @@ export const IFACE: InterfaceInfo = { name: 'eth0', index: 2, mtu: 1500, address
 
 export { subnetConfig } from './configs.ts';
 
-export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 'reservations' | 'limits'>> {
+export interface TestServerOptions extends Partial<Pick<ConfigSpec, 'classes' | 'reservations' | 'limits'>>, Partial<Pick<ClusterConfig, 'knownServers'>> {
   /** A whole configuration, as it is read from a file; what follows counts for nothing then. */
   readonly config?: ClusterConfig;
   readonly subnets?: readonly SubnetSpec[];
@@ -149,10 +151,10 @@ export class TestServer {
 function configFor(view: FakeView, options: Omit<TestServerOptions, 'view'>): ClusterConfig {
   if (options.config !== undefined) return options.config;
   const {
-    classes = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false, leaseQuery,
+    classes = [], knownServers = [], limits = {}, loadBalanceMaxSeconds = 3, logLeases = false, maxClockSkewMs = 10_000, reservations = [], subnetSelection = false, leaseQuery,
     subnets = [subnetConfig()],
   } = options;
-  const more = { loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection, leaseQuery: { ...NOBODY_ASKS, ...leaseQuery } };
+  const more = { knownServers, loadBalanceMaxSeconds, logLeases, maxClockSkewMs, subnetSelection, leaseQuery: { ...NOBODY_ASKS, ...leaseQuery } };
   return buildConfig({ nodes: view.nodes, subnets, classes, limits, reservations, more });
 }
 

@@ -68,6 +68,7 @@ test('the example of cluster.yaml is read', () => {
       overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, description: '', endsAt: INFINITE_SECONDS,
     }],
     subnetSelection: false,
+    knownServers: [],
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0 },
     leaseQuery: NOBODY_ASKS,
     maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,

@@ -38,6 +38,11 @@ subnets:
   ]);
 });
 
+test('another DHCP server is known by its address, or a network of them by the network\'s own', () => {
+  assert.deepEqual(cluster(`${SUBNET}knownServers: [10.0.0.9/32, 192.0.2.0/24]`), []);
+  assertOne(cluster(`${SUBNET}knownServers: [192.0.2.9/24]`), 'c.yaml:3:16: knownServers[0]: expected the network\'s own address: 192.0.2.0/24');
+});
+
 test('an unknown key without a near one is told which there are', () => {
   assertOne(cluster(`${SUBNET}log: { colour: red }`), 'c.yaml:3:8: log.colour: unknown key; expected one of leases');
 });
