@@ -9,7 +9,7 @@ import { innerScope, outermostScope } from './build-scopes.ts';
 import type { NodeFile } from './node-schema.ts';
 import { readDefinitions } from './option-values.ts';
 import type { ClusterFile } from './schema.ts';
-import type { ClusterConfig, FloodLimits, LeaseQueryConfig, NodeConfig, Rate, TlsFiles } from './types.ts';
+import type { ClusterConfig, FloodLimits, LeaseQueryConfig, NodeConfig, Rate, ServerTlsFiles, TlsFiles } from './types.ts';
 
 const NO_LIMIT: Rate = { perSecond: 0, burst: 0 };
 
@@ -18,13 +18,15 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
     node: file.node,
     dataDir: resolve(folder, file.dataDir),
     interfaces: file.dhcp.interfaces,
-    http: file.http.listen,
+    http: { ...file.http.listen, tls: file.http.tls && serverTlsFiles(file.http.tls, folder) },
     leaseQuery: { ...file.leasequery.listen, tls: file.leasequery.tls && tlsFiles(file.leasequery.tls, folder) },
     ...(file.cluster === undefined ? {} : {
       cluster: {
         name: file.cluster.name,
         listen: file.cluster.listen,
         etcd: file.cluster.etcd,
+        tls: file.cluster.tls && tlsFiles(file.cluster.tls, folder),
+        etcdTls: file.cluster.etcdTls && tlsFiles(file.cluster.etcdTls, folder),
         sessionTtlSeconds: file.cluster.sessionTtl,
         protocol: { min: file.cluster.protocolMin ?? PROTOCOL.min, max: file.cluster.protocolMax ?? PROTOCOL.max },
       },
@@ -66,6 +68,14 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
 
 function tlsFiles(tls: TlsFiles, folder: string): TlsFiles {
   return { certificate: resolve(folder, tls.certificate), key: resolve(folder, tls.key), authority: resolve(folder, tls.authority) };
+}
+
+function serverTlsFiles(
+  { authority, certificate, key }: Pick<TlsFiles, 'certificate' | 'key'> & { readonly authority?: string | undefined }, folder: string,
+): ServerTlsFiles {
+  return {
+    certificate: resolve(folder, certificate), key: resolve(folder, key), ...(authority === undefined ? {} : { authority: resolve(folder, authority) }),
+  };
 }
 
 const MEBIBYTE = 2 ** 20;

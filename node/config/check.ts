@@ -43,9 +43,21 @@ export function checkNode(file: unknown, report: Report): void {
   if (typeof listen === 'string' && /^(0\.0\.0\.0|\[::\]):/.test(listen)) {
     report(['cluster', 'listen'], 'expected the address at which the other nodes reach this one, not one that stands for all');
   }
+  checkEtcdTls(cluster, report);
   const { protocolMax, protocolMin } = cluster;
   if (typeof protocolMin === 'number' && typeof protocolMax === 'number' && protocolMin > protocolMax) {
     report(['cluster', 'protocolMin'], `expected at most protocolMax, which is ${protocolMax}, found ${protocolMin}`);
+  }
+}
+
+function checkEtcdTls(cluster: PlainMap, report: Report): void {
+  const { etcdTls, tls } = cluster;
+  const isSecure = (url: unknown): boolean => typeof url === 'string' && url.startsWith('https://');
+  const urls = asList(cluster['etcd']);
+  if (etcdTls !== undefined && urls.length > 0 && !urls.some(isSecure)) report(['cluster', 'etcdTls'], 'expected https:// URLs in cluster.etcd for these files', 'key');
+  if (etcdTls !== undefined || tls !== undefined) return;
+  for (const [index, url] of urls.entries()) {
+    if (isSecure(url)) report(['cluster', 'etcd', index], 'expected cluster.etcdTls or cluster.tls to name the files for an https:// URL, but both are missing');
   }
 }
 

@@ -5,6 +5,13 @@ import * as kinds from './kinds.ts';
 import { defaulted, documented, group, list, map, optional, required } from './settings.ts';
 import * as timeKinds from './time-kinds.ts';
 
+/** Both sides show a certificate. */
+const mutualTls = (whose: string, help: string) => documented(map({
+  certificate: required(kinds.filePath, 'This node\'s certificate, with what leads to its authority (PEM).'),
+  key: required(kinds.filePath, 'Its private key (PEM, without a passphrase).'),
+  authority: required(kinds.filePath, `The authority that signs ${whose} certificates (PEM; several while one replaces another).`),
+}).optional(), { type: 'map', required: false, help: `${help} Paths are relative to the folder of this file; renewed files are taken up by themselves.` });
+
 export const nodeSchema = map({
   node: required(kinds.id, 'The name of this node, as in `nodes` of the cluster\'s configuration.'),
   dataDir: defaulted(kinds.filePath, '/var/lib/lessor', 'Where the leases are kept. Relative to the folder of this file.'),
@@ -13,19 +20,22 @@ export const nodeSchema = map({
   }), { type: 'map', required: true, help: 'Where DHCP is served.' }),
   http: group({
     listen: defaulted(kinds.hostAndPort(0), '127.0.0.1:9067', 'Where `/metrics`, `/livez` and `/readyz` are; port 0 takes any free one.'),
+    tls: documented(map({
+      certificate: required(kinds.filePath, 'The certificate that is shown, with what leads to its authority (PEM).'),
+      key: required(kinds.filePath, 'Its private key (PEM, without a passphrase).'),
+      authority: optional(kinds.filePath, 'The authority that signs the clients\' certificates (PEM). With it only those are answered who show one.'),
+    }).optional(), { type: 'map', required: false, help: 'Files for HTTPS; without them HTTP is spoken. Paths are relative to the folder of this file; renewed files are taken up by themselves.' }),
   }, 'Metrics and health checks.'),
   leasequery: group({
     listen: defaulted(kinds.hostAndPort(0), '0.0.0.0:67', 'Where bulk and active LEASEQUERY is (TCP), once `leasequery.requestors` of the cluster\'s configuration lets somebody ask.'),
-    tls: documented(map({
-      certificate: required(kinds.filePath, 'This node\'s certificate, with what leads to its authority (PEM).'),
-      key: required(kinds.filePath, 'Its private key (PEM).'),
-      authority: required(kinds.filePath, 'The authority that signs the requestors\' certificates (PEM).'),
-    }).optional(), { type: 'map', required: false, help: 'Files for LEASEQUERY over TLS, relative to the folder of this file; read anew for each connection when they change. Left out: TLS is refused.' }),
+    tls: mutualTls('the requestors\'', 'Files for LEASEQUERY over TLS. Left out: TLS is refused.'),
   }, 'LEASEQUERY over TCP.'),
   cluster: documented(map({
     name: required(kinds.id, 'The name of the cluster: the root of its keys in etcd.'),
     listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),
-    etcd: list(kinds.etcdUrl, 'The members of etcd.', 1),
+    etcd: list(kinds.etcdUrl, 'The members of etcd; `https://` with the files of `etcdTls`, or else of `tls`.', 1),
+    tls: mutualTls('the other nodes\'', 'Files for TLS between the nodes, and to etcd. Each node\'s certificate has its name (`node`) among its DNS names. Left out: the links are in the clear, and every node of the cluster has to leave it out.'),
+    etcdTls: mutualTls('etcd\'s', 'Files for etcd, where it takes others than those of `tls`. With etcd\'s RBAC the certificate\'s common name is the user.'),
     sessionTtl: defaulted(timeKinds.durationSeconds({ min: '1s', max: '60s' }), '3s', 'How long a silent node stays a member. etcd raises it to 1.5 times its election timeout.'),
     protocolMax: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The newest protocol version that this node speaks: to hold an upgraded cluster at the old one for a while.', PROTOCOL.max),
     protocolMin: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The oldest one. A node that speaks only older ones is not let in beside this one, nor this one beside it.', PROTOCOL.min),

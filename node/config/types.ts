@@ -217,6 +217,9 @@ export interface TlsFiles {
   readonly authority: string;
 }
 
+/** Without an authority whoever connects need not show a certificate. */
+export type ServerTlsFiles = Omit<TlsFiles, 'authority'> & { readonly authority?: string };
+
 export interface NodeWeight {
   readonly id: string;
   readonly weight: number;
@@ -253,13 +256,18 @@ export interface NodeConfig {
   readonly node: string;
   readonly dataDir: string;
   readonly interfaces: readonly string[];
-  readonly http: { readonly host: string; readonly port: number };
+  /** Without `tls` in the clear. */
+  readonly http: { readonly host: string; readonly port: number; readonly tls: ServerTlsFiles | undefined };
   /** Where LEASEQUERY over TCP is listened for, once somebody may ask; without `tls` none over TLS. */
   readonly leaseQuery: { readonly host: string; readonly port: number; readonly tls: TlsFiles | undefined };
   readonly cluster?: {
     readonly name: string;
     readonly listen: { readonly host: string; readonly port: number };
     readonly etcd: readonly string[];
+    /** Between the nodes; without it in the clear. */
+    readonly tls: TlsFiles | undefined;
+    /** Where etcd has other certificates than the nodes. */
+    readonly etcdTls: TlsFiles | undefined;
     readonly sessionTtlSeconds: number;
     /** The protocol versions that the node speaks. */
     readonly protocol: ProtocolRange;
