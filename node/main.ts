@@ -14,7 +14,7 @@ import { openLinks } from '../cluster/io/grpc-links.ts';
 import type { Links } from '../cluster/io/grpc-links.ts';
 import { hostOptions } from '../cluster/core/host-options.ts';
 import { Engine } from '../cluster/core/engine.ts';
-import { describeEngine } from '../cluster/core/status.ts';
+import { describeEngine, readiness } from '../cluster/core/status.ts';
 import { openControl } from './admin/io/control.ts';
 import type { ControlServer } from './admin/io/control.ts';
 import { startHttp } from './admin/io/http.ts';
@@ -24,6 +24,7 @@ import type { NodeStatus } from './admin/status.ts';
 import { loadNodeConfig } from './config/load.ts';
 import type { NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
+import { DataFolderWatch } from './io/data-folder.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
 import { openConflictProber } from './io/conflict-prober.ts';
@@ -40,6 +41,7 @@ import { LeaseTable } from './lease/table.ts';
 import { DRAIN_MS_MAX } from './limits.ts';
 import type { OutgoingPacket } from './server/ports.ts';
 import { Counters } from './telemetry/counters.ts';
+import type { Occurrence } from './telemetry/events.ts';
 import { ExchangeRate } from './telemetry/exchange-rate.ts';
 import { StandardOutput } from './telemetry/io/standard-output.ts';
 import { Telemetry } from './telemetry/log.ts';
@@ -52,10 +54,9 @@ const STORE_RETRY_MS = 1000;
 /** The value of option 53 in a reply: it is always written first. */
 const MESSAGE_TYPE_AT = 242;
 
-/** Runs until SIGTERM or SIGINT; rejects when the node cannot start, or can go on no longer. */
-export async function runNode(configPath: string): Promise<void> {
-  const config = loadNodeConfig(configPath);
-  const node = new NodeProcess(config);
+/** Runs until SIGTERM or SIGINT; rejects when the node cannot start, or can go on no longer. `before`: to be reported first. */
+export async function runNode(configPath: string, before: readonly Occurrence[] = []): Promise<void> {
+  const node = new NodeProcess(loadNodeConfig(configPath), before);
   await node.run();
 }
 
@@ -66,6 +67,7 @@ class NodeProcess {
   readonly #counters = new Counters();
   readonly #startedAt = readClock();
   #disk!: JournaledDisk;
+  #dataFolder!: DataFolderWatch;
   #store!: BindingStore;
   #table!: LeaseTable;
   #engine!: Engine;
@@ -89,13 +91,14 @@ class NodeProcess {
   readonly #rate = new ExchangeRate();
   #finish!: (error?: Error) => void;
 
-  constructor(config: NodeConfig) {
+  constructor(config: NodeConfig, before: readonly Occurrence[]) {
     this.#config = config;
     this.#output = new StandardOutput();
     this.#telemetry = new Telemetry({
       node: config.node, level: config.logLevel, logLeases: true, output: this.#output,
       readable: this.#output.isTerminal, colours: this.#output.isTerminal,
     });
+    this.#telemetry.emit(before, this.#startedAt);
   }
 
   async run(): Promise<void> {
@@ -124,6 +127,7 @@ class NodeProcess {
   async #start(): Promise<void> {
     const { cluster } = this.#config;
     this.#disk = openJournaledDisk(this.#config.dataDir);
+    this.#dataFolder = new DataFolderWatch(this.#config.dataDir);
     const configs = cluster === undefined ? undefined : this.#openEtcd(cluster);
     this.#source = new ConfigSource(this.#config, configs, this.#ending.signal);
     const { config, revision } = await this.#source.initial();
@@ -159,7 +163,7 @@ class NodeProcess {
     const engine = this.#engine;
     this.#http = await startHttp({
       ...this.#config.http, status: () => this.#status(), metrics: createMetrics({
-        counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry,
+        counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry, dataFolder: () => this.#dataFolder.seen,
       }),
       leases: {
         records: (after, limit) => this.#table.records(after, limit), ownerOf: (slot) => this.#engine.core.ownerOf(slot),
@@ -167,7 +171,7 @@ class NodeProcess {
           return engine.config.subnets;
         },
       },
-      ready: () => this.#ready(),
+      ready: () => readiness(this.#engine),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
     });
     this.#control = await openControl({
@@ -407,12 +411,6 @@ class NodeProcess {
     };
   }
 
-  #ready(): { ready: boolean; reason: string } {
-    const { core } = this.#engine;
-    if (!core.serving() || core.state.leaving) return { ready: false, reason: core.nodeState };
-    return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
-  }
-
   // ── end ──────────────────────────────────────────────────────────────────────────────────────
 
   #drain(): void {
@@ -430,6 +428,7 @@ class NodeProcess {
   async #close(): Promise<void> {
     clearInterval(this.#timer);
     this.#ending.abort(new Error('the node stops'));
+    this.#dataFolder?.close();
     await this.#queries?.close();
     await this.#control?.close();
     await this.#http?.close();

@@ -11,7 +11,14 @@ import type { Engine } from './engine.ts';
 import { etcdReachable, isMember, memberNamed } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
-  'node' | 'state' | 'role' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'node' | 'state' | 'role' | 'ready' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' |
+  'clockDifferenceMaxSeconds' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+
+/** Whether clients should be sent here; `reason` names what forbids it. */
+export function readiness({ core }: Engine): { ready: boolean; reason: string } {
+  if (!core.serving() || core.state.leaving) return { ready: false, reason: core.nodeState };
+  return core.state.finished ? { ready: true, reason: core.nodeState } : { ready: false, reason: core.adoption.waitingFor() };
+}
 
 export function describeEngine(engine: Engine, table: LeaseTable, interfaces: readonly InterfaceInfo[]): ClusterStatus {
   const { core } = engine;
@@ -24,6 +31,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     node: self,
     state: core.nodeState,
     role: !isMember(state) ? (core.learner.following ? 'learner' : 'outside') : core.leader.leads ? 'leader' : 'member',
+    ready: readiness(engine).ready,
     protocol: { ...state.context.options.protocol, inForce: view?.protocol ?? 0, refused: core.versions.refusal },
     incarnation: engine.incarnation.toString(16).padStart(12, '0'),
     view: view === undefined ? null : {
@@ -37,6 +45,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     slotsOwned: state.continuous.reduce((sum, own) => sum + own, 0),
     homeSlots: core.home.filter((node) => node === self).length,
     peers: [...state.peers.keys()].map((node) => describePeer(core, node)),
+    clockDifferenceMaxSeconds: state.context.options.maxClockSkewMs / 1000,
     drains: core.leaving.describe(),
     log: { last: state.log.last, committed: state.committedSeq, flushed: state.flushedSeq },
     etcd: {
@@ -81,6 +90,7 @@ function describePeer({ state, versions }: ClusterCore, node: string): PeerStatu
     lagChanges: state.log.last - acked,
     lagSeconds: oldest === undefined ? 0 : Math.max(0, (state.context.now.mono - oldest.madeAt) / 1000),
     inboxChanges: Math.max(0, inboxed - acked),
+    clockDifferenceSeconds: peer.connected && Number.isFinite(peer.wallComparedAt) ? peer.wallDifferenceMs / 1000 : null,
   };
 }
 

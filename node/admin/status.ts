@@ -11,6 +11,9 @@ export const NODE_STATES = [
   'STARTUP', 'RECOVER', 'NORMAL', 'COMMUNICATIONS-INTERRUPTED', 'PARTNER-DOWN', 'ISOLATED', 'DRAINING', 'SHUTDOWN',
 ] as const;
 
+/** Every role; the metric `lessor_node_role` has a series for each. */
+export const NODE_ROLES = ['leader', 'member', 'learner', 'outside'] as const;
+
 export interface PeerStatus {
   readonly node: string;
   /** As it says of itself, over its link or in etcd; "" when nothing is known. */
@@ -27,6 +30,8 @@ export interface PeerStatus {
   readonly lagSeconds: number;
   /** Changes that wait for the peer in etcd's inbox. */
   readonly inboxChanges: number;
+  /** Its wall clock less this node's, when it last said; null while it is not connected. */
+  readonly clockDifferenceSeconds: number | null;
 }
 
 /** Bindings of one subnet by state; `size` counts the addresses of its pools. */
@@ -65,7 +70,9 @@ export interface NodeStatus {
   readonly version: string;
   /** One of NODE_STATES. */
   readonly state: string;
-  readonly role: 'leader' | 'member' | 'learner' | 'outside';
+  readonly role: (typeof NODE_ROLES)[number];
+  /** Whether it serves clients, as `/readyz` says. */
+  readonly ready: boolean;
   /** The protocol versions that the node speaks. `inForce`: named by the view that it has adopted; 0 without one. */
   readonly protocol: ProtocolRange & {
     readonly inForce: number;
@@ -105,6 +112,8 @@ export interface NodeStatus {
   /** Slots whose home is this node. */
   readonly homeSlots: number;
   readonly peers: readonly PeerStatus[];
+  /** `maxClockSkew`. */
+  readonly clockDifferenceMaxSeconds: number;
   readonly drains: readonly DrainStatus[];
   /** Numbers of this incarnation's own log. */
   readonly log: { readonly last: number; readonly committed: number; readonly flushed: number };

@@ -23,7 +23,7 @@ import { ADDRESS_MAX, type Databases, type IndexChanges, LmdbIndex } from './lmd
 const FORMAT_VERSION = 1;
 const FORMAT_KEY = 'lessor-format';
 
-const FILE_NAME = 'leases.mdb';
+export const STORE_FILE_NAME = 'leases.mdb';
 
 /** Address space set aside, not disk or memory: the map need not move while it is read. */
 const MAP_BYTES = 2 ** 34;
@@ -42,7 +42,7 @@ const FULL_BELOW_BYTES = 2 ** 20;
  * Throws StoreError `newer-format`, `corrupt`, `unavailable`, `full` or `io`.
  */
 export function openLmdbDisk(dataDir: string, mapBytes: number = MAP_BYTES): LmdbDisk {
-  const path = join(dataDir, FILE_NAME);
+  const path = join(dataDir, STORE_FILE_NAME);
   let root: RootDatabase<unknown, string> | undefined;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o750 });
@@ -74,7 +74,7 @@ function openDatabases(root: RootDatabase<unknown, string>): Databases {
  * StoreError `unavailable`, `corrupt` or `io`.
  */
 export function openLmdbForReading(dataDir: string): { root: RootDatabase<unknown, string>; databases: Databases } {
-  const path = join(dataDir, FILE_NAME);
+  const path = join(dataDir, STORE_FILE_NAME);
   let root: RootDatabase<unknown, string> | undefined;
   try {
     root = open<unknown, string>({ path, mapSize: MAP_BYTES, maxDbs: DATABASES_MAX, readOnly: true });

@@ -4,6 +4,7 @@
  */
 
 import { QueryCounters } from '../leasequery/query-counters.ts';
+import { DurationHistogram, HeldTimes } from './histogram.ts';
 
 /** Why a packet got no answer. Each is a label value of `lessor_dhcp_dropped_total`. */
 export const DROP_REASONS = {
@@ -72,23 +73,6 @@ export const PROBE_RESULTS = {
 
 export type ProbeResult = keyof typeof PROBE_RESULTS;
 
-/** A histogram of durations: own integers, fixed bounds in seconds, rendered at scrape time. */
-export class DurationHistogram {
-  static readonly bounds: readonly number[] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3, 5,
-  ];
-  /** One more than the bounds: the last counts what is above them all. */
-  readonly counts = new Float64Array(DurationHistogram.bounds.length + 1);
-  sumSeconds = 0;
-
-  observe(seconds: number): void {
-    let i = 0;
-    while (i < DurationHistogram.bounds.length && seconds > DurationHistogram.bounds[i]!) i++;
-    this.counts[i]!++;
-    this.sumSeconds += seconds;
-  }
-}
-
 export class Counters {
   /** By message type (index: option 53, 0 for anything else). */
   readonly received = new Float64Array(MESSAGE_TYPE_NAMES.length);
@@ -99,6 +83,8 @@ export class Counters {
   /** From a change's making to its commit. */
   readonly commitTime = new DurationHistogram();
   readonly flushTime = new DurationHistogram();
+  /** How long leases were held that this node has ended. */
+  readonly held = new HeldTimes();
   /** Replies without relay agent information, since it did not fit (RFC 3046 §2.2). */
   relayAgentInformationOmitted = 0;
   /** Grants of a lease that another hardware address with the same client identifier held. */

@@ -5,15 +5,26 @@
  * Names are `lessor_…` in base units; counters end in `_total`; labels are few and bounded by the
  * configuration (nodes, subnets) or by a table in the code (message types, reasons, states, events).
  */
-import { NODE_STATES, type NodeStatus } from '../admin/status.ts';
-import { MESSAGE_TYPE_NAMES, type Counters, type DurationHistogram } from './counters.ts';
+import { NODE_ROLES, NODE_STATES, type NodeStatus } from '../admin/status.ts';
+import { MESSAGE_TYPE_NAMES, type Counters } from './counters.ts';
+import type { DurationHistogram } from './histogram.ts';
 import type { Telemetry } from './log.ts';
+
+/** The data folder's disk, and what of it the lease store takes. */
+export interface DataFolder {
+  /** For a process without privileges. */
+  readonly freeBytes: number;
+  readonly sizeBytes: number;
+  readonly storeBytes: number;
+}
 
 /** What a scrape reads; `status` is one snapshot for the whole scrape. */
 export interface Scrape {
   readonly counters: Counters;
   readonly status: NodeStatus;
   readonly telemetry: Telemetry;
+  /** Undefined while nothing is known of it. */
+  readonly dataFolder: DataFolder | undefined;
 }
 
 export interface Sample {
@@ -45,6 +56,10 @@ function byMessageType(values: Float64Array): Sample[] {
 
 function byPeer(status: NodeStatus, value: (peer: NodeStatus['peers'][number]) => number): Sample[] {
   return status.peers.map((peer) => ({ labels: { peer: peer.node }, value: value(peer) }));
+}
+
+function ofDataFolder({ dataFolder }: Scrape, value: (folder: DataFolder) => number): Sample[] {
+  return dataFolder === undefined ? [] : one(value(dataFolder));
 }
 
 /** Answers of every node, and other types once there was one. */
@@ -134,6 +149,11 @@ const LEASES: readonly MetricDefinition[] = [
     read: ({ status }) => status.leases.map(({ subnet, size }) => ({ labels: { subnet }, value: size })),
   },
   {
+    name: 'lessor_lease_held_seconds', type: 'histogram', labels: ['subnet'],
+    help: 'How long clients kept their leases, from the grant over all renewals to the release, the decline or the end; counted by the node that ended the lease, so that the sum over the nodes counts each once; a subnet has it from the first lease that ends',
+    read: ({ counters }) => [...counters.held.bySubnet].map(([subnet, histogram]) => ({ labels: { subnet }, histogram })),
+  },
+  {
     name: 'lessor_commit_seconds', type: 'histogram', labels: [],
     help: 'Time from the making of a change to its commit',
     read: ({ counters }) => [{ histogram: counters.commitTime }],
@@ -142,6 +162,21 @@ const LEASES: readonly MetricDefinition[] = [
     name: 'lessor_flush_seconds', type: 'histogram', labels: [],
     help: 'Time that a flush of the lease store to the disk took',
     read: ({ counters }) => [{ histogram: counters.flushTime }],
+  },
+  {
+    name: 'lessor_data_disk_free_bytes', type: 'gauge', labels: [],
+    help: 'Free bytes of the file system that dataDir lies in; absent while they cannot be read',
+    read: (scrape) => ofDataFolder(scrape, ({ freeBytes }) => freeBytes),
+  },
+  {
+    name: 'lessor_data_disk_size_bytes', type: 'gauge', labels: [],
+    help: 'Size of the file system that dataDir lies in; absent while it cannot be read',
+    read: (scrape) => ofDataFolder(scrape, ({ sizeBytes }) => sizeBytes),
+  },
+  {
+    name: 'lessor_store_bytes', type: 'gauge', labels: [],
+    help: 'Bytes that the lease store takes on the disk, its journal included; absent while they cannot be read',
+    read: (scrape) => ofDataFolder(scrape, ({ storeBytes }) => storeBytes),
   },
   {
     name: 'lessor_conflicts_total', type: 'counter', labels: [],
@@ -160,6 +195,16 @@ const CLUSTER: readonly MetricDefinition[] = [
     name: 'lessor_node_state', type: 'gauge', labels: ['state'],
     help: '1 for the state that the node is in, 0 for the others',
     read: ({ status }) => NODE_STATES.map((state) => ({ labels: { state }, value: flag(status.state === state) })),
+  },
+  {
+    name: 'lessor_ready', type: 'gauge', labels: [],
+    help: '1 while the node serves clients, as /readyz says',
+    read: ({ status }) => one(flag(status.ready)),
+  },
+  {
+    name: 'lessor_node_role', type: 'gauge', labels: ['role'],
+    help: '1 for the role that the node has in the view, 0 for the others; learner: it fetches what changed; outside: it has no part in it',
+    read: ({ status }) => NODE_ROLES.map((role) => ({ labels: { role }, value: flag(status.role === role) })),
   },
   {
     name: 'lessor_leader', type: 'gauge', labels: [],
@@ -234,6 +279,11 @@ const CLUSTER: readonly MetricDefinition[] = [
     read: ({ status }) => one(status.view?.members.length ?? 0),
   },
   {
+    name: 'lessor_view_slots', type: 'gauge', labels: ['node'],
+    help: 'Of 256 slots, those that the view gives to each of its nodes',
+    read: ({ status }) => (status.view?.members ?? []).map(({ node, slots }) => ({ labels: { node }, value: slots })),
+  },
+  {
     name: 'lessor_slots_owned', type: 'gauge', labels: [],
     help: 'Of 256 slots, those that the node owns',
     read: ({ status }) => one(status.slotsOwned),
@@ -257,6 +307,17 @@ const CLUSTER: readonly MetricDefinition[] = [
     name: 'lessor_peer_in_view', type: 'gauge', labels: ['peer'],
     help: '1 while the peer is in the view',
     read: ({ status }) => byPeer(status, (peer) => flag(peer.inView)),
+  },
+  {
+    name: 'lessor_clock_difference_seconds', type: 'gauge', labels: ['peer'],
+    help: 'The wall clock of the peer less that of this node, when it last said; absent while it is not linked',
+    read: ({ status }) => status.peers.flatMap(({ node, clockDifferenceSeconds }) =>
+      (clockDifferenceSeconds === null ? [] : [{ labels: { peer: node }, value: clockDifferenceSeconds }])),
+  },
+  {
+    name: 'lessor_clock_difference_max_seconds', type: 'gauge', labels: [],
+    help: 'maxClockSkew of the configuration: a node whose clock differs by more is not let into the view',
+    read: ({ status }) => one(status.clockDifferenceMaxSeconds),
   },
   {
     name: 'lessor_replication_lag_changes', type: 'gauge', labels: ['peer'],

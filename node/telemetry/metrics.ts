@@ -4,8 +4,8 @@
  * memory, garbage collection, event-loop lag).
  */
 import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
-import { DurationHistogram, type Counters } from './counters.ts';
-import { METRICS, type HistogramSample, type MetricDefinition, type Scrape } from './metric-table.ts';
+import type { Counters } from './counters.ts';
+import { METRICS, type DataFolder, type HistogramSample, type MetricDefinition, type Scrape } from './metric-table.ts';
 import type { Telemetry } from './log.ts';
 import type { NodeStatus } from '../admin/status.ts';
 
@@ -14,6 +14,7 @@ export interface MetricSources {
   /** Called once a scrape. */
   readonly status: () => NodeStatus;
   readonly telemetry: Telemetry;
+  readonly dataFolder: () => DataFolder | undefined;
 }
 
 /** One line of the exposition, as prom-client writes it. */
@@ -47,7 +48,7 @@ function linesOf(definition: MetricDefinition, scrape: Scrape): Line[] {
 function histogramLines(name: string, { labels = {}, histogram }: HistogramSample): Line[] {
   const lines: Line[] = [];
   let count = 0;
-  for (const [index, le] of [...DurationHistogram.bounds, '+Inf'].entries()) {
+  for (const [index, le] of [...histogram.bounds, '+Inf'].entries()) {
     count += histogram.counts[index]!;
     lines.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: count });
   }
@@ -66,7 +67,7 @@ export function createMetrics(sources: MetricSources): () => Promise<string> {
   for (const definition of METRICS) registry.registerMetric(tableMetric(definition, () => scrape!));
   collectDefaultMetrics({ register: registry });
   return () => {
-    scrape = { counters: sources.counters, status: sources.status(), telemetry: sources.telemetry };
+    scrape = { counters: sources.counters, status: sources.status(), telemetry: sources.telemetry, dataFolder: sources.dataFolder() };
     // The registry reads every metric of the table before it first yields: one snapshot for all.
     return registry.metrics();
   };

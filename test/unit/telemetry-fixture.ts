@@ -7,7 +7,7 @@ export const NOW: Now = { mono: 5_000 as MonotonicMs, wall: 1_700_000_000_123 as
 
 export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
   return {
-    node: 'a', version: '0.1.0', state: 'NORMAL', role: 'leader', protocol: { min: 1, max: 2, inForce: 1, refused: '' }, incarnation: '0123456789ab',
+    node: 'a', version: '0.1.0', state: 'NORMAL', role: 'leader', ready: true, protocol: { min: 1, max: 2, inForce: 1, refused: '' }, incarnation: '0123456789ab',
     startedAt: 1_700_000_000_000 as WallMs, uptimeSeconds: 3_725,
     view: {
       epoch: 7, generation: 1, leader: 'a',
@@ -18,8 +18,9 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     config: { loaded: 4, view: 4, prepared: 5, newest: 5, error: '', waitingFor: [{ node: 'b', error: '' }] },
     slotsOwned: 128, homeSlots: 128,
     peers: [{
-      node: 'b', software: '0.0.9', protocol: { min: 1, max: 1 }, link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0,
+      node: 'b', software: '0.0.9', protocol: { min: 1, max: 1 }, link: 'up', inView: true, state: 'NORMAL', lagChanges: 3, lagSeconds: 0.004, inboxChanges: 0, clockDifferenceSeconds: -0.25,
     }],
+    clockDifferenceMaxSeconds: 10,
     drains: [{ node: 'c', by: 'root@host', at: '2026-01-02T03:04:05Z', reason: 'a new disk', force: false, standing: 'out' }],
     log: { last: 1_042, committed: 1_039, flushed: 1_040 },
     etcd: { configured: true, reachable: true, lastSuccessSecondsAgo: 1.5, wentBack: '' },

@@ -11,6 +11,7 @@ import { createMetrics, describeMetrics } from '../../node/telemetry/metrics.ts'
 import { CollectingOutput, exampleStatus, NOW } from './telemetry-fixture.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const DATA_FOLDER = { freeBytes: 5e9, sizeBytes: 2e10, storeBytes: 4096 };
 const GRANTED = { id: 'lease.granted', fields: { address: '10.1.0.1', hardware: '52:54:00:12:34:56' } } as const;
 
 function telemetry(changes: Partial<TelemetryOptions> = {}): { log: Telemetry; output: CollectingOutput } {
@@ -26,7 +27,7 @@ function idWithLevel(level: string): EventId | undefined {
 }
 
 async function scrape(log = telemetry().log, counters = new Counters(), status = exampleStatus()): Promise<string> {
-  return createMetrics({ counters, status: () => status, telemetry: log })();
+  return createMetrics({ counters, status: () => status, telemetry: log, dataFolder: () => DATA_FOLDER })();
 }
 
 test('an event is one line of JSON with its id, its time, its node and its fields', () => {
@@ -94,6 +95,7 @@ test('the last events are kept, oldest first, and told to who listens', () => {
 
 test('every metric of the table has a sample in a scrape, with exactly its labels', async () => {
   const counters = new Counters();
+  counters.held.observe('10.0.0.0/8', 3600);
   counters.queries.count('bulk', 'relay-id', 'done');
   counters.queries.active = [{ requestor: '10.0.9.1:40000', waiting: 3, lagSeconds: 1 }];
   const text = await scrape(telemetry().log, counters);
@@ -169,10 +171,31 @@ test('durations are a Prometheus histogram: cumulative buckets, sum and count', 
   assert.match(text, /^lessor_commit_seconds_count 4$/m);
 });
 
+test('how long leases were held is a histogram of its own for each subnet, from a minute to 90 days', async () => {
+  const counters = new Counters();
+  for (const seconds of [30, 3600, 100 * 86_400]) counters.held.observe('10.0.0.0/8', seconds);
+  counters.held.observe('gone', 60);
+  counters.held.keep(new Set(['10.0.0.0/8']));
+  const text = await scrape(telemetry().log, counters);
+  assert.match(text, /^lessor_lease_held_seconds_bucket\{le="60",subnet="10\.0\.0\.0\/8"\} 1$/m);
+  assert.match(text, /^lessor_lease_held_seconds_bucket\{le="3600",subnet="10\.0\.0\.0\/8"\} 2$/m);
+  assert.match(text, /^lessor_lease_held_seconds_bucket\{le="7776000",subnet="10\.0\.0\.0\/8"\} 2$/m);
+  assert.match(text, /^lessor_lease_held_seconds_count\{subnet="10\.0\.0\.0\/8"\} 3$/m);
+  assert.doesNotMatch(text, /subnet="gone"/);
+});
+
+test('what cannot be known has no sample: the clock of a peer without a link, a disk that does not answer', async () => {
+  const [peer] = exampleStatus().peers;
+  const status = exampleStatus({ peers: [{ ...peer!, clockDifferenceSeconds: null }] });
+  const text = await createMetrics({ counters: new Counters(), status: () => status, telemetry: telemetry().log, dataFolder: () => undefined })();
+  assert.doesNotMatch(text, /^lessor_clock_difference_seconds\{/m);
+  assert.doesNotMatch(text, /^lessor_(data_disk|store)_\w+ /m);
+});
+
 test('one snapshot of the status serves a whole scrape', async () => {
   let taken = 0;
   const metrics = createMetrics({
-    counters: new Counters(), telemetry: telemetry().log,
+    counters: new Counters(), telemetry: telemetry().log, dataFolder: () => undefined,
     status: () => exampleStatus({ slotsOwned: ++taken }),
   });
   assert.match(await metrics(), /^lessor_slots_owned 1$/m);
