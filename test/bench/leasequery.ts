@@ -11,9 +11,12 @@ import { sleep } from '../../deploy/lab/processes.ts';
 import type { LabProcess } from '../../deploy/lab/processes.ts';
 import { openLmdbDisk } from '../../node/io/lmdb-disk.ts';
 import { BindingState, encodeRecord, writeStamp } from '../../node/lease/record.ts';
+import { testCommand, wholeNumber } from '../support/command.ts';
 import type { ProberReport } from './prober.ts';
 
-const LEASES = Number(process.argv[2] ?? 1_000_000);
+const { leases: LEASES } = testCommand('npm run bench:leasequery', 'What LEASEQUERY costs a node: bulk queries with and without DHCP load, and queries over UDP.')
+  .option('--leases <n>', 'so many', wholeNumber(1), 1_000_000)
+  .parse().opts<{ leases: number }>();
 const FIRST = 0x0a01_0000;
 const SERVER = '10.0.0.11';
 const REQUESTOR = '10.0.0.31';

@@ -1,26 +1,15 @@
-/**
- * `npm run fuzz`: mutated packets through the codec and the DHCP server, without a crash and without a
- * changed binding that no client asked for.
- *
- *     --packets N   how many mutated ones (1,000,000); valid ones are sent between them
- *     --seed N      which ones (drawn from the clock, and printed)
- *     --quiet       nothing but findings
- */
-import { parseArgs } from 'node:util';
+/** `npm run fuzz`: mutated packets, without a crash and without a changed binding that no client asked for. */
+import { testCommand, wholeNumber } from '../support/command.ts';
 import { Finding, fuzz } from './run.ts';
 import type { Report } from './run.ts';
 
-const { values } = parseArgs({
-  options: { packets: { type: 'string', default: '1000000' }, seed: { type: 'string' }, quiet: { type: 'boolean', default: false } },
-});
-const packets = Number(values.packets);
-const seed = values.seed === undefined ? Date.now() % 1_000_000_000 : Number(values.seed);
-if (!Number.isSafeInteger(packets) || packets < 1 || !Number.isSafeInteger(seed) || seed < 0) {
-  console.error('--packets and --seed are whole numbers.');
-  process.exit(2);
-}
+const { packets, seed = Date.now() % 1_000_000_000, quiet } = testCommand('npm run fuzz', 'Mutated packets through the codec and the DHCP server, valid ones between them.')
+  .option('--packets <n>', 'how many mutated ones', wholeNumber(1), 1_000_000)
+  .option('--seed <n>', 'which ones (drawn from the clock, and printed)', wholeNumber(0))
+  .option('--quiet', 'nothing but findings')
+  .parse().opts<{ packets: number; seed?: number; quiet?: true }>();
 
-const say = (line: string): void => { if (!values.quiet) console.log(line); };
+const say = (line: string): void => { if (quiet !== true) console.log(line); };
 say(`${packets} mutated packets of seed ${seed}`);
 const began = performance.now();
 try {

@@ -1,53 +1,57 @@
-/**
- * `npm run sim`: runs worlds from seeds and prints what it saw.
- *
- *     --seeds N         how many (100)
- *     --minutes N       as many as begin in so long, instead
- *     --jobs N          so many at a time (as many as there are cores)
- *     --first-seed N    from which (drawn from the clock, and printed)
- *     --seed N          replays one, with its log
- *     --theme A,B       only these kinds of faults strike, instead of those that the seed draws
- *     --quiet           no progress, and no table of what happened
- *     --sabotage NAME   with a planted bug (see sabotage.ts), up to the first seed that finds it
- *     --sabotage all    every planted bug in its turn, up to 500 seeds each from seed 1; --jobs N at a time,
- *                       --minutes N in all (25); --write keeps the seeds for the tests
- */
+/** `npm run sim`: runs worlds from seeds and prints what it saw. */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { testCommand, wholeNumber } from '../support/command.ts';
 import { huntAll } from './hunters.ts';
 import { plant } from './sabotage.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' }, 'first-seed': { type: 'string' }, seed: { type: 'string' }, theme: { type: 'string' },
-    quiet: { type: 'boolean', default: false }, sabotage: { type: 'string' }, json: { type: 'boolean', default: false },
-    jobs: { type: 'string' }, minutes: { type: 'string' }, write: { type: 'boolean', default: false },
-  },
-});
-const world = values.theme === undefined ? {} : { theme: values.theme.split(',') };
+interface Options {
+  readonly seeds?: number;
+  readonly minutes?: number;
+  readonly jobs: number;
+  readonly firstSeed?: number;
+  readonly seed?: number;
+  readonly theme?: string;
+  readonly quiet?: true;
+  readonly sabotage?: string;
+  readonly json?: true;
+  readonly write?: true;
+}
+
+const options = testCommand('npm run sim', 'Simulated hours of clusters in which everything fails, one for each seed.')
+  .option('--seeds <n>', 'how many (100; 500 for each planted bug)', wholeNumber(1))
+  .option('--minutes <n>', 'as many as begin in so long, instead; with --sabotage all the limit for all (25)', wholeNumber(1))
+  .option('--jobs <n>', 'so many at a time', wholeNumber(1), availableParallelism())
+  .option('--first-seed <n>', 'from which (drawn from the clock, and printed; 1 for planted bugs)', wholeNumber(0))
+  .option('--seed <n>', 'replays one, with its log', wholeNumber(0))
+  .option('--theme <a,b>', 'only these kinds of faults strike, instead of those that the seed draws')
+  .option('--quiet', 'no progress, and no table of what happened')
+  .option('--sabotage <name>', 'with a planted bug, up to the first seed that finds it; all: every one in its turn')
+  .option('--json', 'with --sabotage NAME: what was found as JSON')
+  .option('--write', 'with --sabotage all: keeps the seeds for the tests')
+  .parse().opts<Options>();
+const world = options.theme === undefined ? {} : { theme: options.theme.split(',') };
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const { minutes, quiet, sabotage } = values;
-  const jobs = Number(values.jobs ?? availableParallelism());
+  const { minutes, quiet = false, sabotage, jobs } = options;
   if (sabotage === 'all') {
     return huntAll({
-      firstSeed: Number(values['first-seed'] ?? 1), seeds: Number(values.seeds ?? 500), write: values.write,
-      jobs, ms: Number(values.minutes ?? 25) * 60_000,
+      firstSeed: options.firstSeed ?? 1, seeds: options.seeds ?? 500, write: options.write ?? false,
+      jobs, ms: (minutes ?? 25) * 60_000,
     });
   }
   if (sabotage !== undefined) plant(sabotage);
   const { replay, runSeeds } = await import('./run.ts');
-  if (values.seed !== undefined) return replay(Number(values.seed), world);
-  const firstSeed = Number(values['first-seed'] ?? Date.now() % 1_000_000_000);
-  const seeds = Number(values.seeds ?? 100);
+  if (options.seed !== undefined) return replay(options.seed, world);
+  const firstSeed = options.firstSeed ?? Date.now() % 1_000_000_000;
+  const seeds = options.seeds ?? 100;
   if (sabotage === undefined) {
-    const ms = minutes === undefined ? Infinity : Number(minutes) * 60_000;
+    const ms = minutes === undefined ? Infinity : minutes * 60_000;
     return runSeeds({ firstSeed, seeds: minutes === undefined ? seeds : Infinity, ms, jobs, quiet, world });
   }
   const { hunt } = await import('./hunt.ts');
   const hunted = hunt(sabotage, firstSeed, seeds, world);
   const said = hunted.seed === undefined ? `not found in ${seeds} seeds from ${firstSeed}` : `seed ${hunted.seed}: ${hunted.failure}`;
-  process.stdout.write(`${values.json ? JSON.stringify(hunted) : said}\n`);
+  process.stdout.write(`${options.json === true ? JSON.stringify(hunted) : said}\n`);
   return hunted.seed === undefined ? 0 : 1;
 }
