@@ -1,9 +1,9 @@
 /**
- * The answer to a scrape: prom-client's registry with the metrics of the table, read from the node's
+ * The answer to a scrape, in Prometheus' text format: the metrics of the table, read from the node's
  * own integers and one status snapshot, and prom-client's metrics of the Node.js process (CPU,
  * memory, garbage collection, event-loop lag).
  */
-import { collectDefaultMetrics, Registry, type Metric } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Counters } from './counters.ts';
 import { METRICS, type DataFolder, type HistogramSample, type MetricDefinition, type Scrape } from './metric-table.ts';
 import type { Telemetry } from './log.ts';
@@ -17,44 +17,48 @@ export interface MetricSources {
   readonly dataFolder: () => DataFolder | undefined;
 }
 
-/** One line of the exposition, as prom-client writes it. */
-interface Line {
-  readonly metricName?: string;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly value: number;
-}
-
-/** prom-client's own counters and histograms cost too much for the packet's path, so only its writer is used. */
-function tableMetric(definition: MetricDefinition, scrape: () => Scrape): Metric {
+/**
+ * prom-client's own counters and histograms cost too much for the packet's path, and its writer too much for
+ * thousands of subnets: the packets wait while a scrape is answered.
+ */
+function writeMetric(definition: MetricDefinition, scrape: Scrape): string {
   const { name, help, type } = definition;
-  const metric = {
-    name,
-    help,
-    type,
-    aggregator: 'sum',
-    get: () => ({ name, help, type, aggregator: 'sum', values: linesOf(definition, scrape()) }),
-  };
-  return metric as unknown as Metric;
-}
-
-function linesOf(definition: MetricDefinition, scrape: Scrape): Line[] {
+  const lines = [`# HELP ${name} ${help.replaceAll('\\', String.raw`\\`).replaceAll('\n', String.raw`\n`)}`, `# TYPE ${name} ${type}`];
   if (definition.type === 'histogram') {
-    return definition.read(scrape).flatMap((sample) => histogramLines(definition.name, sample));
+    for (const sample of definition.read(scrape)) writeHistogram(lines, name, sample);
+  } else {
+    for (const { labels, value } of definition.read(scrape)) {
+      const pairs = writeLabels(labels);
+      lines.push(`${name}${pairs === '' ? '' : `{${pairs}}`} ${writeNumber(value)}`);
+    }
   }
-  return definition.read(scrape).map(({ labels = {}, value }) => ({ labels, value }));
+  return `${lines.join('\n')}\n\n`;
 }
 
 /** Cumulative buckets as Prometheus wants them, from counts between two bounds. */
-function histogramLines(name: string, { labels = {}, histogram }: HistogramSample): Line[] {
-  const lines: Line[] = [];
+function writeHistogram(lines: string[], name: string, { labels, histogram }: HistogramSample): void {
+  const pairs = writeLabels(labels);
+  const more = pairs === '' ? '' : `,${pairs}`;
   let count = 0;
   for (const [index, le] of [...histogram.bounds, '+Inf'].entries()) {
     count += histogram.counts[index]!;
-    lines.push({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: count });
+    lines.push(`${name}_bucket{le="${le}"${more}} ${count}`);
   }
-  lines.push({ metricName: `${name}_sum`, labels, value: histogram.sumSeconds });
-  lines.push({ metricName: `${name}_count`, labels, value: count });
-  return lines;
+  const braced = pairs === '' ? '' : `{${pairs}}`;
+  lines.push(`${name}_sum${braced} ${writeNumber(histogram.sumSeconds)}`, `${name}_count${braced} ${count}`);
+}
+
+function writeLabels(labels: Readonly<Record<string, string>> = {}): string {
+  return Object.entries(labels).map(([label, value]) => `${label}="${escapeLabel(value)}"`).join(',');
+}
+
+function escapeLabel(value: string): string {
+  return value.replaceAll(/[\\\n"]/g, (char) => (char === '\n' ? String.raw`\n` : `\\${char}`));
+}
+
+function writeNumber(value: number): string {
+  if (Number.isFinite(value)) return String(value);
+  return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
 }
 
 /** The media type that belongs to the text. */
@@ -63,13 +67,11 @@ export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 /** @returns what answers a scrape with the text of all metrics. */
 export function createMetrics(sources: MetricSources): () => Promise<string> {
   const registry = new Registry();
-  let scrape: Scrape | undefined;
-  for (const definition of METRICS) registry.registerMetric(tableMetric(definition, () => scrape!));
   collectDefaultMetrics({ register: registry });
-  return () => {
-    scrape = { counters: sources.counters, status: sources.status(), telemetry: sources.telemetry, dataFolder: sources.dataFolder() };
-    // The registry reads every metric of the table before it first yields: one snapshot for all.
-    return registry.metrics();
+  return async () => {
+    const scrape = { counters: sources.counters, status: sources.status(), telemetry: sources.telemetry, dataFolder: sources.dataFolder() };
+    const own = METRICS.map((definition) => writeMetric(definition, scrape)).join('');
+    return own + await registry.metrics();
   };
 }
 
