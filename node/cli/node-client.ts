@@ -6,6 +6,7 @@ import { CliError, ExitCode } from './cli-error.ts';
 
 export const DEFAULT_URL = 'http://127.0.0.1:9067';
 const ANSWER_MS_MAX = 10_000;
+const NOT_READY = 503;
 
 export interface TargetOptions {
   readonly url?: string;
@@ -43,6 +44,16 @@ export class NodeClient {
     return this.#understood(() => JSON.parse(text) as NodeStatus);
   }
 
+  async readiness(): Promise<{ readonly ready: boolean; readonly reason: string }> {
+    const response = await this.#get('/readyz', NOT_READY);
+    const text = await this.#reading(() => response.text());
+    return this.#understood(() => {
+      const { ready, reason } = JSON.parse(text) as { ready?: unknown; reason?: unknown };
+      if (typeof ready !== 'boolean') throw new TypeError('no readiness');
+      return { ready, reason: String(reason) };
+    });
+  }
+
   /** In order of address, as many at a time as came in together. @throws CliError */
   async *leases(query: Readonly<Record<string, string>>): AsyncGenerator<LeaseView[]> {
     const response = await this.#get(`/v1/leases?${new URLSearchParams(query).toString()}`);
@@ -62,7 +73,8 @@ export class NodeClient {
     }
   }
 
-  async #get(path: string): Promise<Response> {
+  /** `also`: a status that is an answer as well, and no failure. */
+  async #get(path: string, also?: number): Promise<Response> {
     const slow = new AbortController();
     // Only the beginning of the answer has a deadline: a long list may take its time.
     const timer = setTimeout(() => slow.abort(), ANSWER_MS_MAX);
@@ -74,7 +86,7 @@ export class NodeClient {
     } finally {
       clearTimeout(timer);
     }
-    if (response.ok) return response;
+    if (response.ok || response.status === also) return response;
     const message = await errorOf(response);
     if (response.status === 400) throw new CliError(ExitCode.usage, message);
     throw new CliError(ExitCode.unreachable, `the node at ${this.#url} answered ${response.status}: ${message}`);

@@ -10,6 +10,7 @@ import { addLeasesCommand } from './leases.ts';
 import { addLeasequeryCommand } from './leasequery.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
+import { addReadyCommand } from './ready.ts';
 import { addReservationCommand } from './reservation.ts';
 import { addStatusCommand } from './status.ts';
 
@@ -44,6 +45,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addDrainCommands(program, output);
   addLastResortCommands(program, output);
   addStatusCommand(program, output);
+  addReadyCommand(program, output);
   addLeasesCommand(program, output);
   addLeasequeryCommand(program, output);
   addVersion(program);

@@ -284,3 +284,13 @@ test('a record without a client section is shown all the same', async (context) 
   const url = await startNode(context, { leases: leaseSource(new Map([[A1, bare]])) });
   assert.match((await lessor('leases', '--url', url)).out, /\n10\.1\.0\.1 +ABANDONED /);
 });
+
+test('lessor ready says by its exit code whether a node answers clients', async (context) => {
+  assert.deepEqual(await lessor('ready', '--url', await startNode(context)), { code: 0, out: 'ready\n', err: '' });
+  const draining = await startNode(context, { ready: () => ({ ready: false, reason: 'DRAINING' }) });
+  assert.deepEqual(await lessor('ready', '--url', draining), { code: 1, out: '', err: 'lessor: not ready: DRAINING\n' });
+  const page = await startOther(context, createServer((_, response) => void response.writeHead(503).end('{}')));
+  const { code, err } = await lessor('ready', '--url', page);
+  assert.equal(code, 3);
+  assert.match(err, /is no Lessor node/);
+});
