@@ -36,6 +36,10 @@ Net/DHCP/Packet.pm libnet-dhcp-perl test
 openssl     openssl           test
 promtool    prometheus        test
 prometheus  prometheus        test
+dockerd     docker.io         test
+containerd  containerd        test
+runc        runc              test
+busybox     busybox           test
 '
 
 say() { printf '%s\n' "$*"; }

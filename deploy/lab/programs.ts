@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 
 export type ProgramName =
   | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl'
-  | 'prometheus' | 'promtool';
+  | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare';
 
 export interface Program {
   /** Absolute path. */
