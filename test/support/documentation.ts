@@ -1,11 +1,12 @@
 /**
  * The reference pages that are made from the code: the configuration (with its JSON Schemas), the metrics, the
- * events, which sentences of RFCs are tested, and which rules of the failover protocol.
+ * events, which sentences of RFCs are tested, and which rules of the failover protocol; and the dashboards.
  *
  *     node test/support/documentation.ts      writes them anew
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { dashboardFiles } from '../../deploy/grafana/source/all.ts';
 import { describeConfig } from '../../node/config/describe.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/config/json-schema.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
@@ -39,6 +40,7 @@ export function referencePages(): ReadonlyMap<string, string> {
       'and errors always are. `lessor_events_total` counts them by id, whether written or not. `lease.granted`,',
       '`lease.renewed` and `lease.expired` exist with `log.leases` only.',
     ], describeEvents())],
+    ...dashboardFiles(),
   ]);
 }
 
