@@ -366,5 +366,12 @@ export const ACTIVE_IDLE_MS = 60_000;
 /** RFC 7724 §5.3: a requestor that follows and reads nothing for so long is sent away. */
 export const ACTIVE_SEND_MS = 120_000;
 
+/** So often the files of certificates are looked at. */
+export const TLS_LOOK_MS = 2000;
+
+/** A link that is refused for the same reason again is told again after so long, for so many reasons; past it the one of longest ago is forgotten. */
+export const LINK_REJECTION_AGAIN_MS = 60_000;
+export const LINK_REJECTIONS_MAX = 64;
+
 /** A connection that asks for TLS has so long for its handshake. */
 export const TLS_HANDSHAKE_MS = 10_000;

@@ -47,6 +47,7 @@ import { StandardOutput } from './telemetry/io/standard-output.ts';
 import { Telemetry } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { Now } from './time.ts';
+import { NodeCredentials } from './tls/io/node-credentials.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 25;
@@ -80,6 +81,7 @@ class NodeProcess {
   #http: HttpServer | undefined;
   #control: ControlServer | undefined;
   #queries!: QueryThread;
+  #credentials!: NodeCredentials;
   #committing = false;
   #turnScheduled = false;
   #stopped = false;
@@ -87,7 +89,6 @@ class NodeProcess {
   readonly #ending = new AbortController();
   #reloading = false;
   #reloadAgain = false;
-  #peersSet = '';
   readonly #rate = new ExchangeRate();
   #finish!: (error?: Error) => void;
 
@@ -126,6 +127,7 @@ class NodeProcess {
 
   async #start(): Promise<void> {
     const { cluster } = this.#config;
+    this.#credentials = new NodeCredentials(this.#config, (event) => this.#telemetry.emit([event], readClock()));
     this.#disk = openJournaledDisk(this.#config.dataDir);
     this.#dataFolder = new DataFolderWatch(this.#config.dataDir);
     const configs = cluster === undefined ? undefined : this.#openEtcd(cluster);
@@ -142,7 +144,7 @@ class NodeProcess {
     });
     if (cluster !== undefined) {
       this.#links = await openLinks({
-        self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(),
+        self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(), tls: this.#credentials.cluster, counters: this.#counters,
         handler: (event) => {
           this.#input((engine, now) => engine.onLink(event, now));
           this.#scheduleTurn();
@@ -162,7 +164,7 @@ class NodeProcess {
     this.#openSockets();
     const engine = this.#engine;
     this.#http = await startHttp({
-      ...this.#config.http, status: () => this.#status(), metrics: createMetrics({
+      ...this.#config.http, tls: this.#credentials.http, status: () => this.#status(), metrics: createMetrics({
         counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry, dataFolder: () => this.#dataFolder.seen,
       }),
       leases: {
@@ -196,7 +198,7 @@ class NodeProcess {
   /** Before the engine asks anything of etcd the configuration is read from it, by requests of their own. */
   #openEtcd(cluster: NonNullable<NodeConfig['cluster']>): ConfigStore {
     const etcd = openEtcd({
-      endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`,
+      endpoints: cluster.etcd, tls: this.#credentials.etcd, prefix: `/lessor/${cluster.name}/`,
       watchPrefixes: ['view', 'leader', 'nodes/', 'drains/', 'config/revision', `inbox/${this.#config.node}/`],
       handler: {
         onResult: (result) => {
@@ -258,7 +260,7 @@ class NodeProcess {
     this.#timer = setInterval(() => {
       const now = readClock();
       this.#input((engine) => engine.tick(now));
-      this.#input(() => this.#setPeers());
+      this.#input(() => this.#links?.setPeers(this.#engine.core.addresses));
       this.#rate.sample(now.mono, this.#counters.sent[5]!);
       this.#counters.takeovers = this.#engine.core.takeovers;
       this.#counters.conflicts = this.#engine.core.replication.conflicts;
@@ -390,14 +392,6 @@ class NodeProcess {
     if (this.#reloadAgain) await this.#reload();
   }
 
-  #setPeers(): void {
-    const { addresses } = this.#engine.core;
-    const text = [...addresses].join(' ');
-    if (text === this.#peersSet || this.#links === undefined) return;
-    this.#peersSet = text;
-    this.#links.setPeers(addresses);
-  }
-
   // ── questions from outside ───────────────────────────────────────────────────────────────────
 
   #status(): NodeStatus {
@@ -407,6 +401,7 @@ class NodeProcess {
       uptimeSeconds: Math.round((performance.now() - this.#startedAt.mono) / 1000),
       exchangesPerSecond: this.#rate.perSecond(),
       recentEvents: this.#telemetry.recent(),
+      certificates: this.#credentials.status(),
       ...describeEngine(this.#engine, this.#table, this.#sockets!.interfaces()),
     };
   }
@@ -427,6 +422,7 @@ class NodeProcess {
 
   async #close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#credentials?.close();
     this.#ending.abort(new Error('the node stops'));
     this.#dataFolder?.close();
     await this.#queries?.close();

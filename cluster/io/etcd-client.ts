@@ -7,11 +7,10 @@
  */
 import { ETCD_REQUESTS_MAX } from '../../node/limits.ts';
 import type { MonotonicMs } from '../../node/time.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import type { EtcdPort, EtcdRequest, EtcdResult } from '../core/ports.ts';
-import { type EtcdCredentials, EtcdEndpoint, isRefusal } from './etcd-endpoint.ts';
+import { EtcdEndpoint, isRefusal } from './etcd-endpoint.ts';
 import { EtcdWatch } from './etcd-watch.ts';
-
-export type { EtcdCredentials };
 
 export interface EtcdHandler {
   onResult(result: EtcdResult): void;
@@ -27,7 +26,8 @@ export interface EtcdOptions {
   /** Relative to `prefix`; the empty text watches everything below it. */
   readonly watchPrefixes: readonly string[];
   readonly handler: EtcdHandler;
-  readonly credentials?: EtcdCredentials;
+  /** For https:// endpoints. */
+  readonly tls?: TlsSource | undefined;
 }
 
 export interface EtcdClient extends EtcdPort {
@@ -40,7 +40,7 @@ export interface EtcdClient extends EtcdPort {
 /** With other endpoints to turn to, an answer that takes longer sends the following requests there. */
 const PATIENCE_MS = 500;
 
-/** Throws a TypeError if an endpoint is no such address. */
+/** Throws a TypeError if an endpoint is no such address, or https:// without `tls`. */
 export function openEtcd(options: EtcdOptions): EtcdClient {
   if (options.endpoints.length === 0) throw new RangeError('etcd needs at least one endpoint');
   return new RotatingClient(options);
@@ -59,7 +59,7 @@ class RotatingClient implements EtcdClient {
   constructor(options: EtcdOptions) {
     this.#handler = options.handler;
     this.#endpoints = options.endpoints.map(
-      (address) => new EtcdEndpoint(address, options.prefix, options.credentials),
+      (address) => new EtcdEndpoint(address, options.prefix, options.tls),
     );
     const prefixes = options.watchPrefixes.map((prefix) => options.prefix + prefix);
     this.#watch = new EtcdWatch(this.#endpoints, prefixes, () => {

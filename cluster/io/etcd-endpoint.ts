@@ -7,6 +7,8 @@
  * after one a plain connect has to succeed first: a dead host would collect connections otherwise.
  */
 import assert from 'node:assert/strict';
+import type { X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { ChannelCredentials, InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
 import { noop } from 'cockatiel';
 import {
@@ -19,17 +21,13 @@ import {
   type IWatchResponse,
 } from 'etcd3';
 import { ETCD_ANSWER_BYTES_MAX } from '../../node/limits.ts';
+import { namesText } from '../../node/tls/io/check-files.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import type { EtcdRequest, EtcdResult } from '../core/ports.ts';
 import { HeldCredentials } from './held-credentials.ts';
+import type { ServerTerms } from './held-credentials.ts';
 import { type Address, parseAddress, probe, type ProbeOutcome } from './probe.ts';
 import { txnFromWire, txnToWire } from './etcd-wire.ts';
-
-/** PEM texts. Mutual TLS wants all three; a password's token would outlive its validity unnoticed. */
-export interface EtcdCredentials {
-  readonly rootCertificate: Buffer;
-  readonly privateKey: Buffer;
-  readonly certChain: Buffer;
-}
 
 export type WatchStream = IDuplexStream<IWatchRequest, IWatchResponse>;
 
@@ -59,12 +57,15 @@ export class EtcdEndpoint {
   #probing: Promise<ProbeOutcome> | undefined;
   #cancelProbe: (() => void) | undefined;
 
-  /** Throws a TypeError if `url` is not `http://host:port` or `https://host:port`. */
-  constructor(url: string, prefix: string, credentials: EtcdCredentials | undefined) {
+  /**
+   * Throws a TypeError if `url` is not `http://host:port` or `https://host:port`. Who asks is told to etcd by a certificate,
+   * never by a password: etcd3 does not notice when the token of one has ended.
+   */
+  constructor(url: string, prefix: string, tls: TlsSource | undefined) {
     this.name = url;
     this.#address = parseAddress(url.replace(/^https?:\/\//, ''));
     this.#prefix = prefix;
-    this.#etcd = new HeldEtcd(url, this.#calls, credentials);
+    this.#etcd = new HeldEtcd(url, this.#calls, termsFor(url, this.#address, tls));
   }
 
   /** Sends the request once. Rejects when no answer came, or when etcd refused it with an error. */
@@ -166,21 +167,33 @@ export function isRefusal(error: unknown): boolean {
   return error instanceof EtcdLeaseInvalidError || error instanceof GRPCInvalidArgumentError;
 }
 
+/** etcd's certificate names the host of the URL, as any server's does: an address of it, or a DNS name. */
+function termsFor(url: string, { host }: Address, source: TlsSource | undefined): ServerTerms | undefined {
+  if (!url.startsWith('https:')) return undefined;
+  if (source === undefined) throw new TypeError(`no certificate for ${url}`);
+  const isAddress = isIP(host) !== 0;
+  const names = (certificate: X509Certificate): boolean =>
+    (isAddress ? certificate.checkIP(host) : certificate.checkHost(host, { subject: 'never' })) !== undefined;
+  return {
+    source, serverName: isAddress ? undefined : host,
+    refusal: (certificate) => (names(certificate) ? undefined : `its certificate names ${namesText(certificate)}, not ${host}`),
+  };
+}
+
 /** An etcd3 client of one host whose connections can be ended; etcd3 has no setting for that. */
 class HeldEtcd extends Etcd3 {
   readonly held: HeldCredentials;
 
-  constructor(url: string, calls: Set<InterceptingCall>, credentials: EtcdCredentials | undefined) {
+  constructor(url: string, calls: Set<InterceptingCall>, terms: ServerTerms | undefined) {
     super({
       hosts: [url],
       grpcOptions: { ...CHANNEL_OPTIONS, interceptors: [trackCalls(calls)] },
       faultHandling: { global: noop, host: () => noop },
-      ...(credentials === undefined ? {} : { credentials: { ...credentials } }),
     });
     const { hosts } = this.pool as unknown as { readonly hosts: { channelCredentials: ChannelCredentials }[] };
     const host = hosts[0];
     assert(host?.channelCredentials instanceof ChannelCredentials, 'etcd3 has changed inside');
-    this.held = new HeldCredentials(host.channelCredentials);
+    this.held = new HeldCredentials(terms);
     host.channelCredentials = this.held;
   }
 }

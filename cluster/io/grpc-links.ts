@@ -5,12 +5,15 @@
  * peer link-up and the link-down that ends it take turns; between them come its messages. While there
  * is no link, each attempt that finds the peer's port closed or silent is a link-down of its own.
  */
-import { type ChannelCredentials, type ServerCredentials, status } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { LINK_CLOSE_MS } from '../../node/limits.ts';
+import { namesHost, namesText } from '../../node/tls/io/check-files.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import type { LinkEvent, LinkTransport, PeerMessage } from '../core/ports.ts';
 import { describeNode, readNode } from './link-dial.ts';
 import { LinkPeer } from './link-peer.ts';
 import { type IncomingCall, type LinkConnection, type LinkServer, listenForLinks } from './link-server.ts';
+import { Rejections } from './rejections.ts';
 
 export interface LinksOptions {
   /** This node's id. */
@@ -22,10 +25,15 @@ export interface LinksOptions {
   /** `host:port` of the other nodes by id. */
   readonly peers: ReadonlyMap<string, string>;
   readonly handler: (event: LinkEvent) => void;
-  /** A node that is not wanted, or does not want us, and why: for the operator, not for the core. */
+  /**
+   * A node that is not wanted, or does not want us, and why: for the operator, not for the core. Of a connection that
+   * has not said whose it is the node that is known by its address, or else the address; a repetition is told now and then.
+   */
   readonly onRejected?: (peer: string, detail: string) => void;
-  /** Without them the links are in the clear. */
-  readonly credentials?: { readonly client: ChannelCredentials; readonly server: ServerCredentials };
+  /** Without it the links are in the clear. */
+  readonly tls?: TlsSource | undefined;
+  /** Counts every refusal, told or not. */
+  readonly counters?: { linksRefused: number };
 }
 
 export interface Links extends LinkTransport {
@@ -45,6 +53,7 @@ export async function openLinks(options: LinksOptions): Promise<Links> {
 class GrpcLinks implements Links {
   readonly #options: LinksOptions;
   readonly #peers = new Map<string, LinkPeer>();
+  readonly #rejections = new Rejections();
   #server: LinkServer | undefined;
   /** Events caused by calls of the core, which must not hear of them in the middle of its step. */
   #posted: LinkEvent[] = [];
@@ -55,9 +64,15 @@ class GrpcLinks implements Links {
   }
 
   async listen(): Promise<void> {
-    const { listen, credentials } = this.#options;
-    this.#server = await listenForLinks(listen, credentials?.server, (call, connection) => {
-      this.#accept(call, connection);
+    const { listen, tls } = this.#options;
+    this.#server = await listenForLinks({
+      listen, tls,
+      onCall: (call, connection) => {
+        this.#accept(call, connection);
+      },
+      onRefused: (address, detail) => {
+        this.#reject(this.#nodeAt(address), detail);
+      },
     });
   }
 
@@ -109,11 +124,11 @@ class GrpcLinks implements Links {
   }
 
   #newPeer(id: string, address: string): LinkPeer {
-    const { self, cluster, credentials } = this.#options;
+    const { self, cluster, tls } = this.#options;
     return new LinkPeer(id, address, {
       self,
       cluster,
-      credentials: credentials?.client,
+      tls,
       emit: (event) => {
         this.#emit(event);
       },
@@ -121,7 +136,7 @@ class GrpcLinks implements Links {
         this.#post(event);
       },
       reject: (peer, detail) => {
-        this.#options.onRejected?.(peer, detail);
+        this.#reject(peer, detail);
       },
     });
   }
@@ -129,13 +144,13 @@ class GrpcLinks implements Links {
   #accept(call: IncomingCall, connection: LinkConnection): void {
     const [node, cluster] = readNode(call.metadata);
     const peer = this.#peers.get(node ?? '');
-    const refusal = this.#refusal(node, cluster, peer);
+    const refusal = this.#refusal(node, cluster, peer, connection);
     if (peer === undefined || refusal !== undefined) {
       call.on('error', () => {
         call.resume();
       });
       call.emit('error', { code: status.PERMISSION_DENIED, details: refusal });
-      this.#options.onRejected?.(String(node), String(refusal));
+      this.#reject(String(node), String(refusal));
       return;
     }
     call.sendMetadata(describeNode(this.#options.self, this.#options.cluster));
@@ -145,13 +160,30 @@ class GrpcLinks implements Links {
     });
   }
 
-  #refusal(node: string | undefined, cluster: string | undefined, peer: LinkPeer | undefined): string | undefined {
+  #refusal(
+    node: string | undefined, cluster: string | undefined, peer: LinkPeer | undefined, { certificate }: LinkConnection,
+  ): string | undefined {
     const { self, cluster: own } = this.#options;
     if (this.#closed !== undefined) return `node ${self} is shutting down`;
     if ((node ?? '') === '' || (cluster ?? '') === '') return 'the node does not say who it is';
     if (cluster !== own) return `node ${self} belongs to cluster ${own}, not to ${cluster}`;
     if (peer === undefined) return `node ${self} knows no node ${node}`;
+    if (certificate !== undefined && !namesHost(certificate, peer.id)) {
+      return `node ${self} is shown a certificate that names ${namesText(certificate)}, not node ${peer.id}`;
+    }
     return peer.dials ? `node ${self} dials node ${node}, not the other way round` : undefined;
+  }
+
+  /** The node that is known by this address, for messages about connections that have not said a name. */
+  #nodeAt(address: string): string {
+    const plain = address.replace(/^::ffff:/, '');
+    return [...this.#peers.values()].find(({ host }) => host === plain)?.id ?? plain;
+  }
+
+  #reject(peer: string, detail: string): void {
+    const { counters, onRejected } = this.#options;
+    if (counters !== undefined) counters.linksRefused++;
+    if (this.#rejections.isNews(peer, detail, performance.now())) onRejected?.(peer, detail);
   }
 
   #emit(event: LinkEvent): void {

@@ -1,25 +1,48 @@
 /**
- * Channel credentials that keep hold of the connections made with them, so that they can be ended at once.
+ * Channel credentials, with or without TLS, that keep hold of the connections made with them, so that they can be
+ * ended at once; and that know why one did not come about, which gRPC tells only in part.
  *
  * gRPC's `close` leaves a connection open on which the server has not said a word yet (a paused process
  * would collect them), and waits behind what is still to be sent on others.
  */
+import type { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { ChannelCredentials } from '@grpc/grpc-js';
+import { connect as connectTls } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { CallCredentials, ChannelCredentials } from '@grpc/grpc-js';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
+import { describeTlsError, verifiedPeer } from '../../node/tls/io/peer.ts';
 
 type SecureConnector = ReturnType<ChannelCredentials['_createSecureConnector']>;
+type Connected = Awaited<ReturnType<SecureConnector['connect']>>;
+
+/** How TLS is spoken to a server. */
+export interface ServerTerms {
+  readonly source: TlsSource;
+  /** Sent ahead, for servers with several certificates; none where the server is known by its address. */
+  readonly serverName: string | undefined;
+  /** Whether the certificate is that of the server that is wanted; else what it is instead. */
+  readonly refusal: (certificate: X509Certificate) => string | undefined;
+}
 
 /** A server that has said nothing for this long after the connection was made is not there. */
 const SILENCE_MS = 2000;
 
+/** What a TLS server answers to who does not speak TLS: one alert. HTTP/2 begins with more. */
+export const TLS_ALERT_BYTES = 7;
+
 export class HeldCredentials extends ChannelCredentials {
-  readonly #inner: ChannelCredentials;
+  readonly #terms: ServerTerms | undefined;
   readonly #sockets = new Set<Socket>();
   #ended = false;
+  /** Why the last connection did not come about, where TLS was the reason. */
+  failure: string | undefined;
 
-  constructor(inner: ChannelCredentials) {
+  /** Without terms in the clear. */
+  constructor(terms: ServerTerms | undefined) {
     super();
-    this.#inner = inner;
+    this.#terms = terms;
   }
 
   /** Ends all connections, and those that are still being made as soon as they are there. */
@@ -29,26 +52,66 @@ export class HeldCredentials extends ChannelCredentials {
   }
 
   override _isSecure(): boolean {
-    return this.#inner._isSecure();
+    return this.#terms !== undefined;
   }
 
   override _equals(other: ChannelCredentials): boolean {
     return this === other;
   }
 
-  override _createSecureConnector(...args: Parameters<ChannelCredentials['_createSecureConnector']>): SecureConnector {
-    const connector = this.#inner._createSecureConnector(...args);
+  override _createSecureConnector(
+    _target: unknown, _options: unknown, callCredentials: CallCredentials = CallCredentials.createEmpty(),
+  ): SecureConnector {
     return {
-      connect: (socket) => {
-        this.#hold(socket);
-        return connector.connect(socket);
-      },
-      waitForReady: () => connector.waitForReady(),
-      getCallCredentials: () => connector.getCallCredentials(),
-      destroy: () => {
-        connector.destroy();
-      },
+      connect: (socket) => this.#connect(socket),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => callCredentials,
+      destroy: () => undefined,
     };
+  }
+
+  async #connect(socket: Socket): Promise<Connected> {
+    this.failure = undefined;
+    this.#hold(socket);
+    if (this.#terms === undefined) {
+      socket.once('close', () => {
+        if (socket.bytesRead === TLS_ALERT_BYTES) this.failure = 'it speaks TLS, and this side does not';
+      });
+      return { socket, secure: false };
+    }
+    try {
+      return { socket: await this.#secure(socket, this.#terms), secure: true };
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
+  }
+
+  async #secure(socket: Socket, { refusal, serverName, source }: ServerTerms): Promise<TLSSocket> {
+    const timer = setTimeout(() => socket.destroy(), SILENCE_MS);
+    const stream = connectTls({
+      socket, secureContext: source.current.context, ALPNProtocols: ['h2'], ...(serverName === undefined ? {} : { servername: serverName }),
+      // Looked at below, where it can be told what is wrong with it.
+      rejectUnauthorized: false, checkServerIdentity: () => undefined,
+    });
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      this.failure ??= describeTlsError(error);
+    });
+    // TLS 1.3: whether a server takes the certificate of this side it says after the handshake, if at all.
+    stream.on('close', () => {
+      this.failure ??= 'it ended the connection at the beginning of TLS: its log may say why';
+    });
+    try {
+      await once(stream, 'secureConnect');
+    } catch (error) {
+      throw new Error(this.failure ?? (error as Error).message, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
+    const peer = verifiedPeer(stream);
+    this.failure = typeof peer === 'string' ? peer : refusal(peer);
+    if (this.failure === undefined) return stream;
+    throw new Error(this.failure);
   }
 
   #hold(socket: Socket): void {

@@ -1,6 +1,8 @@
 /** One attempt to open a link to a peer, on a channel of its own: gRPC's backoff never gets in the way. */
-import { ChannelCredentials, Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { LINK_MESSAGE_BYTES_MAX } from '../../node/limits.ts';
+import { namesHost, namesText } from '../../node/tls/io/check-files.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import { HeldCredentials } from './held-credentials.ts';
 import { RECEIVE_WINDOW_BYTES } from './link-server.ts';
 import { CLUSTER_KEY, LINK_CHANNEL_OPTIONS, LINK_METHOD, NODE_KEY } from './link-stream.ts';
@@ -11,7 +13,8 @@ export interface DialOptions {
   readonly peer: string;
   /** `host:port`. */
   readonly address: string;
-  readonly credentials: ChannelCredentials | undefined;
+  /** Without it in the clear. */
+  readonly tls: TlsSource | undefined;
   readonly timeoutMs: number;
 }
 
@@ -23,7 +26,11 @@ export interface DialHandler {
 
 /** Calls exactly one of the handler's functions, later; the function returned ends it without. */
 export function dial(options: DialOptions, handler: DialHandler): () => void {
-  const credentials = new HeldCredentials(options.credentials ?? ChannelCredentials.createInsecure());
+  const credentials = new HeldCredentials(options.tls && {
+    source: options.tls, serverName: options.peer,
+    // Its name, and not its address: whoever takes the address of a node over is not that node.
+    refusal: (certificate) => (namesHost(certificate, options.peer) ? undefined : `its certificate names ${namesText(certificate)}, not node ${options.peer}`),
+  });
   const client = new Client(options.address, credentials, {
     ...LINK_CHANNEL_OPTIONS,
     'grpc.enable_retries': 0,
@@ -58,10 +65,10 @@ export function dial(options: DialOptions, handler: DialHandler): () => void {
     fail(undefined);
   }, options.timeoutMs);
   call.on('error', (error: ServiceError) => {
-    fail(isRejection(error.code) ? error.details : undefined);
+    fail(isRejection(error.code) ? error.details : credentials.failure);
   });
   call.on('end', () => {
-    fail(undefined);
+    fail(credentials.failure);
   });
   call.on('metadata', (answer) => {
     const [node, cluster] = readNode(answer);

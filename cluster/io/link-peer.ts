@@ -3,8 +3,8 @@
  * While there is none, both sides probe the peer's port, so that both learn quickly that its process
  * is dead: nothing else may be concluded from a link that is down.
  */
-import type { ChannelCredentials } from '@grpc/grpc-js';
 import { LINK_BACKLOG_BYTES_MAX } from '../../node/limits.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import type { LinkDownReason, LinkEvent, PeerMessage } from '../core/ports.ts';
 import { dial } from './link-dial.ts';
 import { type LinkCall, LinkStream } from './link-stream.ts';
@@ -13,7 +13,7 @@ import { parseAddress, probe } from './probe.ts';
 export interface LinkContext {
   readonly self: string;
   readonly cluster: string;
-  readonly credentials: ChannelCredentials | undefined;
+  readonly tls: TlsSource | undefined;
   /** To be called from the event loop only. */
   emit(event: LinkEvent): void;
   /** To be called where the core may be in the middle of a step: the event follows later. */
@@ -57,6 +57,10 @@ export class LinkPeer {
     this.#address = address;
     this.#context = context;
     this.#schedule();
+  }
+
+  get host(): string {
+    return parseAddress(this.#address).host;
   }
 
   get backlogBytes(): number {
@@ -173,8 +177,8 @@ export class LinkPeer {
   }
 
   #dial(): void {
-    const { self, cluster, credentials } = this.#context;
-    const options = { self, cluster, credentials, peer: this.id, address: this.#address, timeoutMs: CONNECT_TIMEOUT_MS };
+    const { self, cluster, tls } = this.#context;
+    const options = { self, cluster, tls, peer: this.id, address: this.#address, timeoutMs: CONNECT_TIMEOUT_MS };
     this.#cancelAttempt = dial(options, {
       onUp: (call, disconnect) => {
         this.#cancelAttempt = undefined;

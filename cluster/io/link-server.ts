@@ -5,15 +5,20 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import type { ServerHttp2Stream } from 'node:http2';
+import type { X509Certificate } from 'node:crypto';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { LINK_CONNECTION_IDLE_MS, LINK_CONNECTIONS_MAX, LINK_MESSAGE_BYTES_MAX } from '../../node/limits.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
+import { linkGate } from './link-tls.ts';
 import { LINK_CHANNEL_OPTIONS, LINK_METHOD } from './link-stream.ts';
 
 export type IncomingCall = ServerDuplexStream<Buffer, Buffer>;
 
 /** What is below a stream. */
 export interface LinkConnection {
+  /** Whose it is, as the authority says; undefined: it is in the clear, as all are. */
+  readonly certificate: X509Certificate | undefined;
   /** It carries a link: it may stay. */
   keep(): void;
   disconnect(): void;
@@ -28,12 +33,17 @@ export interface LinkServer {
 /** What a peer may send before it must wait to be read: 50 ms of round trip at 80 MB/s. */
 export const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024;
 
+export interface LinkServerOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Without it in the clear. */
+  readonly tls: TlsSource | undefined;
+  readonly onCall: (call: IncomingCall, connection: LinkConnection) => void;
+  /** A connection from this address that came to nothing, and why. */
+  readonly onRefused: (address: string, detail: string) => void;
+}
+
 /** Rejects with the system's error if the port cannot be had. */
-export async function listenForLinks(
-  listen: { readonly host: string; readonly port: number },
-  credentials: ServerCredentials | undefined,
-  onCall: (call: IncomingCall, connection: LinkConnection) => void,
-): Promise<LinkServer> {
+export async function listenForLinks({ listen, onCall, onRefused, tls }: LinkServerOptions): Promise<LinkServer> {
   const sockets = new SocketTable();
   const server = new Server({
     ...LINK_CHANNEL_OPTIONS,
@@ -48,10 +58,17 @@ export async function listenForLinks(
       },
     },
   );
-  const injector = server.createConnectionInjector(credentials ?? ServerCredentials.createInsecure());
+  // gRPC has no way to tell who has shown which certificate: what it gets is behind TLS already.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const gate = linkGate(tls, ({ certificate, socket }) => {
+    sockets.admit(socket, certificate);
+    injector.injectConnection(socket);
+  }, ({ remoteAddress = '' }, detail) => {
+    onRefused(remoteAddress, detail);
+  });
   const listener = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
-    injector.injectConnection(socket);
+    gate.take(socket);
   });
   listener.maxConnections = LINK_CONNECTIONS_MAX;
   listener.listen(listen.port, listen.host);
@@ -76,7 +93,7 @@ export async function listenForLinks(
 
 /** Open connections by the text that gRPC names a call's peer with. */
 class SocketTable {
-  readonly #sockets = new Map<string, { readonly socket: Socket; readonly idle: NodeJS.Timeout }>();
+  readonly #sockets = new Map<string, { readonly socket: Socket; readonly idle: NodeJS.Timeout; certificate?: X509Certificate }>();
 
   add(socket: Socket): void {
     const name = nameOf(socket);
@@ -88,6 +105,12 @@ class SocketTable {
     });
   }
 
+  /** `socket`: the one that was added, or TLS over it. */
+  admit(socket: Socket, certificate: X509Certificate | undefined): void {
+    const entry = this.#sockets.get(nameOf(socket));
+    if (entry !== undefined && certificate !== undefined) entry.certificate = certificate;
+  }
+
   has(name: string): boolean {
     return this.#sockets.has(name);
   }
@@ -95,6 +118,7 @@ class SocketTable {
   connection(name: string): LinkConnection {
     const entry = this.#sockets.get(name);
     return {
+      certificate: entry?.certificate,
       keep: () => {
         clearTimeout(entry?.idle);
       },

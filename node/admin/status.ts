@@ -128,6 +128,8 @@ export interface NodeStatus {
   /** DHCPACKs over the last seconds. */
   readonly exchangesPerSecond: number;
   readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  /** Those that the node shows. `serial`: hexadecimal, as in the certificate; `expires`: UTC seconds. */
+  readonly certificates: readonly { readonly use: string; readonly serial: string; readonly expires: number }[];
   /** The last 50, oldest first. */
   readonly recentEvents: readonly RecentEvent[];
   readonly backlog: {

@@ -92,6 +92,8 @@ export class Counters {
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   readonly queries = new QueryCounters();
   takeovers = 0;
+  /** Links that came to nothing because one side does not want the other. */
+  linksRefused = 0;
   /** Changes that two nodes made of one binding in one epoch. */
   conflicts = 0;
 

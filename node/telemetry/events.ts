@@ -112,7 +112,16 @@ export const EVENTS = {
   'config.not-from-file': { level: 'warn', message: 'SIGHUP changes nothing here: the configuration of a cluster lies in etcd', action: 'Use lessor config apply.' },
   'node.started': { level: 'info', message: 'node started', action: 'None.' },
   'node.stopped': { level: 'info', message: 'node stopped', action: 'None.' },
-  'link.rejected': { level: 'warn', message: 'a node is not wanted here, or does not want this one', action: 'Compare cluster name and node ids in the configurations.' },
+  'link.rejected': {
+    level: 'warn', message: 'a node is not wanted here, or does not want this one',
+    action: 'Compare cluster name, node ids and `cluster.tls` in the configurations; where it is about certificates, `lessor config check` on both hosts. While a cluster is moved to TLS it is to be expected (deploy/runbooks/certificates.md). The same reason is told once a minute at most; `lessor_links_refused_total` counts all.',
+  },
+  'certificate.changed': { level: 'info', message: 'a renewed certificate, key or authority is used for new connections', action: 'None.' },
+  'certificate.unusable': {
+    level: 'error', message: 'files of TLS cannot be used: those from before stay in use, if there are any',
+    action: 'Do what `problem` says (`lessor config check node.yaml` shows it again); corrected files are taken up by themselves. deploy/runbooks/certificate-expires.md.',
+  },
+  'certificate.key-exposed': { level: 'warn', message: 'a private key may be used by every user of the host', action: 'chmod 600, owned by the user of the node. If others have used the host, issue a new certificate.' },
   'dhcp.interfaces': { level: 'info', message: 'DHCP interfaces changed', action: 'None, if it was meant; without one the node serves nobody and its slots go to the others.' },
   'address.in-use': {
     level: 'warn', message: 'somebody without a lease uses an address of a pool',

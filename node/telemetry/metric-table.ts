@@ -304,6 +304,16 @@ const CLUSTER: readonly MetricDefinition[] = [
     read: ({ status }) => byPeer(status, (peer) => flag(peer.link === 'up')),
   },
   {
+    name: 'lessor_links_refused_total', type: 'counter', labels: [],
+    help: 'Attempts at links that came to nothing because one side does not want the other: name, cluster, certificate, or TLS against clear',
+    read: ({ counters }) => one(counters.linksRefused),
+  },
+  {
+    name: 'lessor_certificate_expires_seconds', type: 'gauge', labels: ['use'],
+    help: 'When the certificate that the node shows ends (UTC seconds), by what it is used for: cluster, etcd, http, leasequery',
+    read: ({ status }) => status.certificates.map(({ use, expires }) => ({ labels: { use }, value: expires })),
+  },
+  {
     name: 'lessor_peer_in_view', type: 'gauge', labels: ['peer'],
     help: '1 while the peer is in the view',
     read: ({ status }) => byPeer(status, (peer) => flag(peer.inView)),

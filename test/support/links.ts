@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { LinkEvent, PeerMessage } from '../../cluster/core/ports.ts';
 import { type Links, openLinks } from '../../cluster/io/grpc-links.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 
 /** Resolves once the condition holds; the test's own time limit bounds it. */
 export async function until(condition: () => boolean): Promise<void> {
@@ -37,10 +38,14 @@ export class NotedNode {
     return this.#links;
   }
 
-  async open(self: string, peers: Record<string, number>, port = 0, cluster = 'test'): Promise<void> {
+  readonly counters = { linksRefused: 0 };
+
+  async open(self: string, peers: Record<string, number>, port = 0, cluster = 'test', tls?: TlsSource): Promise<void> {
     this.#links = await openLinks({
       self,
       cluster,
+      tls,
+      counters: this.counters,
       listen: { host: '127.0.0.1', port },
       peers: addresses(peers),
       handler: (event) => {
@@ -74,9 +79,10 @@ export async function nodeFor(
   peers: Record<string, number>,
   port = 0,
   cluster = 'test',
+  tls?: TlsSource,
 ): Promise<NotedNode> {
   const node = new NotedNode();
-  await node.open(self, peers, port, cluster);
+  await node.open(self, peers, port, cluster, tls);
   context.after(() => node.links.close());
   return node;
 }

@@ -30,6 +30,7 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
     }],
     exchangesPerSecond: 503.4,
     interfaces: [{ name: 'eth0', addresses: ['10.0.0.11/8'] }],
+    certificates: [{ use: 'cluster', serial: '0a', expires: 1_800_000_000 }],
     recentEvents: [{
       time: 1_700_000_003_000 as WallMs, id: 'lease.granted', message: 'lease granted', fields: { address: '10.1.0.1' },
     }],

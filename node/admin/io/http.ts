@@ -9,6 +9,8 @@ import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } f
 import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics.ts';
+import type { TlsSource } from '../../tls/io/credentials.ts';
+import { serveRenewed } from '../../tls/io/serve.ts';
 import { HttpListenError } from '../http-error.ts';
 import { leasePage, parseLeaseQuery, type LeasePage, type LeaseQuery, type LeaseSource } from '../lease-query.ts';
 import type { NodeStatus } from '../status.ts';
@@ -19,6 +21,8 @@ export interface HttpOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** HTTPS; with an authority in it only for clients that show a certificate of it. */
+  readonly tls?: TlsSource | undefined;
   readonly status: () => NodeStatus;
   readonly leases: LeaseSource;
   readonly metrics: () => Promise<string>;
@@ -38,13 +42,7 @@ const ENDPOINTS = ['/livez', '/readyz', '/metrics', '/v1/status', '/v1/leases'];
 
 /** @throws HttpListenError */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
-  const server = fastify({
-    logger: false,
-    forceCloseConnections: true,
-    connectionTimeout: HTTP_IDLE_MS_MAX,
-    requestTimeout: HTTP_REQUEST_MS_MAX,
-    bodyLimit: 1024,
-  });
+  const server = createInstance(options.tls);
   server.server.maxConnections = HTTP_CONNECTIONS_MAX;
   addFailures(server, options);
   addHealth(server, options);
@@ -60,6 +58,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
     close: () => server.close(),
   };
+}
+
+function createInstance(tls: TlsSource | undefined): FastifyInstance {
+  const settings = {
+    logger: false,
+    forceCloseConnections: true,
+    connectionTimeout: HTTP_IDLE_MS_MAX,
+    requestTimeout: HTTP_REQUEST_MS_MAX,
+    bodyLimit: 1024,
+  };
+  if (tls === undefined) return fastify(settings);
+  const asksForOne = tls.current.authorities.length > 0;
+  const https = { requestCert: asksForOne, rejectUnauthorized: asksForOne, handshakeTimeout: HTTP_IDLE_MS_MAX };
+  const server = fastify({ ...settings, https });
+  serveRenewed(server.server, tls);
+  return server;
 }
 
 /** Errors are JSON with a message; what went wrong inside is for the log, not for the reader. */
