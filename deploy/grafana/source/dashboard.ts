@@ -61,7 +61,7 @@ function mark(name: string, color: string, expr: string, title: string, text: st
 }
 
 const MARKS: Annotation[] = [
-  mark('View changes', 'blue', 'max by (job) (changes(lessor_view_epoch{job="$job",cluster="$cluster"}[$__interval])) > 0', 'View change', 'A node joined or left, or slots moved: see the dashboard Lessor / Cluster.', ''),
+  mark('View changes', 'blue', 'max by (job) (changes(lessor_view_epoch{job="$job",cluster="$cluster"}[$__rate_interval])) > 0', 'View change', 'A node joined or left, or slots moved: see the dashboard Lessor / Cluster.', ''),
   mark('Alerts', 'red', 'max by (alertname, severity) (ALERTS{job="$job",cluster="$cluster",alertstate="firing",alertname=~"Lessor.*"})', '{{alertname}}', 'This alert fires.', 'severity'),
 ];
 
