@@ -1,6 +1,6 @@
 /** `lessor node`: a node in the foreground. */
 import type { Command } from 'commander';
-import { ConfigError } from '../config/load.ts';
+import { ConfigError, loadNodeConfig } from '../config/load.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 
 export function addNodeCommand(program: Command): void {
@@ -12,10 +12,13 @@ export function addNodeCommand(program: Command): void {
 }
 
 async function runNode(config: string): Promise<void> {
-  // Only this command needs the server and the native libraries that come with it.
-  const main = await import('../main.ts');
   try {
-    await main.runNode(config);
+    // Before anything else is loaded or opened: the process may begin again here.
+    const { dropPrivileges } = await import('../io/privileges.ts');
+    const events = dropPrivileges(loadNodeConfig(config));
+    // Only this command needs the server and the native libraries that come with it.
+    const main = await import('../main.ts');
+    await main.runNode(config, events);
   } catch (error) {
     if (error instanceof ConfigError || !isForOperator(error)) throw error;
     throw new CliError(ExitCode.no, error.message, { cause: error });

@@ -17,6 +17,7 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
   return {
     node: file.node,
     dataDir: resolve(folder, file.dataDir),
+    user: file.user,
     interfaces: file.dhcp.interfaces,
     http: { ...file.http.listen, tls: file.http.tls && serverTlsFiles(file.http.tls, folder) },
     leaseQuery: { ...file.leasequery.listen, tls: file.leasequery.tls && tlsFiles(file.leasequery.tls, folder) },

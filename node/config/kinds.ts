@@ -96,6 +96,8 @@ export const interfaceName = pattern(/^(?!\.{1,2}$)[^\s/:\0]{1,15}$/, 'the name 
 const HOSTNAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/i;
 export const hostname = pattern(HOSTNAME, 'a host name such as printer or printer.example.net', 'host name');
 
+export const userName = pattern(/^[a-z_][a-z0-9_.-]{0,31}$/i, 'the name of a user of this host', 'user name');
+
 /** The field of a reply ends in a NUL (RFC 2131 §2), so it takes a byte less than it has. */
 function bootText(bytesMax: number, such: string): Kind<string> {
   return {

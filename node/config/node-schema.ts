@@ -15,6 +15,7 @@ const mutualTls = (whose: string, help: string) => documented(map({
 export const nodeSchema = map({
   node: required(kinds.id, 'The name of this node, as in `nodes` of the cluster\'s configuration.'),
   dataDir: defaulted(kinds.filePath, '/var/lib/lessor', 'Where the leases are kept. Relative to the folder of this file.'),
+  user: optional(kinds.userName, 'The user of this host that the process becomes, with its groups, when root starts it; the data folder must be its own, and the files that are named here readable for it. Left out: whoever starts it. In either case the process keeps CAP_NET_BIND_SERVICE, CAP_NET_ADMIN and CAP_NET_RAW, and no other capability.'),
   dhcp: documented(map({
     interfaces: list(kinds.interfaceName, 'The network interfaces on which clients and relays are answered.', 1),
   }), { type: 'map', required: true, help: 'Where DHCP is served.' }),

@@ -255,6 +255,8 @@ export interface ClusterConfig {
 export interface NodeConfig {
   readonly node: string;
   readonly dataDir: string;
+  /** Of the host: who the process is to be. */
+  readonly user: string | undefined;
   readonly interfaces: readonly string[];
   /** Without `tls` in the clear. */
   readonly http: { readonly host: string; readonly port: number; readonly tls: ServerTlsFiles | undefined };

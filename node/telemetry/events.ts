@@ -110,6 +110,14 @@ export const EVENTS = {
   'config.unreadable': { level: 'warn', message: 'a revision of the configuration cannot be read from etcd', action: 'It is tried again. If etcd lacks a part of it, apply the configuration again.' },
   'config.missing': { level: 'error', message: 'the view names a revision of the configuration that is not ready here: this node serves nobody until it is', action: 'None, if it passes within seconds; else look at config.refused and config.unreadable.' },
   'config.not-from-file': { level: 'warn', message: 'SIGHUP changes nothing here: the configuration of a cluster lies in etcd', action: 'Use lessor config apply.' },
+  'privileges.kept': {
+    level: 'warn', message: 'the process has more privileges than it needs and cannot give them up',
+    action: 'Look at the error: what runs the process, such as a system call filter, does not let it. Start it without them, as deploy/systemd does.',
+  },
+  'privileges.missing': {
+    level: 'warn', message: 'the process lacks a privilege that it can do without',
+    action: 'Without CAP_NET_ADMIN answers to clients that have no address yet are broadcast, and socket buffers are no larger than net.core.rmem_max. Give it to the process, unless that was meant.',
+  },
   'node.started': { level: 'info', message: 'node started', action: 'None.' },
   'node.stopped': { level: 'info', message: 'node stopped', action: 'None.' },
   'link.rejected': {

@@ -9,9 +9,11 @@ import { requireProgram } from '../../deploy/lab/programs.ts';
 import { RealClient, type ClientKind } from '../../deploy/lab/real-clients.ts';
 import type { LeaseView } from '../../node/admin/lease-view.ts';
 import { SAME_TRANSACTION_SECONDS } from '../../node/limits.ts';
+import { keptOf, NEEDED_SET } from '../../node/privileges.ts';
 import { Capture } from '../support/capture.ts';
 import { inform, ip, parseReply } from '../support/client-packets.ts';
 import { ADDRESSES, needs, ServedNetwork, type NodeName } from '../support/served-network.ts';
+import { threadPrivileges } from '../support/thread-privileges.ts';
 
 const KINDS = ['udhcpc', 'dhclient', 'dhcpcd'] as const satisfies readonly ClientKind[];
 const WAIT_MS = 20_000;
@@ -183,6 +185,13 @@ test('an interface that is plugged in while a node runs is served, and again aft
   const lease = await client.waitForLease(WAIT_MS);
   assert.match(lease.address, /^10\.3\.1[67]\./);
   assert.equal(lease.serverId, '10.3.0.11');
+  // The sockets were opened by a process that has given up the rest: in every one of its threads.
+  const threads = threadPrivileges(served.nodes[0]!.pid);
+  assert.ok(threads.length > 4, `${threads.length} threads`);
+  for (const thread of threads) {
+    assert.equal(keptOf(thread), '');
+    assert.deepEqual([thread.effective, thread.bounding, thread.noNewPrivileges], [NEEDED_SET, NEEDED_SET, true]);
+  }
 
   const node = served.host('a');
   node.ip('link set eth1 down');
