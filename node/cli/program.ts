@@ -2,8 +2,10 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
+import { addCertCommand } from './cert.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addConfigCommand } from './config.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addDrainCommands } from './drain.ts';
 import { addLastResortCommands } from './last-resort.ts';
 import { addLeasesCommand } from './leases.ts';
@@ -44,10 +46,12 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addReservationCommand(program, output);
   addDrainCommands(program, output);
   addLastResortCommands(program, output);
+  addDoctorCommand(program, output);
   addStatusCommand(program, output);
   addReadyCommand(program, output);
   addLeasesCommand(program, output);
   addLeasequeryCommand(program, output);
+  addCertCommand(program, output);
   addVersion(program);
   return program;
 }

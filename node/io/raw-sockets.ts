@@ -1,5 +1,5 @@
 /**
- * Sockets below UDP, for ICMP and ARP: libc makes them, and they are read when somebody looks, without
+ * Sockets below UDP, for ICMP, ARP and packets of hosts without an address: libc makes them, and they are read when somebody looks, without
  * ever blocking. Node.js's event loop polls neither kind. They need CAP_NET_RAW.
  *
  * Layouts are those of 64-bit little-endian Linux; numbers for addresses are IPv4 in host order.
@@ -13,6 +13,7 @@ const socket = libc.func('int socket(int domain, int type, int protocol)');
 const setsockopt = libc.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)');
 const bind = libc.func('int bind(int fd, void *address, uint32_t length)');
 const recv = libc.func('intptr_t recv(int fd, void *bytes, size_t length, int flags)');
+const recvfrom = libc.func('intptr_t recvfrom(int fd, void *bytes, size_t length, int flags, void *address, void *addressLength)');
 const sendto = libc.func('intptr_t sendto(int fd, void *bytes, size_t length, int flags, void *address, uint32_t addressLength)');
 
 const AF_INET = 2;
@@ -31,6 +32,7 @@ const ICMP_FILTER = 1;
 const ICMP_ECHO_REPLY = 0;
 const MSG_DONTROUTE = 0x04;
 const MSG_DONTWAIT = 0x40;
+const ETH_P_IP = 0x0800;
 const ETH_P_ARP = 0x0806;
 const ARPHRD_ETHER = 1;
 const SOCKADDR_IN_BYTES = 16;
@@ -99,18 +101,20 @@ export class IcmpSocket extends RawSocket {
   }
 }
 
-/** Sends ARP packets to everybody on one interface's segment, hears all of them: without their Ethernet header. */
-export class ArpSocket extends RawSocket {
+/** Packets of one protocol on one interface's segment, without their Ethernet header: sent to everybody, and all are heard. */
+class SegmentSocket extends RawSocket {
   readonly #interfaceIndex: number;
+  readonly #protocol: number;
 
   /** Throws SystemCallError. */
-  constructor(interfaceIndex: number) {
+  constructor(interfaceIndex: number, protocol: number, about: string) {
     // Without a protocol it hears nothing until it is bound to its interface.
-    super(AF_PACKET, SOCK_DGRAM, 0, 'for ARP');
+    super(AF_PACKET, SOCK_DGRAM, 0, about);
     this.#interfaceIndex = interfaceIndex;
+    this.#protocol = protocol;
     this.#writeAddress();
     if (bind(this.fd, this.value, SOCKADDR_LL_BYTES) === 0) return;
-    const failure = new SystemCallError('bind', `to interface ${interfaceIndex} for ARP`);
+    const failure = new SystemCallError('bind', `to interface ${interfaceIndex} ${about}`);
     this.close();
     throw failure;
   }
@@ -130,8 +134,34 @@ export class ArpSocket extends RawSocket {
   #writeAddress(): void {
     this.value.fill(0, 0, SOCKADDR_LL_BYTES);
     this.value.writeUInt16LE(AF_PACKET, 0);
-    this.value.writeUInt16BE(ETH_P_ARP, 2);
+    this.value.writeUInt16BE(this.#protocol, 2);
     this.value.writeInt32LE(this.#interfaceIndex, 4);
     this.value.writeUInt16LE(ARPHRD_ETHER, 8);
+  }
+}
+
+/** ARP (RFC 826). */
+export class ArpSocket extends SegmentSocket {
+  /** Throws SystemCallError. */
+  constructor(interfaceIndex: number) {
+    super(interfaceIndex, ETH_P_ARP, 'for ARP');
+  }
+}
+
+/** IPv4, from and to hosts without an address as well. */
+export class Ipv4Socket extends SegmentSocket {
+  readonly #sender = Buffer.alloc(128);
+  readonly #senderBytes = Buffer.alloc(128);
+
+  /** Throws SystemCallError. */
+  constructor(interfaceIndex: number) {
+    super(interfaceIndex, ETH_P_IP, 'for IPv4');
+  }
+
+  /** The next packet that waits, valid until the next call on any socket, with the hardware address that it came from. */
+  receiveFrom(): { readonly packet: Buffer; readonly hardware: Buffer } | undefined {
+    this.#senderBytes.writeUInt32LE(SOCKADDR_LL_BYTES);
+    const length = Number(recvfrom(this.fd, received, received.length, MSG_DONTWAIT, this.#sender, this.#senderBytes));
+    return length < 0 ? undefined : { packet: received.subarray(0, length), hardware: Buffer.from(this.#sender.subarray(12, 12 + Math.min(8, this.#sender[11]!))) };
   }
 }

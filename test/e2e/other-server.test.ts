@@ -1,4 +1,4 @@
-/** Another DHCP server on the clients' segment: ISC's dhcpd answers first, and udhcpc chooses it. */
+/** Another DHCP server on the clients' segment: ISC's dhcpd answers first, and udhcpc chooses it; lessor doctor finds it by asking. */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { RealClient } from '../../deploy/lab/real-clients.ts';
 import { ROGUE_SUSPECTED_MS_MIN } from '../../node/limits.ts';
 import { needs, ServedNetwork } from '../support/served-network.ts';
 
+const entry = join(import.meta.dirname, '../../node/cli/lessor.ts');
 const WAIT_MS = 20_000;
 const OTHER = '10.1.0.66';
 
@@ -50,7 +51,10 @@ test('a second server that clients choose is reported, once two of them have', {
   };
   const reports = async (): Promise<number> => (await node!.metric('lessor_events_total')).get('event="rogue-server"')!;
   await choose('c1');
+  const doctor = node!.host.spawn([process.execPath, entry, 'doctor', '--config', join(served.folder, 'node-a.yaml')], { cwd: served.folder, name: 'doctor' });
   await new Promise((resolve) => setTimeout(resolve, ROGUE_SUSPECTED_MS_MIN));
+  assert.equal(await doctor.exited, 1);
+  assert.match(doctor.output, new RegExp(`^problem {2}other servers {4}${OTHER.replaceAll('.', '\\.')} \\(${other.hardware()}\\) on eth0 offers 10\\.1\\.200\\.\\d+$`, 'm'));
   assert.equal(await reports(), 0);
   await choose('c2');
   await waitUntil('it is reported', WAIT_MS, async () => ((await reports()) === 1 ? true : undefined));
