@@ -10,6 +10,7 @@ import type { LeaseView } from '../../node/admin/lease-view.ts';
 import { Network, whyNoNetwork, type Host, type Segment } from '../../deploy/lab/netns.ts';
 import { waitUntil, type LabProcess } from '../../deploy/lab/processes.ts';
 import { missingPrograms, requireProgram, type ProgramName } from '../../deploy/lab/programs.ts';
+import { MadeAuthority } from './made-certificates.ts';
 
 const project = join(import.meta.dirname, '../..');
 const HTTP_PORT = 9067;
@@ -17,6 +18,7 @@ const START_MS = 30_000;
 /** Longer than a node takes to drain. */
 const STOP_MS = 12_000;
 const HTTP_TIMEOUT_MS = 5000;
+const CERTIFICATES = 'certificates';
 
 export type NodeName = 'a' | 'b';
 export const ADDRESSES: Readonly<Record<NodeName | 'etcd' | 'router', string>> = {
@@ -40,6 +42,8 @@ export interface ServedOptions {
   readonly leaseTime?: string;
   /** cluster.yaml without `nodes:`, instead of the usual one. */
   readonly configuration?: string;
+  /** The nodes show each other certificates, and know each other by them. */
+  readonly secureLinks?: boolean;
 }
 
 /** One node's process, through its deaths and returns. */
@@ -138,6 +142,7 @@ export class ServedNetwork {
   static async start(options: ServedOptions): Promise<ServedNetwork> {
     const served = new ServedNetwork(options);
     try {
+      if (options.secureLinks === true) await served.#makeCertificates();
       await served.#start();
     } catch (error) {
       await served.remove();
@@ -160,7 +165,7 @@ export class ServedNetwork {
     this.router = this.network.host('router');
     this.network.route(this.router);
     this.nodes = options.nodes.map((name) => new ServedNode(name, this.network.host(name), this.folder));
-    for (const { name } of this.nodes) writeFileSync(join(this.folder, `node-${name}.yaml`), nodeYaml(name, options));
+    for (const { name } of this.nodes) writeFileSync(join(this.folder, `node-${name}.yaml`), nodeYaml(name, options, join(this.folder, CERTIFICATES)));
     writeFileSync(join(this.folder, 'cluster.yaml'), clusterYaml(options));
   }
 
@@ -190,6 +195,11 @@ export class ServedNetwork {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.remove();
+  }
+
+  async #makeCertificates(): Promise<void> {
+    const authority = await MadeAuthority.make(join(this.folder, CERTIFICATES));
+    for (const { name } of this.nodes) await authority.issue(name);
   }
 
   async #start(): Promise<void> {
@@ -227,13 +237,15 @@ export class ServedNetwork {
   }
 }
 
-function nodeYaml(name: NodeName, { nodes, interfaces }: ServedOptions): string {
+function nodeYaml(name: NodeName, { nodes, interfaces, secureLinks }: ServedOptions, certificates: string): string {
+  const tls = `  tls: { certificate: ${certificates}/${name}.pem, key: ${certificates}/${name}.key, authority: ${certificates}/authority.pem }
+`;
   const cluster = `cluster:
   name: test
   listen: ${ADDRESSES[name]}:7067
   etcd: [http://${ADDRESSES.etcd}:2379]
   sessionTtl: 3s
-`;
+${secureLinks === true ? tls : ''}`;
   return `node: ${name}
 dataDir: ./data-${name}
 dhcp:
