@@ -5,6 +5,8 @@ import type { ConfigStore } from '../../cluster/io/config-store.ts';
 import type { DrainStore } from '../../cluster/io/drain-store.ts';
 import { loadNodeConfig } from '../config/load.ts';
 import type { NodeConfig } from '../config/types.ts';
+import { CredentialsError, readCredentials } from '../tls/io/credentials.ts';
+import type { TlsSource } from '../tls/io/credentials.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 
 export const DEFAULT_NODE_CONFIG = '/etc/lessor/node.yaml';
@@ -46,7 +48,7 @@ export async function withCluster<T>({ config }: ClusterTarget, work: (reached: 
     import('../../cluster/io/config-revisions.ts'),
   ]);
   const etcd = openEtcd({
-    endpoints: cluster.etcd, prefix: `/lessor/${cluster.name}/`, watchPrefixes: [],
+    endpoints: cluster.etcd, tls: etcdCredentials(cluster), prefix: `/lessor/${cluster.name}/`, watchPrefixes: [],
     handler: { onResult: (result) => store.settle(result), onHint: () => undefined },
   });
   let silentSince: number | undefined;
@@ -67,6 +69,18 @@ export async function withCluster<T>({ config }: ClusterTarget, work: (reached: 
     throw new CliError(ExitCode.no, `${cause.message}. The nodes keep what they have in force; lessor config apply FILE writes a whole one again.`, { cause });
   } finally {
     await etcd.close();
+  }
+}
+
+/** As the node itself shows them to etcd. @throws CliError where its files cannot be used */
+function etcdCredentials({ etcd, etcdTls, tls }: NonNullable<NodeConfig['cluster']>): TlsSource | undefined {
+  const files = etcdTls ?? tls;
+  if (files === undefined || !etcd.some((url) => url.startsWith('https:'))) return undefined;
+  try {
+    return { current: readCredentials(files) };
+  } catch (error) {
+    if (!(error instanceof CredentialsError)) throw error;
+    throw new CliError(ExitCode.no, `${error.message}. This command needs it for etcd: give it as root, or as the user of the node.`, { cause: error });
   }
 }
 

@@ -15,11 +15,12 @@ import { whoAmI } from './cluster-store.ts';
 import type { ClusterTarget } from './cluster-store.ts';
 import { waitInForce } from './config-wait.ts';
 import type { Progress } from './config-wait.ts';
-import { NodeClient, targetUrl } from './node-client.ts';
+import { NodeClient } from './node-client.ts';
 import type { CliOutput } from './output.ts';
 import { confirmStranded, formatStranded, NOTHING_STRANDED, strandedLeases } from './stranded.ts';
 import type { Stranded } from './stranded.ts';
 import { printable } from './table.ts';
+import { nodeTarget } from './target-options.ts';
 
 /** Somebody else has written a revision meanwhile: nothing was changed. */
 export class Overtaken extends CliError {
@@ -105,7 +106,7 @@ export async function propose({ mayStrand, name, newest, next, store }: ProposeP
   const before = newest === undefined || !mayStrand ? undefined : readBefore(newest);
   if (before === undefined) return proposal;
   try {
-    return { ...proposal, stranded: await strandedLeases(new NodeClient(targetUrl(options)), before, config) };
+    return { ...proposal, stranded: await strandedLeases(new NodeClient(nodeTarget(options)), before, config) };
   } catch (error) {
     if (!(error instanceof CliError) || error.exitCode !== ExitCode.unreachable) throw error;
     if (options.yes === true) return proposal;

@@ -8,6 +8,8 @@ import { clusterSchema } from '../config/schema.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../config/json-schema.ts';
 import { summarizeCluster } from '../config/summary.ts';
 import type { NodeConfig } from '../config/types.ts';
+import { checkTlsFiles } from '../tls/io/check-files.ts';
+import { tlsPlaces } from '../tls/uses.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addApplyCommands } from './config-apply.ts';
 import { addShowCommands } from './config-show.ts';
@@ -40,7 +42,7 @@ export function addConfigCommand(program: Command, output: CliOutput): void {
     .argument('<file>', 'the file')
     .addOption(new Option('--kind <kind>', 'what the file is; otherwise its keys tell').choices(['node', 'cluster']))
     .action(async (file: string, { kind }: { kind?: Kind }) => {
-      await output.out((kind ?? kindOf(file)) === 'node' ? checkNodeFile(file) : checkClusterFile(file));
+      await output.out((kind ?? kindOf(file)) === 'node' ? checkNodeFile(file, output) : checkClusterFile(file));
     });
 }
 
@@ -73,8 +75,9 @@ function topKeys(text: string): string[] {
   return isMap(contents) ? contents.items.map(({ key }) => (isScalar(key) ? String(key.value) : '')) : [];
 }
 
-function checkNodeFile(file: string): string {
+function checkNodeFile(file: string, output: CliOutput): string {
   const node = loadNodeConfig(file);
+  checkTls(node, file, output);
   const path = node.clusterConfigPath;
   if (!existsSync(path)) {
     return `OK: ${describeNode(node)}\nNot checked: ${path} is not there${
@@ -83,6 +86,15 @@ function checkNodeFile(file: string): string {
   const cluster = loadClusterConfig(path);
   checkTogether(node, cluster);
   return `OK: ${describeNode(node)}\nOK: ${summarizeCluster(cluster)} (${path})\n`;
+}
+
+/** What is wrong with all files of TLS at once; what is only to be known goes to standard error. @throws CliError */
+function checkTls(node: NodeConfig, config: string, output: CliOutput): void {
+  const found = tlsPlaces(node).flatMap(({ files, name, setting }) =>
+    checkTlsFiles(files, name).map(({ file, message, severity }) => ({ severity, text: `${config}: ${setting}: ${file} ${message}` })));
+  const errors = found.filter(({ severity }) => severity === 'error');
+  for (const { text } of found.filter(({ severity }) => severity === 'warning')) output.err(`warning: ${text}\n`);
+  if (errors.length > 0) throw new CliError(ExitCode.no, errors.map(({ text }) => text).join('\nlessor: '));
 }
 
 function checkClusterFile(file: string): string {
@@ -94,7 +106,8 @@ function describeNode({ node, interfaces, http, cluster }: NodeConfig): string {
   return [
     `node ${node}`,
     `serves ${interfaces.join(', ')}`,
-    `HTTP on ${http.host}:${http.port}`,
-    cluster === undefined ? alone : `cluster ${cluster.name} with etcd at ${cluster.etcd.join(', ')}`,
+    `${http.tls === undefined ? 'HTTP' : 'HTTPS'} on ${http.host}:${http.port}`,
+    cluster === undefined ? alone
+      : `cluster ${cluster.name}, links ${cluster.tls === undefined ? 'in the clear' : 'over TLS'}, with etcd at ${cluster.etcd.join(', ')}`,
   ].join('; ');
 }

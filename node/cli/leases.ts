@@ -2,10 +2,10 @@
 import type { Command } from 'commander';
 import type { LeaseView } from '../admin/lease-view.ts';
 import { CliError, ExitCode } from './cli-error.ts';
-import { NodeClient, targetUrl, type TargetOptions } from './node-client.ts';
+import { NodeClient } from './node-client.ts';
 import type { CliOutput } from './output.ts';
 import { renderRow } from './table.ts';
-import { addTargetOptions } from './target-options.ts';
+import { addTargetOptions, nodeTarget, type TargetOptions } from './target-options.ts';
 
 interface LeasesOptions extends TargetOptions {
   readonly json?: true;
@@ -49,9 +49,9 @@ async function listLeases(options: LeasesOptions, output: CliOutput): Promise<vo
     const value = options[name];
     if (value !== undefined) query[name] = value;
   }
-  const url = targetUrl(options);
+  const target = nodeTarget(options);
   let count = 0;
-  for await (const leases of new NodeClient(url).leases(query)) {
+  for await (const leases of new NodeClient(target).leases(query)) {
     if (count === 0 && leases.length > 0 && !options.json) await output.out(row(COLUMNS.map(({ title }) => title)));
     count += leases.length;
     const line = options.json ? toJsonLine : toRow;

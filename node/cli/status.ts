@@ -4,17 +4,17 @@ import { isoSeconds } from '../admin/lease-view.ts';
 import type { DrainStatus, NodeStatus } from '../admin/status.ts';
 import { rangeText } from '../protocol.ts';
 import { describeOrder } from './drain.ts';
-import { NodeClient, targetUrl, type TargetOptions } from './node-client.ts';
+import { NodeClient } from './node-client.ts';
 import type { CliOutput } from './output.ts';
 import { formatDuration, formatLag, printable, renderTable } from './table.ts';
-import { addTargetOptions } from './target-options.ts';
+import { addTargetOptions, nodeTarget, type TargetOptions } from './target-options.ts';
 
 export function addStatusCommand(program: Command, output: CliOutput): void {
   addTargetOptions(program.command('status'))
     .description('show the nodes, the view, and the leases of each pool, as one node knows them')
     .option('--json', 'the whole snapshot as JSON')
     .action(async (options: TargetOptions & { json?: true }) => {
-      const status = await new NodeClient(targetUrl(options)).status();
+      const status = await new NodeClient(nodeTarget(options)).status();
       await output.out(options.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
     });
 }

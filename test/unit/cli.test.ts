@@ -74,7 +74,7 @@ test('help and version are everywhere', async () => {
 test('wrong usage is told and ends with 2', async () => {
   for (const args of [
     [], ['stauts'], ['status', '--jsn'], ['node'], ['config', 'check'], ['status', '--url', 'ftp://x'], ['status', 'surplus'],
-    ['status', '--url', 'http://127.0.0.1', '--config', 'x'], ['config', 'check', 'x', '--kind', 'both'],
+    ['status', '--url', 'https://127.0.0.1', '--tls-cert', 'x'], ['config', 'check', 'x', '--kind', 'both'],
   ]) {
     const { code, out, err } = await lessor(...args);
     assert.equal(code, 2, args.join(' '));
