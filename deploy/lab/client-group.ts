@@ -26,6 +26,11 @@ export class ClientGroup {
     await this.#ready;
   }
 
+  /** All of them are gone at once, without a word to anybody. */
+  kill(): Promise<void> {
+    return this.#process.kill();
+  }
+
   do(command: ClientCommand): void {
     this.#process.write(JSON.stringify(command));
   }

@@ -20,10 +20,12 @@ export type ClientCommand =
   /** All that hold a lease renew it now. One without an answer soon rebinds. */
   | { readonly do: 'renew' }
   /** Those whose name begins so give their leases back and are gone. */
-  | { readonly do: 'release'; readonly name: string };
+  | { readonly do: 'release'; readonly name: string }
+  /** Those whose name begins so say that somebody else uses their address (RFC 2131 §3.1 step 5), and ask for another. */
+  | { readonly do: 'decline'; readonly name: string };
 
 export interface ClientEvent {
-  readonly event: 'bound' | 'renewed' | 'rebound' | 'refused' | 'expired' | 'released';
+  readonly event: 'bound' | 'renewed' | 'rebound' | 'refused' | 'expired' | 'released' | 'declined';
   readonly client: string;
   readonly address: string;
   readonly serverId: string;
@@ -109,6 +111,12 @@ class ScriptedClient {
     this.#dropAddress();
   }
 
+  decline(): void {
+    if (this.state !== 'bound') return;
+    broadcast({ type: MessageType.decline, xid: this.#newXid(), chaddr: this.chaddr, requested: this.#address, serverId: this.#serverId });
+    this.#lose('declined');
+  }
+
   onReply(reply: ServerMessage): void {
     if (reply.xid !== this.#xid) return;
     const now = wallNow();
@@ -142,7 +150,7 @@ class ScriptedClient {
     this.#tell(event, this.#until, now);
   }
 
-  #lose(event: 'refused' | 'expired'): void {
+  #lose(event: 'refused' | 'expired' | 'declined'): void {
     this.#tell(event, wallNow());
     this.#dropAddress();
     this.#address = '';
@@ -233,6 +241,9 @@ function obey(command: ClientCommand): void {
       return;
     case 'release':
       for (const client of clients.values()) if (client.name.startsWith(command.name)) client.release();
+      return;
+    case 'decline':
+      for (const client of clients.values()) if (client.name.startsWith(command.name)) client.decline();
       return;
     default: command satisfies never;
   }
