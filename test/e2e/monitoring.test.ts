@@ -1,11 +1,12 @@
 /**
  * Prometheus with the rules of deploy/prometheus watches a cluster to which real things happen: each alert fires for
  * its cause and clears when that is gone. Ranges and waiting times are shorter than those shipped, nothing else differs
- * (`hurriedRules`).
+ * (`hurriedRules`). What the dashboards of deploy/grafana ask is answered with data by then.
  */
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { sleep, waitUntil } from '../../deploy/lab/processes.ts';
+import { askDashboards, sayWhich, type Answer } from '../support/dashboard-queries.ts';
 import { ADDRESSES, needs } from '../support/served-network.ts';
 import { MonitoredCluster, POOL_SIZE } from '../support/monitored-cluster.ts';
 
@@ -17,10 +18,18 @@ const HEALTHY_MS = 3000;
 const OF_A_BUSY_MACHINE = ['LessorCommitSlow', 'LessorRequestsDropped'];
 
 let cluster: MonitoredCluster;
+/** Unix seconds. */
+let began = 0;
 
 before(async () => {
   if (needed.skip === undefined) cluster = await MonitoredCluster.start();
+  began = Date.now() / 1000;
 });
+
+/** Everything that the dashboards of deploy/grafana ask, over the time so far. */
+function askAll(): Promise<{ panels: Answer[]; marks: Answer[] }> {
+  return askDashboards(cluster.prometheus, { from: began, to: Date.now() / 1000, scrapeSeconds: 1 });
+}
 
 after(async () => {
   await cluster?.remove();
@@ -41,6 +50,11 @@ test('a cluster that is well: everything is scraped, every rule is evaluated, no
   const [free] = await prometheus.query('cluster_subnet:lessor_pool_free_addresses:min{subnet="10.1.0.0/16"}');
   assert.equal(free?.value, POOL_SIZE - 12);
   assert.deepEqual(await prometheus.query('cluster_subnet:lessor_pool_used:ratio{subnet="10.3.0.0/24"}'), []);
+});
+
+test('what a dashboard does not show of a cluster that is well, it says why', needed, async () => {
+  const { panels } = await askAll();
+  assert.deepEqual(panels.filter(({ labels, nothing }) => labels.length === 0 && nothing === '').map(sayWhich), []);
 });
 
 test('a client that declines address after address', needed, async () => {
@@ -100,4 +114,12 @@ test('after all that the cluster is well again, and nothing fires', needed, asyn
   await waitUntil('no alert fires', 20_000, async () => ((await cluster.firing()).length === 0 ? true : undefined));
   for (const line of cluster.table()) t.diagnostic(line);
   assert.ok(cluster.times.every(({ clearedAt }) => Number.isFinite(clearedAt)));
+});
+
+test('after all that every query of every dashboard is answered with data', needed, async (t) => {
+  const { panels, marks } = await askAll();
+  assert.deepEqual([...panels, ...marks].filter(({ labels }) => labels.length === 0).map(sayWhich), []);
+  assert.deepEqual(panels.filter(({ missingInLegend }) => missingInLegend.length > 0).map(sayWhich), []);
+  const count = new Set(panels.map(({ dashboard, panel }) => `${dashboard} ${panel}`)).size;
+  t.diagnostic(`${panels.length} queries of ${count} panels are answered, with ${panels.reduce((sum, { labels }) => sum + labels.length, 0)} series`);
 });

@@ -114,6 +114,8 @@ export async function chooseAll(prometheus: PrometheusServer, dashboard: Dashboa
 export interface Answer {
   readonly dashboard: string;
   readonly panel: string;
+  /** What the panel says where it has nothing to show; "" if nothing. */
+  readonly nothing: string;
   /** As Prometheus was asked. */
   readonly expr: string;
   /** Labels that the legend names, and that one of the series lacks. */
@@ -124,14 +126,19 @@ export interface Answer {
   readonly error: string;
 }
 
+/** For a person. */
+export function sayWhich({ dashboard, panel, expr, error }: Answer): string {
+  return `${dashboard}: ${panel}: ${expr}${error === '' ? '' : `: ${error}`}`;
+}
+
 /** Asks everything that the panels and the marks of all dashboards ask. */
 export async function askDashboards(prometheus: PrometheusServer, span: Span): Promise<{ panels: Answer[]; marks: Answer[] }> {
   const panels: Answer[] = [], marks: Answer[] = [];
   for (const [name, dashboard] of readDashboards()) {
     const choice = await chooseAll(prometheus, dashboard, span);
-    const ask = async (panel: string, target: Target): Promise<Answer> => {
+    const ask = async (panel: string, nothing: string, target: Target): Promise<Answer> => {
       const expr = filledIn(target.expr, choice, span);
-      const about = { dashboard: name, panel, expr };
+      const about = { dashboard: name, panel, nothing, expr };
       try {
         const labels = target.instant
           ? (await prometheus.query(expr)).filter(({ value }) => !Number.isNaN(value)).map(({ labels }) => labels)
@@ -141,8 +148,10 @@ export async function askDashboards(prometheus: PrometheusServer, span: Span): P
         return { ...about, labels: [], missingInLegend: [], error: String(error) };
       }
     };
-    for (const panel of panelsOf(dashboard)) for (const target of panel.targets) panels.push(await ask(panel.title, target));
-    for (const { name: mark, target } of dashboard.annotations.list) marks.push(await ask(mark, target));
+    for (const { title, targets, fieldConfig } of panelsOf(dashboard)) {
+      for (const target of targets) panels.push(await ask(title, fieldConfig.defaults.noValue ?? '', target));
+    }
+    for (const { name: mark, target } of dashboard.annotations.list) marks.push(await ask(mark, '', target));
   }
   return { panels, marks };
 }

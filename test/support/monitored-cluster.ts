@@ -46,7 +46,7 @@ export class MonitoredCluster {
   readonly #began = performance.now();
 
   static async start(): Promise<MonitoredCluster> {
-    const served = await ServedNetwork.start({ nodes: ['a', 'b'], clients: ['clients'], configuration: CONFIGURATION });
+    const served = await ServedNetwork.start({ nodes: ['a', 'b'], clients: ['clients'], configuration: CONFIGURATION, secureLinks: true });
     try {
       served.network.addHost(served.lan, { name: 'monitor', addresses: [`${MONITOR}/16`] });
       const clients = new ClientGroup(served.host('clients'));
