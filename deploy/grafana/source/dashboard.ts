@@ -30,7 +30,7 @@ const ALL = { selected: true, text: ['All'], value: ['$__all'] };
 /** Variables of a query are read anew when the span of time changes: of nodes and subnets that were there then. */
 function asked(name: string, label: string, description: string, query: string, several: boolean): Variable {
   return {
-    name, label, description, type: 'query', datasource: DATASOURCE, query: { qryType: 1, query, refId: 'A' },
+    name, label, description, type: 'query', datasource: DATASOURCE, query: { qryType: 1, query, refId: 'PrometheusVariableQueryEditor-VariableQuery' },
     refresh: 2, sort: 7, regex: '', hide: 0, multi: several, includeAll: several, ...(several ? { allValue: '.*', current: ALL } : {}),
   };
 }
@@ -55,7 +55,7 @@ const RUNBOOKS = 'https://docs.example.net/lessor/runbooks';
 
 function mark(name: string, color: string, expr: string, title: string, text: string, tags: string): Annotation {
   return {
-    name, datasource: DATASOURCE, enable: true, hide: false, iconColor: color, titleFormat: title, textFormat: text, tagKeys: tags,
+    name, datasource: DATASOURCE, enable: true, hide: false, iconColor: color, titleFormat: title, textFormat: text, tagKeys: tags, expr,
     target: { datasource: DATASOURCE, editorMode: 'code', expr, format: 'time_series', instant: false, legendFormat: '', range: true, refId: 'Anno' },
   };
 }

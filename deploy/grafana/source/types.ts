@@ -58,9 +58,10 @@ export type PanelJson = StatJson | SeriesJson | HeatmapJson | TimelineJson | His
 export type RowJson = Omit<Json<RowPanel>, 'panels'> & { panels: [] };
 export type LinkJson = Json<DashboardLink>;
 
-/** The last three are read by the Prometheus data source. */
+/** What Grafana's schema does not know of is read by the Prometheus data source; before Grafana 12 it reads `expr`, not `target`. */
 type AnnotationJson = Omit<Json<AnnotationQuery>, 'datasource' | 'target'> & {
   datasource: PrometheusDatasource;
+  expr: string;
   target: Target;
   tagKeys: string;
   textFormat: string;
