@@ -19,7 +19,7 @@ export function cluster(): DashboardJson {
       {
         title: 'Is everything well?', panels: [
           stat({
-            title: 'Nodes in service', unit: 'none', decimals: 0, names: true, runbooks: ['node-down', 'one-member'],
+            title: 'Nodes in service', unit: 'none', decimals: 0, names: true, runbooks: ['node-down', 'not-ready', 'one-member'],
             description: 'Nodes that answer clients, of those that Prometheus scrapes.',
             queries: [{ expr: NODES_SERVING, legend: 'serve' }, { expr: `count(up{${CLUSTER}})`, legend: 'of' }],
           }),

@@ -17,7 +17,7 @@ export function overview(): DashboardJson {
             queries: [{ expr: `count(ALERTS{${CLUSTER},alertstate="firing",alertname=~"Lessor.*"}) or vector(0)` }],
           }),
           stat({
-            title: 'Nodes in service', unit: 'none', decimals: 0, names: true, runbooks: ['node-down', 'one-member'],
+            title: 'Nodes in service', unit: 'none', decimals: 0, names: true, runbooks: ['node-down', 'not-ready', 'one-member'],
             description: 'Nodes that answer clients, of those that Prometheus scrapes. Fewer: the others serve all clients; bring the missing one back before a second one fails.',
             queries: [{ expr: NODES_SERVING, legend: 'serve' }, { expr: `count(up{${CLUSTER}})`, legend: 'of' }],
           }),
