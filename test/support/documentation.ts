@@ -11,6 +11,7 @@ import { describeConfig } from '../../node/config/describe.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/config/json-schema.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
+import { describeAlerts } from './alerts-page.ts';
 import { describeConformance } from './conformance.ts';
 import { describeRules } from './rules.ts';
 
@@ -19,7 +20,8 @@ export const PROJECT: string = join(import.meta.dirname, '../..');
 /** Where a page lies in the project, and its text. */
 export function referencePages(): ReadonlyMap<string, string> {
   return new Map([
-    ['deploy/configuration.md', afterGuide('deploy/configuration.md', describeConfig())],
+    ['deploy/configuration.md', afterGuide('deploy/configuration.md', 'the schemas in node/config', describeConfig())],
+    ['deploy/prometheus/README.md', afterGuide('deploy/prometheus/README.md', 'deploy/prometheus/alerts.yaml', describeAlerts())],
     ['deploy/cluster.schema.json', formatJsonSchema(clusterJsonSchema())],
     ['deploy/node.schema.json', formatJsonSchema(nodeJsonSchema())],
     ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
@@ -44,13 +46,12 @@ export function referencePages(): ReadonlyMap<string, string> {
   ]);
 }
 
-/** The end of what is written by hand in a page, of which the rest is made. */
-const GUIDE_END = '<!-- From here on made from the schemas in node/config by test/support/documentation.ts: change it there. -->';
-
-function afterGuide(path: string, text: string): string {
-  const [guide, rest] = readFileSync(join(PROJECT, path), 'utf8').split(GUIDE_END);
-  if (rest === undefined) throw new Error(`${path}: the line is missing: ${GUIDE_END}`);
-  return `${guide}${GUIDE_END}\n\n${text.trimEnd()}\n`;
+/** A page that is written by hand up to a line that says what the rest is made from. */
+function afterGuide(path: string, source: string, text: string): string {
+  const guideEnd = `<!-- From here on made from ${source} by test/support/documentation.ts: change it there. -->`;
+  const [guide, rest] = readFileSync(join(PROJECT, path), 'utf8').split(guideEnd);
+  if (rest === undefined) throw new Error(`${path}: the line is missing: ${guideEnd}`);
+  return `${guide}${guideEnd}\n\n${text.trimEnd()}\n`;
 }
 
 function page(title: string, source: string, introduction: readonly string[], text: string): string {

@@ -21,9 +21,14 @@ export interface RuleGroup {
   readonly rules: readonly Rule[];
 }
 
+export interface ExpectedAlert {
+  readonly exp_labels?: Readonly<Record<string, string>>;
+  readonly exp_annotations?: Readonly<Record<string, string>>;
+}
+
 export interface RuleTest {
   readonly name: string;
-  readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts: readonly { readonly exp_annotations?: Readonly<Record<string, string>> }[] }[];
+  readonly alert_rule_test?: readonly { readonly alertname: string; readonly exp_alerts: readonly ExpectedAlert[] }[];
 }
 
 export function readPrometheusFile(name: string): string {
@@ -43,8 +48,11 @@ export function ruleTestFiles(): string[] {
   return globSync('tests/*.yaml', { cwd: PROMETHEUS_FOLDER }).toSorted();
 }
 
-export function ruleTests(): RuleTest[] {
-  return ruleTestFiles().flatMap((name) => (parse(readPrometheusFile(name)) as { tests: RuleTest[] }).tests);
+let parsedTests: readonly RuleTest[] | undefined;
+
+export function ruleTests(): readonly RuleTest[] {
+  parsedTests ??= ruleTestFiles().flatMap((name) => (parse(readPrometheusFile(name)) as { tests: RuleTest[] }).tests);
+  return parsedTests;
 }
 
 /** What every range and every `for` becomes. */

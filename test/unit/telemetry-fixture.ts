@@ -1,6 +1,9 @@
 /** A node status in which every field is set, and what the telemetry tests share. */
 import type { NodeStatus } from '../../node/admin/status.ts';
+import { Counters } from '../../node/telemetry/counters.ts';
+import { Telemetry } from '../../node/telemetry/log.ts';
 import type { LineOutput } from '../../node/telemetry/log.ts';
+import { createMetrics } from '../../node/telemetry/metrics.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 
 export const NOW: Now = { mono: 5_000 as MonotonicMs, wall: 1_700_000_000_123 as WallMs };
@@ -46,4 +49,16 @@ export class CollectingOutput implements LineOutput {
   write(line: string): void {
     this.lines.push(line);
   }
+}
+
+export const DATA_FOLDER = { freeBytes: 5e9, sizeBytes: 2e10, storeBytes: 4096 };
+
+/** A scrape in which every metric of the table has a sample. */
+export function scrapeOfEverything(): Promise<string> {
+  const counters = new Counters();
+  counters.held.observe('10.0.0.0/8', 3600);
+  counters.queries.count('bulk', 'relay-id', 'done');
+  counters.queries.active = [{ requestor: '10.0.9.1:40000', waiting: 3, lagSeconds: 1 }];
+  const telemetry = new Telemetry({ node: 'a', level: 'info', logLeases: true, output: new CollectingOutput(), readable: false, colours: false });
+  return createMetrics({ counters, status: () => exampleStatus(), telemetry, dataFolder: () => DATA_FOLDER })();
 }

@@ -8,10 +8,9 @@ import { EVENTS, type EventId } from '../../node/telemetry/events.ts';
 import { RECENT_EVENTS_MAX, Telemetry, type TelemetryOptions } from '../../node/telemetry/log.ts';
 import { METRICS } from '../../node/telemetry/metric-table.ts';
 import { createMetrics, describeMetrics } from '../../node/telemetry/metrics.ts';
-import { CollectingOutput, exampleStatus, NOW } from './telemetry-fixture.ts';
+import { CollectingOutput, DATA_FOLDER, exampleStatus, NOW, scrapeOfEverything } from './telemetry-fixture.ts';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
-const DATA_FOLDER = { freeBytes: 5e9, sizeBytes: 2e10, storeBytes: 4096 };
 const GRANTED = { id: 'lease.granted', fields: { address: '10.1.0.1', hardware: '52:54:00:12:34:56' } } as const;
 
 function telemetry(changes: Partial<TelemetryOptions> = {}): { log: Telemetry; output: CollectingOutput } {
@@ -94,11 +93,7 @@ test('the last events are kept, oldest first, and told to who listens', () => {
 });
 
 test('every metric of the table has a sample in a scrape, with exactly its labels', async () => {
-  const counters = new Counters();
-  counters.held.observe('10.0.0.0/8', 3600);
-  counters.queries.count('bulk', 'relay-id', 'done');
-  counters.queries.active = [{ requestor: '10.0.9.1:40000', waiting: 3, lagSeconds: 1 }];
-  const text = await scrape(telemetry().log, counters);
+  const text = await scrapeOfEverything();
   for (const { name, type, labels, help } of METRICS) {
     assert.ok(text.includes(`# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`), `${name} is not described`);
     const sampleName = type === 'histogram' ? `${name}_count` : name;
