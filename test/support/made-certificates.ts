@@ -22,6 +22,11 @@ export class MadeAuthority {
     return new MadeAuthority(folder, name, await makeAuthority(name, 3650, now));
   }
 
+  /** Its certificate takes the place of that of another one in the same file. */
+  static from(folder: string, made: Made, name = 'authority'): MadeAuthority {
+    return new MadeAuthority(folder, name, made);
+  }
+
   get file(): string {
     return join(this.#folder, `${this.#name}.pem`);
   }
