@@ -199,6 +199,7 @@ class NodeProcess {
   #openEtcd(cluster: NonNullable<NodeConfig['cluster']>): ConfigStore {
     const etcd = openEtcd({
       endpoints: cluster.etcd, tls: this.#credentials.etcd, prefix: `/lessor/${cluster.name}/`,
+      onEnd: (seconds, answered) => this.#counters.etcdRequest(seconds, answered),
       watchPrefixes: ['view', 'leader', 'nodes/', 'drains/', 'config/revision', `inbox/${this.#config.node}/`],
       handler: {
         onResult: (result) => {

@@ -28,6 +28,8 @@ export interface EtcdOptions {
   readonly handler: EtcdHandler;
   /** For https:// endpoints. */
   readonly tls?: TlsSource | undefined;
+  /** Told of every request that has ended, and how long it took; not answered: refused, or nobody knows what became of it. */
+  readonly onEnd?: (seconds: number, answered: boolean) => void;
 }
 
 export interface EtcdClient extends EtcdPort {
@@ -49,6 +51,7 @@ export function openEtcd(options: EtcdOptions): EtcdClient {
 class RotatingClient implements EtcdClient {
   readonly #endpoints: readonly EtcdEndpoint[];
   readonly #handler: EtcdHandler;
+  readonly #onEnd: EtcdOptions['onEnd'];
   readonly #watch: EtcdWatch;
   /** How to end each request that has no result yet. */
   readonly #pending = new Set<(result: EtcdResult | string) => void>();
@@ -58,6 +61,7 @@ class RotatingClient implements EtcdClient {
 
   constructor(options: EtcdOptions) {
     this.#handler = options.handler;
+    this.#onEnd = options.onEnd;
     this.#endpoints = options.endpoints.map(
       (address) => new EtcdEndpoint(address, options.prefix, options.tls),
     );
@@ -85,10 +89,12 @@ class RotatingClient implements EtcdClient {
       this.#deliver({ id: request.id, outcome: 'unknown', error: `${ETCD_REQUESTS_MAX} requests are under way` });
       return;
     }
+    const began = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const settle = (result: EtcdResult | string): void => {
       if (!this.#pending.delete(settle)) return;
       clearTimeout(timer);
+      this.#onEnd?.((performance.now() - began) / 1000, typeof result !== 'string');
       this.#deliver(typeof result === 'string' ? { id: request.id, outcome: 'unknown', error: result } : result);
     };
     this.#pending.add(settle);

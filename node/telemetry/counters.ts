@@ -83,6 +83,8 @@ export class Counters {
   /** From a change's making to its commit. */
   readonly commitTime = new DurationHistogram();
   readonly flushTime = new DurationHistogram();
+  readonly etcdTime = new DurationHistogram();
+  etcdFailures = 0;
   /** How long leases were held that this node has ended. */
   readonly held = new HeldTimes();
   /** Replies without relay agent information, since it did not fit (RFC 3046 §2.2). */
@@ -99,6 +101,11 @@ export class Counters {
 
   constructor() {
     this.drops = Object.fromEntries(Object.keys(DROP_REASONS).map((reason) => [reason, 0])) as Record<DropReason, number>;
+  }
+
+  etcdRequest(seconds: number, answered: boolean): void {
+    if (answered) this.etcdTime.observe(seconds);
+    else this.etcdFailures++;
   }
 
   drop(reason: DropReason): void {

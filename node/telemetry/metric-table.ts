@@ -373,6 +373,16 @@ const CLUSTER: readonly MetricDefinition[] = [
     help: 'Seconds since etcd last answered; absent before it ever did',
     read: ({ status }) => (status.etcd.lastSuccessSecondsAgo === null ? [] : one(status.etcd.lastSuccessSecondsAgo)),
   },
+  {
+    name: 'lessor_etcd_request_seconds', type: 'histogram', labels: [],
+    help: 'Time that etcd took to answer a request',
+    read: ({ counters }) => [{ histogram: counters.etcdTime }],
+  },
+  {
+    name: 'lessor_etcd_requests_failed_total', type: 'counter', labels: [],
+    help: 'Requests that etcd refused or did not answer in time',
+    read: ({ counters }) => one(counters.etcdFailures),
+  },
 ];
 
 const LEASEQUERY: readonly MetricDefinition[] = [

@@ -104,12 +104,15 @@ export class EtcdAsker {
   #id = 0;
   #hints = 0;
   surplus = 0;
+  /** What was told of the requests that have ended. */
+  readonly ends: { readonly seconds: number; readonly answered: boolean }[] = [];
 
   constructor(endpoints: readonly string[], watchPrefixes: readonly string[] = [''], prefix = '/lessor/test/') {
     this.client = openEtcd({
       endpoints,
       prefix,
       watchPrefixes,
+      onEnd: (seconds, answered) => this.ends.push({ seconds, answered }),
       handler: {
         onResult: (result) => {
           const settle = this.#waiting.get(result.id);

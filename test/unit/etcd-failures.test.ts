@@ -73,6 +73,8 @@ describe('without etcd', { timeout: 60_000 }, () => {
       const requests = [asker.read(300), asker.ask({ kind: 'keepalive', lease: '123', deadlineMs: 300 })];
       for (const result of await Promise.all(requests)) assertUnknown(result, /within 300 ms|[Dd]eadline/);
     }
+    assert.equal(asker.ends.length, 10);
+    assert.ok(asker.ends.every(({ seconds, answered }) => !answered && seconds >= 0.29));
     assert.ok(sockets.size > 0);
     await asker.close();
     while (sockets.size > 0) await asker.pass(10);
@@ -113,6 +115,7 @@ describe('with a real etcd', { skip: etcdMissing() ?? false, timeout: 60_000 }, 
     const put = { op: 'put', key: 'k', value: Buffer.from('v') } as const;
     const written = await asker.ask({ kind: 'txn', compares: [], then: [put], otherwise: [], deadlineMs: 1000 });
     assert.equal(written.outcome, 'txn');
+    assert.equal(asker.ends.at(-1)?.answered, true);
     await untilHint(asker, before);
     assert.equal(asker.surplus, 0);
   });
