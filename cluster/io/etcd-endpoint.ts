@@ -71,14 +71,19 @@ export class EtcdEndpoint {
   /** Sends the request once. Rejects when no answer came, or when etcd refused it with an error. */
   async call(request: EtcdRequest): Promise<EtcdResult> {
     const deadline = { deadline: Date.now() + request.deadlineMs };
+    const { held } = this.#etcd;
+    let isReached = false;
     try {
       await this.#reach();
+      isReached = true;
       const result = await this.#send(request, deadline);
       this.#suspect = false;
+      held.proven();
       return result;
     } catch (error) {
-      if (!isRefusal(error)) this.#suspect = true;
-      throw error;
+      if (isRefusal(error)) throw error;
+      this.#suspect = true;
+      throw isReached && held.failure !== undefined ? new Error(held.failure, { cause: error }) : error;
     }
   }
 
@@ -193,7 +198,7 @@ class HeldEtcd extends Etcd3 {
     const { hosts } = this.pool as unknown as { readonly hosts: { channelCredentials: ChannelCredentials }[] };
     const host = hosts[0];
     assert(host?.channelCredentials instanceof ChannelCredentials, 'etcd3 has changed inside');
-    this.held = new HeldCredentials(terms);
+    this.held = new HeldCredentials(terms, 'it ended the connection without a word: it may want TLS (https://)');
     host.channelCredentials = this.held;
   }
 }

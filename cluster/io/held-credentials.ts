@@ -6,7 +6,6 @@
  * would collect them), and waits behind what is still to be sent on others.
  */
 import type { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
@@ -30,19 +29,32 @@ export interface ServerTerms {
 const SILENCE_MS = 2000;
 
 /** What a TLS server answers to who does not speak TLS: one alert. HTTP/2 begins with more. */
-export const TLS_ALERT_BYTES = 7;
+const TLS_ALERT_BYTES = 7;
 
 export class HeldCredentials extends ChannelCredentials {
   readonly #terms: ServerTerms | undefined;
+  readonly #whenWordless: string | undefined;
   readonly #sockets = new Set<Socket>();
   #ended = false;
-  /** Why the last connection did not come about, where TLS was the reason. */
-  failure: string | undefined;
+  #isProven = false;
+  #failure: string | undefined;
 
-  /** Without terms in the clear. */
-  constructor(terms: ServerTerms | undefined) {
+  /** Without terms in the clear. `whenWordless`: what it means that a server ends such a connection without a word. */
+  constructor(terms: ServerTerms | undefined, whenWordless?: string) {
     super();
     this.#terms = terms;
+    this.#whenWordless = whenWordless;
+  }
+
+  /** Why the last connection came to nothing, where TLS was the reason. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** The server has answered: whatever happens to this connection now is no matter of TLS. */
+  proven(): void {
+    this.#isProven = true;
+    this.#failure = undefined;
   }
 
   /** Ends all connections, and those that are still being made as soon as they are there. */
@@ -71,11 +83,12 @@ export class HeldCredentials extends ChannelCredentials {
   }
 
   async #connect(socket: Socket): Promise<Connected> {
-    this.failure = undefined;
+    this.#isProven = false;
     this.#hold(socket);
     if (this.#terms === undefined) {
       socket.once('close', () => {
-        if (socket.bytesRead === TLS_ALERT_BYTES) this.failure = 'it speaks TLS, and this side does not';
+        if (socket.bytesRead === TLS_ALERT_BYTES) this.#fail('it speaks TLS, and this side does not');
+        else if (socket.bytesRead === 0 && this.#whenWordless !== undefined) this.#fail(this.#whenWordless);
       });
       return { socket, secure: false };
     }
@@ -94,28 +107,34 @@ export class HeldCredentials extends ChannelCredentials {
       // Looked at below, where it can be told what is wrong with it.
       rejectUnauthorized: false, checkServerIdentity: () => undefined,
     });
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      this.failure ??= describeTlsError(error);
+    let error: NodeJS.ErrnoException | undefined;
+    stream.on('error', (each) => {
+      error = each;
     });
-    // TLS 1.3: whether a server takes the certificate of this side it says after the handshake, if at all.
-    stream.on('close', () => {
-      this.failure ??= 'it ended the connection at the beginning of TLS: its log may say why';
+    const isSecure = await new Promise<boolean>((resolve) => {
+      stream.once('secureConnect', () => resolve(true)).once('close', () => resolve(false));
     });
-    try {
-      await once(stream, 'secureConnect');
-    } catch (error) {
-      throw new Error(this.failure ?? (error as Error).message, { cause: error });
-    } finally {
-      clearTimeout(timer);
-    }
+    clearTimeout(timer);
+    if (!isSecure) throw this.#fail((error && describeTlsError(error)) ?? 'it ended the connection at the beginning of TLS: it may not speak it');
     const peer = verifiedPeer(stream);
-    this.failure = typeof peer === 'string' ? peer : refusal(peer);
-    if (this.failure === undefined) return stream;
-    throw new Error(this.failure);
+    const problem = typeof peer === 'string' ? peer : refusal(peer);
+    if (problem !== undefined) throw this.#fail(problem);
+    // TLS 1.3: whether a server takes the certificate of this side it says after the handshake, if at all.
+    stream.once('close', () => {
+      this.#fail((error && describeTlsError(error)) ?? 'it ended the connection when TLS had begun: it may not take the certificate of this side, its log says why');
+    });
+    return stream;
+  }
+
+  #fail(failure: string): Error {
+    if (!this.#isProven && !this.#ended) this.#failure = failure;
+    return new Error(failure);
   }
 
   #hold(socket: Socket): void {
     this.#sockets.add(socket);
+    // Whoever reads from it, here or over TLS, hears of its end.
+    socket.on('error', () => undefined);
     const timer = setTimeout(() => {
       if (socket.bytesRead === 0) socket.destroy();
     }, SILENCE_MS);

@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdRequest, EtcdResult } from '../../cluster/core/ports.ts';
 import { type EtcdClient, openEtcd } from '../../cluster/io/etcd-client.ts';
 import { findProgram, ProgramMissing, requireProgram } from '../../deploy/lab/programs.ts';
+import type { TlsFiles } from '../../node/config/types.ts';
+import type { TlsSource } from '../../node/tls/io/credentials.ts';
 
 /** Why there is no etcd to test against; undefined if there is one. */
 export function etcdMissing(): string | undefined {
@@ -41,12 +43,13 @@ export interface EtcdProcess {
   remove(): Promise<void>;
 }
 
-export async function startEtcd(): Promise<EtcdProcess> {
+/** `tls`: clients show certificates of the same authority. */
+export async function startEtcd(tls?: TlsFiles): Promise<EtcdProcess> {
   const program = requireProgram('etcd');
   const env = { ...process.env, ...program.env };
   const [clientPort, peerPort] = await freePorts(2);
   const folder = mkdtempSync(join(tmpdir(), 'lessor-etcd-'));
-  const client = `http://127.0.0.1:${clientPort}`;
+  const client = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;
   const options = {
     name: 'test',
@@ -56,6 +59,7 @@ export async function startEtcd(): Promise<EtcdProcess> {
     'listen-peer-urls': peer,
     'initial-advertise-peer-urls': peer,
     'initial-cluster': `test=${peer}`,
+    ...(tls === undefined ? {} : { 'client-cert-auth': 'true', 'trusted-ca-file': tls.authority, 'cert-file': tls.certificate, 'key-file': tls.key }),
   };
   const words = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
   const start = (): ChildProcess => spawn(program.command, words, { stdio: 'ignore', cwd: folder, env });
@@ -107,9 +111,10 @@ export class EtcdAsker {
   /** What was told of the requests that have ended. */
   readonly ends: { readonly seconds: number; readonly answered: boolean }[] = [];
 
-  constructor(endpoints: readonly string[], watchPrefixes: readonly string[] = [''], prefix = '/lessor/test/') {
+  constructor(endpoints: readonly string[], watchPrefixes: readonly string[] = [''], prefix = '/lessor/test/', tls?: TlsSource) {
     this.client = openEtcd({
       endpoints,
+      tls,
       prefix,
       watchPrefixes,
       onEnd: (seconds, answered) => this.ends.push({ seconds, answered }),
