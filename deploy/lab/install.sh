@@ -34,6 +34,7 @@ kea-dhcp4   kea-dhcp4-server  test bench
 dhcpd       isc-dhcp-server   test
 Net/DHCP/Packet.pm libnet-dhcp-perl test
 openssl     openssl           test
+systemd-analyze systemd       test
 promtool    prometheus        test
 prometheus  prometheus        test
 dockerd     docker.io         test

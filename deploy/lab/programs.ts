@@ -5,7 +5,7 @@ import { accessSync, constants, globSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 export type ProgramName =
-  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl'
+  | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl' | 'systemd-analyze'
   | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare';
 
 export interface Program {
@@ -36,7 +36,8 @@ function firstExecutable(folders: readonly string[], name: string): string | und
 
 /** What an unpacked program needs to find its libraries and data where they are. */
 function unpackedEnvironment(name: ProgramName): Record<string, string> {
-  const libraries = ['usr/lib/*-linux-gnu*', 'lib/*-linux-gnu*'].flatMap((pattern) => globSync(join(unpacked, pattern)));
+  // systemd keeps a library of its own beside its programs.
+  const libraries = ['usr/lib/*-linux-gnu*', 'lib/*-linux-gnu*', 'usr/lib/*-linux-gnu*/systemd', 'lib/systemd'].flatMap((pattern) => globSync(join(unpacked, pattern)));
   const env: Record<string, string> = { LD_LIBRARY_PATH: libraries.join(':') };
   if (name === 'tshark') {
     env['WIRESHARK_DATA_DIR'] = join(unpacked, 'usr/share/wireshark');
