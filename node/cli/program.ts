@@ -3,7 +3,6 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { addCertCommand } from './cert.ts';
-import { addCertCommand } from './cert.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addConfigCommand } from './config.ts';
 import { addDoctorCommand } from './doctor.ts';
@@ -52,7 +51,6 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addReadyCommand(program, output);
   addLeasesCommand(program, output);
   addLeasequeryCommand(program, output);
-  addCertCommand(program, output);
   addCertCommand(program, output);
   addVersion(program);
   return program;
