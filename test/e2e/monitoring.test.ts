@@ -79,12 +79,15 @@ test('a pool is filled', needed, async () => {
   await cluster.clients.kill();
 });
 
-test('the link between the nodes is cut', needed, async () => {
+test('the link between the nodes is cut, and then what leads from one of them to etcd', needed, async () => {
   const { lan } = cluster.served;
+  const etcd = cluster.served.host('etcd');
   const [a, b] = [cluster.node('a').host, cluster.node('b').host];
   const [fired] = await cluster.fires(['LessorCommunicationsInterrupted'], 'the link between the nodes is cut', () => lan.cutBetween(a, b));
   assert.match(fired!.annotations['description']!, /over the link to [ab]\./);
-  await cluster.clears(['LessorCommunicationsInterrupted'], () => lan.restoreBetween());
+  const [isolated, notReady] = await cluster.fires(['LessorIsolated', 'LessorNotReady', 'LessorOneMember'], 'node b reaches neither a nor etcd', () => lan.cutBetween(b, etcd));
+  for (const alert of [isolated!, notReady!]) assert.equal(alert.labels['instance'], `${ADDRESSES.b}:9067`);
+  await cluster.clears(['LessorCommunicationsInterrupted', 'LessorIsolated', 'LessorNotReady', 'LessorOneMember'], () => lan.restoreBetween());
 });
 
 test('etcd is cut off', needed, async () => {
