@@ -276,7 +276,16 @@ export class Leader {
     if (peer.connected && Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
       return `the clock of ${member.node} differs by ${Math.round(peer.wallDifferenceMs)} ms`;
     }
-    return undefined;
+    const apart = this.#clockApartFrom(peer).find((other) => isFartherOff(peer, other));
+    return apart === undefined ? undefined : `the clock of ${member.node} differs by ${Math.round(peer.wallDifferenceMs - apart.wallDifferenceMs)} ms from that of ${apart.id}`;
+  }
+
+  /** Other members whose clocks differ from this peer's by too much, although none of them differs so from this node's. */
+  #clockApartFrom(peer: Peer): Peer[] {
+    const { context, peers } = this.#state;
+    if (!peer.connected) return [];
+    return otherMembers(this.#state).flatMap(({ node }) => peers.get(node) ?? [])
+      .filter((other) => other.connected && Math.abs(peer.wallDifferenceMs - other.wallDifferenceMs) > context.options.maxClockSkewMs);
   }
 
   onEvict(evict: Evict): void {
@@ -291,7 +300,7 @@ export class Leader {
     if (!this.leads || !etcdCounts(this.#state) || this.#bump || this.#busy || this.#clearing || !finished || view?.epoch !== ready.epoch) return;
     if (this.#join !== undefined || memberNamed(view, ready.node) !== undefined || peer.incarnation !== ready.incarnation) return;
     if (!context.options.nodes.some((node) => node.id === ready.node) || this.#hooks.isDrained(ready.node)) return;
-    if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs) {
+    if (Math.abs(peer.wallDifferenceMs) > context.options.maxClockSkewMs || this.#clockApartFrom(peer).length > 0) {
       context.out.event('cluster.clock-difference', { peer: peer.id, differenceMs: Math.round(peer.wallDifferenceMs) });
       return;
     }
@@ -397,4 +406,10 @@ export class Leader {
       if (result === undefined) this.#bump = true;
     });
   }
+}
+
+/** One of two is to go: whose clock differs more from the leader's. */
+function isFartherOff(one: Peer, other: Peer): boolean {
+  const [a, b] = [Math.abs(one.wallDifferenceMs), Math.abs(other.wallDifferenceMs)];
+  return a === b ? one.id > other.id : a > b;
 }

@@ -86,10 +86,13 @@ export class Checker {
 
   /**
    * Somebody answered when it was asked whether an address is in use. Of machines with one identity one may have asked
-   * for it, and another one have answered: then nobody has it as a lease until who answered speaks up.
+   * for it, and another one have answered; and after a loss the answer may be another client's than the one whose late
+   * release has ended its lease in the records: then nobody has it as a lease until who answered speaks up.
    */
-  answeredFor(address: number, isOfAsker: (client: SimClient) => boolean): void {
-    for (const hold of this.#holds.get(address) ?? []) if (isOfAsker(hold.client)) this.#lost.add(hold);
+  answeredFor(address: number, isAsker: (client: SimClient) => boolean, isCloned: (client: SimClient) => boolean): void {
+    for (const hold of this.#holds.get(address) ?? []) {
+      if (isAsker(hold.client) && (isCloned(hold.client) || this.isSaidLately(hold.client, address, hold.since))) this.#lost.add(hold);
+    }
   }
 
   probed(address: number, answered: boolean): void {

@@ -95,10 +95,9 @@ export class Population {
     return this.#machinesOf(client).length > 1;
   }
 
-  /** Of several machines that are one client to the servers, this is one, and what has the hardware address another or itself. */
-  isCloneOf(client: SimClient, hardware: string): boolean {
-    const has = ({ chaddr }: SimClient): boolean => formatHardware({ htype: HTYPE_ETHERNET, chaddr }) === hardware;
-    return this.isCloned(client) && this.#machinesOf(client).some(has);
+  /** What has the hardware address is this client, to the servers. */
+  isMachineOf(client: SimClient, hardware: string): boolean {
+    return this.#machinesOf(client).some(({ chaddr }) => formatHardware({ htype: HTYPE_ETHERNET, chaddr }) === hardware);
   }
 
   #machinesOf({ identity }: SimClient): SimClient[] {

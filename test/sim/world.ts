@@ -317,7 +317,8 @@ export class World implements NodeWorld, ClientWorld {
     this.count(`event:${id}`);
     if (id === 'view.finished') checkOwners(this, this.viewInEtcd());
     if (id === 'address.in-use') {
-      this.checker.answeredFor(ip(String(fields['address'])), (client) => this.population.isCloneOf(client, String(fields['hardware'])));
+      const isAsker = (client: SimClient): boolean => this.population.isMachineOf(client, String(fields['hardware']));
+      this.checker.answeredFor(ip(String(fields['address'])), isAsker, (client) => this.population.isCloned(client));
     }
     if (this.#log !== undefined) this.log(`${node.id} ${id} ${Object.entries(fields).map(([key, value]) => `${key}=${String(value)}`).join(' ')}`);
   }

@@ -71,3 +71,25 @@ for (const who of ['the leader', 'another member'] as const) {
     cluster.until('both serve', 30_000, () => cluster.settled('a b') && serves(cluster, 'a') && serves(cluster, 'b'));
   });
 }
+
+test('of two whose clocks come to differ by more than is assumed, and the leader\'s lies between, one leaves until they agree', () => {
+  const cluster = new SmallCluster(['a', 'b', 'c']);
+  for (const id of ['a', 'b', 'c']) cluster.start(id);
+  cluster.until('all in one view', 20_000, () => cluster.settled('a b c'));
+  const leads = ['a', 'b', 'c'].find((id) => cluster.node(id).engine!.core.leader.leads)!;
+  const [fast, slow] = ['a', 'b', 'c'].filter((id) => id !== leads) as [string, string];
+  // Too little at a time to count as a step.
+  for (let ms = 500; ms <= 6000; ms += 500) {
+    cluster.node(fast).clock.stepMs = ms;
+    cluster.node(slow).clock.stepMs = 300 - ms;
+    cluster.run(2000);
+  }
+  const left = cluster.members.split(' ');
+  assert.equal(left.length, 2, `in the view: ${cluster.members}`);
+  assert.ok(left.includes(leads));
+  for (let client = 1; client <= 8; client++) assert.ok(cluster.lease(client, 10), 'those who agree own all slots');
+  cluster.run(10_000);
+  assert.equal(cluster.members, left.join(' '), 'it is not let in again');
+  for (const id of [fast, slow]) cluster.node(id).clock.stepMs = 0;
+  cluster.until('all serve', 30_000, () => cluster.settled('a b c') && serves(cluster, fast) && serves(cluster, slow));
+});
