@@ -9,7 +9,7 @@ import { findProgram, requireProgram } from '../../deploy/lab/programs.ts';
 import { METRICS } from '../../node/telemetry/metric-table.ts';
 import { runbookOf, testsOf } from '../support/alerts-page.ts';
 import { PROJECT } from '../support/documentation.ts';
-import { alertRules, hurriedRules, PROMETHEUS_FOLDER, RULE_FILES, ruleGroups, ruleTestFiles } from '../support/prometheus-files.ts';
+import { alertRules, hurriedRules, PROMETHEUS_FOLDER, RULE_FILES, ruleGroups, ruleTestFiles, type Rule } from '../support/prometheus-files.ts';
 import { scrapeOfEverything } from './telemetry-fixture.ts';
 
 const needsPromtool = findProgram('promtool') === undefined ? { skip: 'not there: promtool (deploy/lab/install.sh test)' } : {};
@@ -56,12 +56,16 @@ test('every alert says how grave it is, and links to its page', () => {
   }
 });
 
-test('the page of every alert is there, and the runbooks\' first page links to it', () => {
+test('the page of every alert is there and names it, and the runbooks\' first page has both', () => {
   const folder = join(PROJECT, 'deploy/runbooks');
   const first = readFileSync(join(folder, 'README.md'), 'utf8');
   const pages = [...new Set(alertRules().map(runbookOf))];
   assert.deepEqual(pages.filter((page) => !existsSync(join(folder, page))), [], 'missing');
-  assert.deepEqual(pages.filter((page) => !first.includes(`(${page})`) && !first.includes(`(${page}#`)), [], 'not linked');
+  assert.deepEqual(pages.filter((page) => !first.includes(`(${page})`)), [], 'not linked');
+  const names = (text: string, { alert = '' }: Rule): boolean => new RegExp(`\\b${alert}\\b`).test(text);
+  assert.deepEqual(alertRules().filter((rule) => !names(first, rule)).map(({ alert }) => alert), [], 'not named on the first page');
+  const silent = alertRules().filter((rule) => !names(readFileSync(join(folder, runbookOf(rule)), 'utf8'), rule));
+  assert.deepEqual(silent.map(({ alert }) => alert), [], 'not named on its page');
 });
 
 // ── what the rules ask for ─────────────────────────────────────────────────────────────────────
