@@ -19,9 +19,10 @@ export class DataFolderWatch {
   #looking = false;
   #seen: DataFolder | undefined;
 
-  constructor(dataDir: string) {
+  /** `everyMs` is for tests. */
+  constructor(dataDir: string, everyMs: number = LOOK_EVERY_MS) {
     this.#dataDir = dataDir;
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS).unref();
+    this.#timer = setInterval(() => void this.#look(), everyMs).unref();
     void this.#look();
   }
 
