@@ -315,6 +315,16 @@ export const SNAPSHOT_PAGE_ENTRIES = 512;
 /** Longest key of a meta value on the disk, in UTF-8 bytes (LMDB takes 1978); a longer one is a bug. */
 export const META_KEY_BYTES_MAX = 1024;
 
+/** A backup: what the thread hands over at once, before compression; a reader that takes nothing for so long is sent away. */
+export const BACKUP_PIECE_BYTES = 256 * 1024;
+export const BACKUP_IDLE_MS_MAX = 60_000;
+
+/** A line of a backup: the longest is that of a configuration. Past it the file is damaged. */
+export const BACKUP_LINE_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Bindings that a restore writes in one transaction. */
+export const RESTORE_BATCH_RECORDS = 8192;
+
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 
 /** Changes of one flush in one chunk; past it the next one begins. Room for one more record lies above it. */

@@ -21,6 +21,7 @@ import { startHttp } from './admin/io/http.ts';
 import type { HttpServer } from './admin/io/http.ts';
 import type { OperatorAnswer, OperatorCommand } from './admin/operator.ts';
 import type { NodeStatus } from './admin/status.ts';
+import { backupOf, stateOf } from './backup/io/node-backup.ts';
 import { loadNodeConfig } from './config/load.ts';
 import type { NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
@@ -179,6 +180,7 @@ class NodeProcess {
     this.#control = await openControl({
       dataDir: this.#config.dataDir, status: () => this.#status(), operate: (command) => this.#operate(command),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
+      backup: () => backupOf({ node: this.#config, mark: () => this.#disk.mark(), state: stateOf(this.#status()), config: this.#engine.config }),
     });
     this.#telemetry.emit([{ id: 'node.started', fields: {
       version: VERSION, leases: this.#table.size, http: `${this.#config.http.host}:${this.#http.port}`,

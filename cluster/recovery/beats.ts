@@ -13,6 +13,8 @@ const META_INCARNATIONS = 'incarnations';
 const META_BEAT = 'beat';
 const META_ACKS = 'acks-seen';
 const META_FETCHING = 'fetching';
+/** When the backup was made that the store was restored from, as text; gone once a view names the node. */
+const META_RESTORED = 'restored-from';
 export const BEAT_EVERY_MS = 5000;
 /** A beat whose fate is not known is written again: a learner waits for it before it asks to be let in. */
 const PUBLISH_AGAIN_MS = 250;
@@ -23,6 +25,15 @@ const ACKS_EVERY_MS = 1000;
 interface BeatValue {
   incarnation: number;
   beat: number;
+}
+
+/**
+ * What a store that is restored from a backup says of itself: that of another past, as `Beats.disown` has it. It vouches
+ * for no incarnation, so the node never goes on by it without an operator's word, and fetches everything where another one serves.
+ * `backup`: what the backup has; it may be that of a store that was restored itself, and is of then.
+ */
+export function restoredMeta(madeAt: string, backup: ReadonlyMap<string, Buffer>): Map<string, Buffer> {
+  return new Map([[META_INCARNATIONS, Buffer.from('[]')], [META_FETCHING, Buffer.from('true')], [META_RESTORED, backup.get(META_RESTORED) ?? Buffer.from(madeAt)]]);
 }
 
 export class Beats {
@@ -72,6 +83,7 @@ export class Beats {
   /** A view names the present incarnation: it will never name an earlier one again. */
   entered(): void {
     if (this.mayHoldMore()) this.#store.putMeta(META_FETCHING, null);
+    if (this.restoredFrom() !== '') this.#store.putMeta(META_RESTORED, null);
     if (this.#held.length === 1) return;
     this.#held = [this.#context.incarnation];
     this.#putJson(META_INCARNATIONS, this.#held);
@@ -113,6 +125,11 @@ export class Beats {
   /** A fetch ended, and no view has named the node since: pages may have shown more of a log than its cursor says. */
   mayHoldMore(): boolean {
     return readJson(this.#store, META_FETCHING) !== undefined;
+  }
+
+  /** When the backup was made that this store is from; "": it is from none, or the node was in a view since. */
+  restoredFrom(): string {
+    return this.#store.readMeta(META_RESTORED)?.toString() ?? '';
   }
 
   fetchComplete(): void {

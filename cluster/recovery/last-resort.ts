@@ -140,7 +140,8 @@ export class LastResort {
         return `${id} was in a later view (epoch ${epoch}, generation ${generation}) than this node (epoch ${own.epoch}, generation ${own.generation}): ${there}`;
       }
       if (!isWhole && epoch === own.epoch && generation === own.generation) {
-        return `the store of this node is ${beats.fetchIncomplete() ? 'one into which a fetch was cut short' : 'an older copy'}, and ${id} was in the same view: ${there}`;
+        const what = beats.restoredFrom() !== '' ? 'restored from a backup' : beats.fetchIncomplete() ? 'one into which a fetch was cut short' : 'an older copy';
+        return `the store of this node is ${what}, and ${id} was in the same view: ${there}`;
       }
     }
     return '';

@@ -19,7 +19,9 @@ export function describeLoss({ beats, configuration, memory, state }: LossParts,
   const lines = [whatEtcdSays(read), `the store of ${self} has ${state.context.table.size} bindings, ${lastInView(state, memory)}`];
   const lost = beatsLost(beats, read, state);
   if (lost > 0) lines.push(`it is an older copy: etcd has heard of ${lost} beats (5 s each) that it knows nothing of`);
-  if (beats.fetchIncomplete()) lines.push('a fetch into it was cut short: some of its records are older than others');
+  const restored = beats.restoredFrom();
+  if (restored !== '') lines.push(`it was restored from a backup of ${restored}`);
+  else if (beats.fetchIncomplete()) lines.push('a fetch into it was cut short: some of its records are older than others');
   lines.push(
     'what other nodes granted or renewed after that is unknown here, and lost: such clients keep their addresses until they renew, and are then learnt again',
     `until ${isoSeconds(probeUntil)} an address is probed before it is given out; a client that is asleep then, or answers no probe, may meet another one with its address`,

@@ -127,10 +127,15 @@ export class Restart {
     });
   }
 
-  /** Without a cluster: a view of one, by the same rules. */
+  /**
+   * Without a cluster: a view of one, by the same rules. With a store from a backup it begins a generation, as an
+   * operator's word does in a cluster: leases may be held that were given after the backup.
+   */
   loneView(): View {
     const { view } = this.#state;
-    return this.#viewOf([selfMember(this.#state)], [], { epoch: view?.epoch ?? 0, generation: view?.generation ?? 1, configRevision: 0, probeUntil: 0 });
+    const start = this.#beats.restoredFrom() === '' ? { epoch: view?.epoch ?? 0, generation: view?.generation ?? 1, probeUntil: view?.probeUntil ?? 0 }
+      : { ...this.#lastResort.next(), probeUntil: this.#lastResort.probeUntil() };
+    return this.#viewOf([selfMember(this.#state)], [], { ...start, configRevision: 0 });
   }
 
   /** `others`: what they speak; a version is left for all. */

@@ -17,7 +17,7 @@ import { Tails } from './tails.ts';
 import { decodeView, encodeView, slotsOf } from './view.ts';
 import type { Member, View } from './view.ts';
 
-const META_ADOPTED = 'view-adopted';
+export const META_ADOPTED = 'view-adopted';
 const META_FINISHED = 'view-finished';
 const META_DUTIES = 'view-duties';
 const META_WAIVED = 'view-waived';

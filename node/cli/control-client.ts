@@ -41,27 +41,28 @@ export class ControlClient {
       call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_MS_MAX / 1000} s`))).on('error', reject);
       call.end(text);
     }).catch((cause: unknown) => {
-      throw this.#unreachable(cause as NodeJS.ErrnoException);
+      throw controlFailure(this.#path, this.#dataDir, cause as NodeJS.ErrnoException);
     });
     if (status === 200) return JSON.parse(answer) as T;
     throw new CliError(status === 400 ? ExitCode.usage : ExitCode.unreachable, `the node at ${this.#path} answered ${status}: ${answer}`);
   }
+}
 
-  #unreachable(cause: NodeJS.ErrnoException): CliError {
-    switch (cause.code) {
-      case 'ENOENT':
-      case 'ECONNREFUSED':
-        return new CliError(
-          ExitCode.unreachable,
-          `no node answers at ${this.#path}: none is running on this host with the data folder ${this.#dataDir}, or it is only starting ` +
-            '(it waits until it has read its configuration, in a cluster from etcd). --config names another node.yaml.',
-          { cause },
-        );
-      case 'EACCES':
-      case 'EPERM':
-        return new CliError(ExitCode.unreachable, `no permission for ${this.#path}: give the command as the user that the node runs as, or as root`, { cause });
-      default:
-        return new CliError(ExitCode.unreachable, `cannot reach the node at ${this.#path}: ${cause.message}`, { cause });
-    }
+/** Why nobody answered there, and what to do. */
+export function controlFailure(path: string, dataDir: string, cause: NodeJS.ErrnoException): CliError {
+  switch (cause.code) {
+    case 'ENOENT':
+    case 'ECONNREFUSED':
+      return new CliError(
+        ExitCode.unreachable,
+        `no node answers at ${path}: none is running on this host with the data folder ${dataDir}, or it is only starting ` +
+          '(it waits until it has read its configuration, in a cluster from etcd). --config names another node.yaml.',
+        { cause },
+      );
+    case 'EACCES':
+    case 'EPERM':
+      return new CliError(ExitCode.unreachable, `no permission for ${path}: give the command as the user that the node runs as, or as root`, { cause });
+    default:
+      return new CliError(ExitCode.unreachable, `cannot reach the node at ${path}: ${cause.message}`, { cause });
   }
 }

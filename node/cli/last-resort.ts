@@ -9,6 +9,7 @@ import { confirm, terminal } from './confirm.ts';
 import type { Terminal } from './confirm.ts';
 import { ControlClient } from './control-client.ts';
 import type { CliOutput } from './output.ts';
+import { Progress } from './progress.ts';
 import { printable } from './table.ts';
 
 const OUTCOME_MS_MAX = 15_000;
@@ -58,11 +59,22 @@ async function tell({ ok, text }: OperatorAnswer, output: CliOutput): Promise<vo
 
 /** What came of it, once that is known. */
 async function outcome(control: ControlClient, output: CliOutput): Promise<void> {
+  const progress = new Progress();
+  try {
+    await waitForOutcome(control, output, progress);
+  } finally {
+    progress.clear();
+  }
+}
+
+async function waitForOutcome(control: ControlClient, output: CliOutput, progress: Progress): Promise<void> {
   const until = performance.now() + OUTCOME_MS_MAX;
   for (;;) {
     const { node, operator, state, view } = await control.status();
     if (operator?.state === 'refused') throw new CliError(ExitCode.no, printableLines(operator.text));
+    progress.show(() => `waiting: ${operator === null ? 'nothing is known of it yet' : printable(operator.text)}`);
     if (operator?.state === 'done') {
+      progress.clear();
       await output.out(`${printableLines(operator.text)}; ${node} is ${state} in epoch ${view?.epoch ?? 0}\n`);
       return;
     }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
+import { addBackupCommands } from './backup.ts';
 import { addCertCommand } from './cert.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addConfigCommand } from './config.ts';
@@ -47,6 +48,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addDrainCommands(program, output);
   addLastResortCommands(program, output);
   addDoctorCommand(program, output);
+  addBackupCommands(program, output);
   addStatusCommand(program, output);
   addReadyCommand(program, output);
   addLeasesCommand(program, output);

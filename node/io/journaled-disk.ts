@@ -31,7 +31,8 @@ import { type LmdbDisk, openLmdbDisk, syncFolder, toStoreError } from './lmdb-di
 import { GENERATION_KEY } from './lmdb-index.ts';
 import { type SnapshotMark, Turns } from './snapshot-mark.ts';
 
-const SEED_KEY = 'journal-seed';
+/** LMDB's meta key with the start of the checksums. */
+export const SEED_KEY = 'journal-seed';
 
 /**
  * Opens the store in `dataDir`, making it where it is missing, and puts into LMDB what a crash left in the

@@ -29,7 +29,7 @@ import {
 /** LMDB's meta key with the last generation of the journal that it has all of. */
 export const GENERATION_KEY = 'journal-generation';
 /** And with the one up to which its index is right, behind the index's version. */
-const MARKER_KEY = 'index-generation';
+export const MARKER_KEY = 'index-generation';
 
 /** Of the keys' layout and hash. */
 const INDEX_VERSION = 1;

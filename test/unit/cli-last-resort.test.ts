@@ -5,6 +5,7 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { Command } from 'commander';
@@ -44,6 +45,7 @@ class ControlledNode {
         this.commands.push(command);
         return this.answer;
       },
+      backup: () => Readable.from([Buffer.from('a backup')]),
       report: (occurrences) => this.events.push(...occurrences),
     };
   }

@@ -5,6 +5,7 @@
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
 import * as z from 'zod';
 import { CONTROL_CALLER_CHARACTERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
@@ -20,6 +21,8 @@ export interface ControlOptions {
   readonly dataDir: string;
   readonly operate: (command: OperatorCommand) => OperatorAnswer;
   readonly status: () => NodeStatus;
+  /** The store as it is now. */
+  readonly backup: () => Readable;
   readonly report: (occurrences: readonly Occurrence[]) => void;
 }
 
@@ -53,6 +56,7 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   addCommand(server, options, '/v1/recover', recover, ({ force }) => ({ kind: 'recover', force }));
   addCommand(server, options, '/v1/partner-down', partnerDown, ({ node }) => ({ kind: 'partner-down', node }));
   server.get('/v1/status', () => options.status());
+  addBackup(server, options);
   // A socket gets its mode from the process's mask when it is made: nobody may slip in before it is set.
   const before = process.umask(0o177);
   try {
@@ -66,6 +70,22 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
     process.umask(before);
   }
   return { path, close: () => server.close() };
+}
+
+/** One at a time: each holds a moment of the store, whose pages cannot be used again meanwhile. */
+function addBackup(server: FastifyInstance, { backup }: ControlOptions): void {
+  let underWay: Readable | undefined;
+  server.get('/v1/backup', (_request, reply) => {
+    if (underWay !== undefined) return reply.code(409).send({ error: 'another backup is being made' });
+    const stream = backup();
+    underWay = stream;
+    stream.once('close', () => {
+      underWay = undefined;
+    });
+    // Who has gone reads no more of it.
+    reply.raw.once('close', () => stream.destroy());
+    return reply.type('application/gzip').send(stream);
+  });
 }
 
 function addCommand<T extends { readonly by: string }>(

@@ -28,6 +28,8 @@ export interface NodeKey {
   /** host:port of its links. */
   readonly address: string;
   readonly serverIds: readonly number[];
+  /** NORMAL and the like. */
+  readonly state: string;
 }
 
 export class EtcdWitness {
@@ -57,7 +59,7 @@ export class EtcdWitness {
       if (said === undefined) return [];
       const node = Buffer.from(String(key), 'base64').toString().slice(prefix.length);
       const serverIds = Array.isArray(said['serverIds']) ? said['serverIds'].filter((id): id is number => typeof id === 'number') : [];
-      return [{ node, address: typeof said['address'] === 'string' ? said['address'] : '', serverIds }];
+      return [{ node, address: textOf(said['address']), serverIds, state: textOf(said['state']) }];
     });
   }
 
