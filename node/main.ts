@@ -145,11 +145,12 @@ class NodeProcess {
     });
     if (cluster !== undefined) {
       this.#links = await openLinks({
-        self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(), tls: this.#credentials.cluster, counters: this.#counters,
+        self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(), tls: this.#credentials.links, counters: this.#counters,
         handler: (event) => {
           this.#input((engine, now) => engine.onLink(event, now));
           this.#scheduleTurn();
         },
+        onUnsecured: (peer) => this.#telemetry.emit([{ id: 'link.unsecured', fields: { peer } }], readClock()),
         onRejected: (peer, detail) => this.#telemetry.emit([{ id: 'link.rejected', fields: { peer, detail } }], readClock()),
       });
     }

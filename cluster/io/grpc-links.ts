@@ -8,11 +8,11 @@
 import { status } from '@grpc/grpc-js';
 import { LINK_CLOSE_MS } from '../../node/limits.ts';
 import { namesHost, namesText } from '../../node/tls/io/check-files.ts';
-import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import type { LinkEvent, LinkTransport, PeerMessage } from '../core/ports.ts';
 import { describeNode, readNode } from './link-dial.ts';
 import { LinkPeer } from './link-peer.ts';
 import { type IncomingCall, type LinkConnection, type LinkServer, listenForLinks } from './link-server.ts';
+import type { LinkTls } from './link-tls.ts';
 import { Rejections } from './rejections.ts';
 
 export interface LinksOptions {
@@ -31,7 +31,9 @@ export interface LinksOptions {
    */
   readonly onRejected?: (peer: string, detail: string) => void;
   /** Without it the links are in the clear. */
-  readonly tls?: TlsSource | undefined;
+  readonly tls?: LinkTls | undefined;
+  /** A link begins in the clear though there is TLS here, which is optional. */
+  readonly onUnsecured?: (peer: string) => void;
   /** Counts every refusal, told or not. */
   readonly counters?: { linksRefused: number };
 }
@@ -138,6 +140,9 @@ class GrpcLinks implements Links {
       reject: (peer, detail) => {
         this.#reject(peer, detail);
       },
+      unsecured: (peer) => {
+        this.#options.onUnsecured?.(peer);
+      },
     });
   }
 
@@ -155,6 +160,7 @@ class GrpcLinks implements Links {
     }
     call.sendMetadata(describeNode(this.#options.self, this.#options.cluster));
     connection.keep();
+    if (this.#options.tls !== undefined && connection.certificate === undefined) this.#options.onUnsecured?.(peer.id);
     peer.use(call, () => {
       connection.disconnect();
     });

@@ -4,21 +4,24 @@
  * is dead: nothing else may be concluded from a link that is down.
  */
 import { LINK_BACKLOG_BYTES_MAX } from '../../node/limits.ts';
-import type { TlsSource } from '../../node/tls/io/credentials.ts';
+import { NO_TLS } from '../../node/tls/io/peer.ts';
 import type { LinkDownReason, LinkEvent, PeerMessage } from '../core/ports.ts';
 import { dial } from './link-dial.ts';
+import type { LinkTls } from './link-tls.ts';
 import { type LinkCall, LinkStream } from './link-stream.ts';
 import { parseAddress, probe } from './probe.ts';
 
 export interface LinkContext {
   readonly self: string;
   readonly cluster: string;
-  readonly tls: TlsSource | undefined;
+  readonly tls: LinkTls | undefined;
   /** To be called from the event loop only. */
   emit(event: LinkEvent): void;
   /** To be called where the core may be in the middle of a step: the event follows later. */
   post(event: LinkEvent): void;
   reject(peer: string, detail: string): void;
+  /** A link begins in the clear though there is TLS here. */
+  unsecured(peer: string): void;
 }
 
 /** Waits before the attempts after a link has gone; the last one repeats. */
@@ -45,6 +48,8 @@ export class LinkPeer {
   #failures = 0;
   /** Probes in a row that found the peer's port open. */
   #open = 0;
+  /** TLS is optional here, and the peer did not speak it a moment ago. */
+  #inTheClear = false;
   #timer: NodeJS.Timeout | undefined;
   #cancelAttempt: (() => void) | undefined;
   #stopped = false;
@@ -178,15 +183,19 @@ export class LinkPeer {
 
   #dial(): void {
     const { self, cluster, tls } = this.#context;
-    const options = { self, cluster, tls, peer: this.id, address: this.#address, timeoutMs: CONNECT_TIMEOUT_MS };
+    const inTheClear = this.#inTheClear;
+    this.#inTheClear = false;
+    const options = { self, cluster, tls: inTheClear ? undefined : tls?.source, peer: this.id, address: this.#address, timeoutMs: CONNECT_TIMEOUT_MS };
     this.#cancelAttempt = dial(options, {
       onUp: (call, disconnect) => {
         this.#cancelAttempt = undefined;
+        if (inTheClear) this.#context.unsecured(this.id);
         this.use(call, disconnect);
       },
       onFailed: (rejection) => {
         this.#cancelAttempt = undefined;
-        if (rejection !== undefined) this.#context.reject(this.id, rejection);
+        this.#inTheClear = rejection === NO_TLS && tls?.isOptional === true && !inTheClear;
+        if (rejection !== undefined && !this.#inTheClear) this.#context.reject(this.id, rejection);
         this.#down('unreachable');
         this.#schedule();
       },

@@ -9,15 +9,15 @@ import type { X509Certificate } from 'node:crypto';
 import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
 import { LINK_CONNECTION_IDLE_MS, LINK_CONNECTIONS_MAX, LINK_MESSAGE_BYTES_MAX } from '../../node/limits.ts';
-import type { TlsSource } from '../../node/tls/io/credentials.ts';
 import { linkGate } from './link-tls.ts';
+import type { LinkTls } from './link-tls.ts';
 import { LINK_CHANNEL_OPTIONS, LINK_METHOD } from './link-stream.ts';
 
 export type IncomingCall = ServerDuplexStream<Buffer, Buffer>;
 
 /** What is below a stream. */
 export interface LinkConnection {
-  /** Whose it is, as the authority says; undefined: it is in the clear, as all are. */
+  /** Whose it is, as the authority says; undefined: it is in the clear. */
   readonly certificate: X509Certificate | undefined;
   /** It carries a link: it may stay. */
   keep(): void;
@@ -36,7 +36,7 @@ export const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024;
 export interface LinkServerOptions {
   readonly listen: { readonly host: string; readonly port: number };
   /** Without it in the clear. */
-  readonly tls: TlsSource | undefined;
+  readonly tls: LinkTls | undefined;
   readonly onCall: (call: IncomingCall, connection: LinkConnection) => void;
   /** A connection from this address that came to nothing, and why. */
   readonly onRefused: (address: string, detail: string) => void;

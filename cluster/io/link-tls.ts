@@ -1,6 +1,6 @@
 /**
- * Which connections that come in carry TLS, and whose they are. A node takes links over TLS or in the clear, never
- * both; what comes the other way is ended with a word, so that each side can tell its operator.
+ * Which connections that come in carry TLS, and whose they are. A node takes links over TLS or in the clear, both only
+ * while a cluster is moved from one to the other; what is not taken is ended with a word, so that each side can tell its operator.
  */
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
@@ -8,7 +8,7 @@ import { createServer } from 'node:tls';
 import type { Server } from 'node:tls';
 import { LINK_CONNECTION_IDLE_MS } from '../../node/limits.ts';
 import type { TlsSource } from '../../node/tls/io/credentials.ts';
-import { describeTlsError, verifiedPeer } from '../../node/tls/io/peer.ts';
+import { describeTlsError, NO_TLS, verifiedPeer } from '../../node/tls/io/peer.ts';
 import { serveRenewed } from '../../node/tls/io/serve.ts';
 
 export interface AdmittedSocket {
@@ -27,18 +27,24 @@ const HANDSHAKE = 22;
 /** A fatal alert, unexpected_message (RFC 8446 §6), as any TLS server answers to what is none. */
 const ALERT = Buffer.from([21, 3, 3, 0, 2, 2, 10]);
 
+export interface LinkTls {
+  readonly source: TlsSource;
+  /** Peers that do not speak TLS are taken as well, and dialled in the clear. */
+  readonly isOptional: boolean;
+}
+
 /** `onRefused` is told why, of connections of which no node has said its name yet. */
 export function linkGate(
-  tls: TlsSource | undefined, onAdmitted: (admitted: AdmittedSocket) => void, onRefused: (socket: Socket, detail: string) => void,
+  tls: LinkTls | undefined, onAdmitted: (admitted: AdmittedSocket) => void, onRefused: (socket: Socket, detail: string) => void,
 ): LinkGate {
-  const server = tls === undefined ? undefined : secureServer(tls, onAdmitted, onRefused);
+  const server = tls === undefined ? undefined : secureServer(tls.source, onAdmitted, onRefused);
   return {
     take: (socket) => {
       onFirstByte(socket, (byte) => {
         const isTls = byte === HANDSHAKE;
         if (isTls && server !== undefined) server.emit('connection', socket);
-        else if (!isTls && server !== undefined) {
-          onRefused(socket, 'it does not speak TLS, and this side does');
+        else if (!isTls && tls?.isOptional === false) {
+          onRefused(socket, `${NO_TLS}, and this side does`);
           socket.end(ALERT);
         } else {
           if (isTls) onRefused(socket, 'it speaks TLS, and this side does not');

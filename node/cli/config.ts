@@ -92,6 +92,7 @@ function checkNodeFile(file: string, output: CliOutput): string {
 function checkTls(node: NodeConfig, config: string, output: CliOutput): void {
   const found = tlsPlaces(node).flatMap(({ files, name, setting }) =>
     checkTlsFiles(files, name).map(({ file, message, severity }) => ({ severity, text: `${config}: ${setting}: ${file} ${message}` })));
+  if (node.cluster?.tls?.optional === true) output.err(`warning: ${config}: cluster.tls.optional: nodes are believed without a certificate until this is taken out\n`);
   const errors = found.filter(({ severity }) => severity === 'error');
   for (const { text } of found.filter(({ severity }) => severity === 'warning')) output.err(`warning: ${text}\n`);
   if (errors.length > 0) throw new CliError(ExitCode.no, errors.map(({ text }) => text).join('\nlessor: '));

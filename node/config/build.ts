@@ -26,7 +26,7 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
         name: file.cluster.name,
         listen: file.cluster.listen,
         etcd: file.cluster.etcd,
-        tls: file.cluster.tls && tlsFiles(file.cluster.tls, folder),
+        tls: file.cluster.tls && { ...tlsFiles(file.cluster.tls, folder), optional: file.cluster.tls.optional },
         etcdTls: file.cluster.etcdTls && tlsFiles(file.cluster.etcdTls, folder),
         sessionTtlSeconds: file.cluster.sessionTtl,
         protocol: { min: file.cluster.protocolMin ?? PROTOCOL.min, max: file.cluster.protocolMax ?? PROTOCOL.max },

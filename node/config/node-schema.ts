@@ -6,10 +6,11 @@ import { defaulted, documented, group, list, map, optional, required } from './s
 import * as timeKinds from './time-kinds.ts';
 
 /** Both sides show a certificate. */
-const mutualTls = (whose: string, help: string) => documented(map({
+const mutualTls = <S extends z.core.$ZodLooseShape>(whose: string, help: string, more: S) => documented(map({
   certificate: required(kinds.filePath, 'This node\'s certificate, with what leads to its authority (PEM).'),
   key: required(kinds.filePath, 'Its private key (PEM, without a passphrase).'),
   authority: required(kinds.filePath, `The authority that signs ${whose} certificates (PEM; several while one replaces another).`),
+  ...more,
 }).optional(), { type: 'map', required: false, help: `${help} Paths are relative to the folder of this file; renewed files are taken up by themselves.` });
 
 export const nodeSchema = map({
@@ -29,14 +30,16 @@ export const nodeSchema = map({
   }, 'Metrics and health checks.'),
   leasequery: group({
     listen: defaulted(kinds.hostAndPort(0), '0.0.0.0:67', 'Where bulk and active LEASEQUERY is (TCP), once `leasequery.requestors` of the cluster\'s configuration lets somebody ask.'),
-    tls: mutualTls('the requestors\'', 'Files for LEASEQUERY over TLS. Left out: TLS is refused.'),
+    tls: mutualTls('the requestors\'', 'Files for LEASEQUERY over TLS. Left out: TLS is refused.', {}),
   }, 'LEASEQUERY over TCP.'),
   cluster: documented(map({
     name: required(kinds.id, 'The name of the cluster: the root of its keys in etcd.'),
     listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),
     etcd: list(kinds.etcdUrl, 'The members of etcd; `https://` with the files of `etcdTls`, or else of `tls`.', 1),
-    tls: mutualTls('the other nodes\'', 'Files for TLS between the nodes, and to etcd. Each node\'s certificate has its name (`node`) among its DNS names. Left out: the links are in the clear, and every node of the cluster has to leave it out.'),
-    etcdTls: mutualTls('etcd\'s', 'Files for etcd, where it takes others than those of `tls`. With etcd\'s RBAC the certificate\'s common name is the user.'),
+    tls: mutualTls('the other nodes\'', 'Files for TLS between the nodes, and to etcd. Each node\'s certificate has its name (`node`) among its DNS names. Left out: the links are in the clear, and every node of the cluster has to leave it out.', {
+      optional: defaulted(kinds.bool, false, 'Nodes that do not speak TLS are talked to in the clear. Only while a cluster is moved to TLS, node by node: until then it protects from nobody.'),
+    }),
+    etcdTls: mutualTls('etcd\'s', 'Files for etcd, where it takes others than those of `tls`. With etcd\'s RBAC the certificate\'s common name is the user.', {}),
     sessionTtl: defaulted(timeKinds.durationSeconds({ min: '1s', max: '60s' }), '3s', 'How long a silent node stays a member. etcd raises it to 1.5 times its election timeout.'),
     protocolMax: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The newest protocol version that this node speaks: to hold an upgraded cluster at the old one for a while.', PROTOCOL.max),
     protocolMin: optional(kinds.integer(PROTOCOL.min, PROTOCOL.max), 'The oldest one. A node that speaks only older ones is not let in beside this one, nor this one beside it.', PROTOCOL.min),

@@ -266,8 +266,8 @@ export interface NodeConfig {
     readonly name: string;
     readonly listen: { readonly host: string; readonly port: number };
     readonly etcd: readonly string[];
-    /** Between the nodes; without it in the clear. */
-    readonly tls: TlsFiles | undefined;
+    /** Between the nodes; without it in the clear. `optional`: peers that do not speak TLS are talked to as well. */
+    readonly tls: (TlsFiles & { readonly optional: boolean }) | undefined;
     /** Where etcd has other certificates than the nodes. */
     readonly etcdTls: TlsFiles | undefined;
     readonly sessionTtlSeconds: number;

@@ -124,6 +124,7 @@ export const EVENTS = {
     level: 'warn', message: 'a node is not wanted here, or does not want this one',
     action: 'Compare cluster name, node ids and `cluster.tls` in the configurations; where it is about certificates, `lessor config check` on both hosts. While a cluster is moved to TLS it is to be expected (deploy/runbooks/certificates.md). The same reason is told once a minute at most; `lessor_links_refused_total` counts all.',
   },
+  'link.unsecured': { level: 'warn', message: 'a link is in the clear though this node has certificates', action: 'Go on moving the cluster to TLS: the peer has no `cluster.tls` yet. Then take `cluster.tls.optional` out of every node.yaml.' },
   'certificate.changed': { level: 'info', message: 'a renewed certificate, key or authority is used for new connections', action: 'None.' },
   'certificate.unusable': {
     level: 'error', message: 'files of TLS cannot be used: those from before stay in use, if there are any',

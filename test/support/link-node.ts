@@ -14,7 +14,7 @@ const links = await openLinks({
   cluster: 'test',
   listen: { host: '127.0.0.1', port: Number(port) },
   peers: new Map(peers.map((peer): [string, string] => [peer.split('=')[0] ?? '', peer.split('=')[1] ?? ''])),
-  tls: files === undefined ? undefined : { current: readCredentials(JSON.parse(files) as TlsFiles) },
+  tls: files === undefined ? undefined : { source: { current: readCredentials(JSON.parse(files) as TlsFiles) }, isOptional: false },
   handler: (event) => {
     console.log(JSON.stringify(event));
   },

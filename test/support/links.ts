@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { LinkEvent, PeerMessage } from '../../cluster/core/ports.ts';
 import { type Links, openLinks } from '../../cluster/io/grpc-links.ts';
-import type { TlsSource } from '../../node/tls/io/credentials.ts';
+import type { LinkTls } from '../../cluster/io/link-tls.ts';
 
 /** Resolves once the condition holds; the test's own time limit bounds it. */
 export async function until(condition: () => boolean): Promise<void> {
@@ -39,8 +39,10 @@ export class NotedNode {
   }
 
   readonly counters = { linksRefused: 0 };
+  /** Peers of links in the clear where there is TLS. */
+  readonly unsecured: string[] = [];
 
-  async open(self: string, peers: Record<string, number>, port = 0, cluster = 'test', tls?: TlsSource): Promise<void> {
+  async open(self: string, peers: Record<string, number>, port = 0, cluster = 'test', tls?: LinkTls): Promise<void> {
     this.#links = await openLinks({
       self,
       cluster,
@@ -53,6 +55,7 @@ export class NotedNode {
         this.onEvent(event);
       },
       onRejected: (peer, detail) => this.rejections.push(`${peer}: ${detail}`),
+      onUnsecured: (peer) => this.unsecured.push(peer),
     });
   }
 
@@ -79,7 +82,7 @@ export async function nodeFor(
   peers: Record<string, number>,
   port = 0,
   cluster = 'test',
-  tls?: TlsSource,
+  tls?: LinkTls,
 ): Promise<NotedNode> {
   const node = new NotedNode();
   await node.open(self, peers, port, cluster, tls);

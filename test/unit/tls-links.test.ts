@@ -30,9 +30,9 @@ function held(files: TlsFiles): RenewedCredentials {
 }
 
 /** a dials b. */
-async function pair(context: TestContext, tlsA: TlsSource | undefined, tlsB: TlsSource | undefined): Promise<[a: NotedNode, b: NotedNode]> {
-  const b = await nodeFor(context, 'b', {}, 0, 'test', tlsB);
-  const a = await nodeFor(context, 'a', { b: b.links.port }, 0, 'test', tlsA);
+async function pair(context: TestContext, tlsA: TlsSource | undefined, tlsB: TlsSource | undefined, isOptional = false): Promise<[a: NotedNode, b: NotedNode]> {
+  const b = await nodeFor(context, 'b', {}, 0, 'test', tlsB && { source: tlsB, isOptional });
+  const a = await nodeFor(context, 'a', { b: b.links.port }, 0, 'test', tlsA && { source: tlsA, isOptional });
   b.links.setPeers(addresses({ a: a.links.port }));
   return [a, b];
 }
@@ -96,6 +96,19 @@ describe('links over TLS', { timeout: 30_000 }, () => {
     await refused(await pair(context, undefined, held(filesB)), /^b: it speaks TLS, and this side does not$/, /^a: it does not speak TLS, and this side does$/);
   });
 
+  test('where it is optional, a node in the clear is linked in the clear, one with TLS over TLS, and a wrong one not at all', async (context) => {
+    for (const [tlsA, tlsB, unsecured] of [
+      [held(filesA), undefined, [['b'], []]], [undefined, held(filesB), [[], ['a']]], [held(filesA), held(filesB), [[], []]],
+    ] as const) {
+      const [a, b] = await pair(context, tlsA, tlsB, true);
+      await until(() => a.story().endsWith('up') && b.story().endsWith('up'));
+      assert.deepEqual([a.unsecured, b.unsecured, ...a.rejections], unsecured);
+      await Promise.all([a.links.close(), b.links.close()]);
+    }
+    const wrong = { ...await other.issue('a'), authority: authority.file };
+    await refused(await pair(context, held(wrong), held(filesB), true), /^b: it ended the connection when TLS/, /^a: its certificate is not taken/);
+  });
+
   test('who shows no certificate, an old version of TLS, or anything else harms only itself', async (context) => {
     const [a, b] = await pair(context, held(filesA), held(filesB));
     await until(() => a.story() === 'up');
@@ -124,7 +137,7 @@ describe('links over TLS', { timeout: 30_000 }, () => {
     }).listen(0, '127.0.0.1');
     await once(stuck, 'listening');
     context.after(() => stuck.close());
-    const a = await nodeFor(context, 'a', { b: (stuck.address() as { port: number }).port }, 0, 'test', held(filesA));
+    const a = await nodeFor(context, 'a', { b: (stuck.address() as { port: number }).port }, 0, 'test', { source: held(filesA), isOptional: false });
     await until(() => a.events.length >= 2);
     assert.equal(a.story(), 'unreachable');
     await a.links.close();

@@ -25,23 +25,26 @@ interface Held {
 
 export class NodeCredentials {
   readonly #held: readonly Held[];
+  readonly #isOptional: boolean;
   readonly #report: (occurrence: Occurrence) => void;
   readonly #timer: NodeJS.Timeout;
 
   /** Those of LEASEQUERY may be missing: DHCP clients are served without them. @throws CredentialsError */
   constructor(config: NodeConfig, report: (occurrence: Occurrence) => void) {
     this.#report = report;
+    this.#isOptional = config.cluster?.tls?.optional === true;
     this.#held = tlsPlaces(config).map((place) => ({ place, credentials: new RenewedCredentials(place.files, place.name) }));
     for (const { credentials, place } of this.#held) this.#begin(place, credentials);
     this.#timer = setInterval(() => this.look(Date.now()), TLS_LOOK_MS).unref();
   }
 
-  get cluster(): TlsSource | undefined {
-    return this.#find('cluster');
+  get links(): { readonly source: TlsSource; readonly isOptional: boolean } | undefined {
+    const source = this.#find('cluster');
+    return source && { source, isOptional: this.#isOptional };
   }
 
   get etcd(): TlsSource | undefined {
-    return this.#find('etcd') ?? this.cluster;
+    return this.#find('etcd') ?? this.#find('cluster');
   }
 
   get http(): TlsSource | undefined {

@@ -12,13 +12,16 @@ export function verifiedPeer(stream: TLSSocket): X509Certificate | string {
   return `its certificate is not taken: ${code.toLowerCase().replaceAll('_', ' ')}`;
 }
 
+/** What the other side must have done for a link to be tried in the clear, where that is allowed. */
+export const NO_TLS = 'it does not speak TLS';
+
 const CLEAR_TEXT = new Set(['WRONG_VERSION_NUMBER', 'PACKET_LENGTH_TOO_LONG', 'HTTP_REQUEST', 'UNEXPECTED_MESSAGE', 'RECORD_TOO_SMALL']);
 
 /** Undefined: the connection ended without a word of TLS. */
 export function describeTlsError({ code = '' }: NodeJS.ErrnoException): string | undefined {
   if (!code.startsWith('ERR_SSL_')) return undefined;
   const reason = code.slice('ERR_SSL_'.length);
-  if (CLEAR_TEXT.has(reason)) return 'it does not speak TLS';
+  if (CLEAR_TEXT.has(reason)) return NO_TLS;
   const words = reason.toLowerCase().replaceAll('_', ' ');
   return /ALERT_.*(?:CERTIFICATE|CA)\b/.test(reason) ? `it does not take the certificate of this side: ${words}` : `TLS does not come about: ${words}`;
 }
