@@ -33,7 +33,7 @@ async function apply(store: ConfigStore, file: string, options: PublishTarget, o
 
 async function rollback(store: ConfigStore, revision: string | undefined, options: PublishTarget, output: CliOutput): Promise<void> {
   const newest = await readNewest(store);
-  if (newest === undefined) throw new CliError(ExitCode.no, 'etcd holds no configuration of this cluster yet: there is nothing to go back to');
+  if (newest === undefined) throw new CliError(ExitCode.no, 'etcd holds no configuration of this cluster yet, so there is nothing to go back to: lessor config apply FILE writes the first one');
   const wanted = revision === undefined ? newest.record.previous : revisionNumber(revision);
   const record = wanted === 0 ? undefined : await store.record(wanted);
   if (record === undefined) throw noRevision(wanted);
@@ -43,7 +43,7 @@ async function rollback(store: ConfigStore, revision: string | undefined, option
 }
 
 export function revisionNumber(text: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(text)) throw new CliError(ExitCode.usage, `expected the number of a revision, found "${text}"`);
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new CliError(ExitCode.usage, `expected the number of a revision, found "${text}": lessor config history lists them`);
   return Number(text);
 }
 
@@ -55,6 +55,6 @@ export function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (cause) {
-    throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}. Name a file that is there, and that this user may read.`, { cause });
   }
 }

@@ -100,7 +100,7 @@ export interface ProposeParts {
 /** Checks the text and what it would do. @throws ConfigError, CliError */
 export async function propose({ mayStrand, name, newest, next, store }: ProposeParts, options: PublishTarget): Promise<Proposal> {
   const config = parseClusterConfig(next.text, name);
-  if (config.nodes.length === 0) throw new CliError(ExitCode.no, `${name}: expected the nodes of the cluster under nodes:, found none`);
+  if (config.nodes.length === 0) throw new CliError(ExitCode.no, `${name}: expected the nodes of the cluster, such as nodes: { a: {}, b: {} }, found none`);
   await refuseRemovedMembers(store, config);
   const proposal = { newest, text: next.text, changes: newest?.value === undefined ? [] : diffConfigs(newest.value, next.value), stranded: NOTHING_STRANDED };
   const before = newest === undefined || !mayStrand ? undefined : readBefore(newest);

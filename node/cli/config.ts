@@ -52,7 +52,7 @@ function kindOf(file: string): Kind {
   try {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
-    throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}. Name a file that is there, and that this user may read.`, { cause });
   }
   const names = topKeys(text);
   const count = (kind: Kind): number => names.filter((name) => KEYS[kind].includes(name)).length;

@@ -63,6 +63,6 @@ export function controlFailure(path: string, dataDir: string, cause: NodeJS.Errn
     case 'EPERM':
       return new CliError(ExitCode.unreachable, `no permission for ${path}: give the command as the user that the node runs as, or as root`, { cause });
     default:
-      return new CliError(ExitCode.unreachable, `cannot reach the node at ${path}: ${cause.message}`, { cause });
+      return new CliError(ExitCode.unreachable, `cannot reach the node at ${path}: ${cause.message}. Its log says what it does; a node that hangs is restarted.`, { cause });
   }
 }

@@ -95,7 +95,7 @@ async function undrain(store: ConfigStore, drains: Drains, node: string, options
   });
   if (last.state === 'in-service') await output.out(`${node} is in service again: ${last.shows}\n`);
   else if (last.state === 'not-running') await output.out(`${node} is not running: it comes into service when it is started\n`);
-  else if (last.state === 'ordered-again') throw new CliError(ExitCode.no, `somebody has ordered ${node} out of service again`);
+  else if (last.state === 'ordered-again') throw new CliError(ExitCode.no, `somebody has ordered ${node} out of service again: lessor status says who and why, lessor undrain ${node} takes it back`);
   else throw new CliError(ExitCode.no, `${node} is not in service within ${options.timeout} s: it is ${last.shows || 'starting'}. It goes on trying; lessor status on it and its log say what keeps it.`);
 }
 

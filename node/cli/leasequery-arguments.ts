@@ -145,7 +145,7 @@ export function readTlsTerms({ tlsCert, tlsKey, tlsCa, tlsServerName }: TlsOptio
     try {
       return readFileSync(file);
     } catch (cause) {
-      throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}`, { cause });
+      throw new CliError(ExitCode.no, `${file}: cannot be read: ${(cause as Error).message}. Name a file that is there, and that this user may read.`, { cause });
     }
   };
   return { cert: read(tlsCert), key: read(tlsKey), ca: read(tlsCa), serverName: tlsServerName };

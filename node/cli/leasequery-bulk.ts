@@ -15,6 +15,7 @@ import { BindingPrinter } from './leasequery-printer.ts';
 import { type BindingSink, describeRefusal, runBulkQuery } from './leasequery-session.ts';
 import { jsonLine } from './leasequery-view.ts';
 import type { CliOutput } from './output.ts';
+import { Progress, rateText } from './progress.ts';
 
 interface BulkOptions extends TlsOptions {
   readonly server: QueryServer;
@@ -66,18 +67,22 @@ async function listBindings(options: BulkOptions, output: CliOutput): Promise<vo
   const tls = isTls ? readTlsTerms(options) : undefined;
   const counter = options.count ? new Counter() : undefined;
   const printer = new BindingPrinter(output, options.json ?? false, query.options);
+  // Where bindings are printed on the same terminal they are progress enough.
+  const told = counter !== undefined || !process.stdout.isTTY ? new ToldProgress(counter ?? printer) : undefined;
   try {
     const connection = await LeaseQueryConnection.open(server, { tls });
     try {
-      const end = await runBulkQuery(connection, query, counter ?? printer, { timeoutMs: timeout });
+      const end = await runBulkQuery(connection, query, told ?? printer, { timeoutMs: timeout });
       if (end.status !== QueryStatus.SUCCESS) throw new QueryFailure('refused', describeRefusal(end.status, end.statusText));
     } finally {
       connection.close();
     }
   } catch (error) {
+    told?.clear();
     const bindings = counter?.bindings ?? printer.bindings;
     throw asCliError(error, server, `; ${bindings === 1 ? '1 binding' : `${bindings} bindings`} came before.`);
   } finally {
+    told?.clear();
     if (counter !== undefined) await output.out(options.json ? jsonLine(counter.totals()) : counter.text());
   }
   if (counter === undefined && printer.bindings === 0) output.err('No bindings.\n');
@@ -102,6 +107,32 @@ function queryOf(options: BulkOptions): Omit<BulkQuery, 'xid'> {
 function virtualSubnetOf({ allVpns, vpn }: BulkOptions): VirtualSubnet | undefined {
   if (vpn !== undefined && !/^[\u0020-\u007e]{1,254}$/.test(vpn)) throw new CliError(ExitCode.usage, '--vpn: expected 1 to 254 characters of ASCII.');
   return allVpns ? { all: true } : vpn === undefined ? undefined : { name: vpn };
+}
+
+/** Tells how far it has come while another sink takes the bindings. */
+class ToldProgress implements BindingSink {
+  readonly #sink: BindingSink;
+  readonly #progress = new Progress();
+  readonly #startedAt = performance.now();
+  #bindings = 0;
+
+  constructor(sink: BindingSink) {
+    this.#sink = sink;
+  }
+
+  onBinding(answer: Answer, server: number | undefined): void {
+    this.#bindings++;
+    this.#sink.onBinding(answer, server);
+    this.#progress.show(() => `${this.#bindings} bindings, ${rateText(this.#bindings, this.#startedAt)}`);
+  }
+
+  onPause(): Promise<void> {
+    return this.#sink.onPause();
+  }
+
+  clear(): void {
+    this.#progress.clear();
+  }
 }
 
 class Counter implements BindingSink {

@@ -35,7 +35,7 @@ export class StateFile {
       text = readFileSync(this.#path, 'utf8');
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw new CliError(ExitCode.no, `${this.#path}: cannot be read: ${(cause as Error).message}`, { cause });
+      throw new CliError(ExitCode.no, `${this.#path}: cannot be read: ${(cause as Error).message}. Name a file that is there, and that this user may read.`, { cause });
     }
     const state = parseState(text);
     if (state === undefined) {
@@ -78,7 +78,7 @@ export class StateFile {
       }
       renameSync(next, this.#path);
     } catch (cause) {
-      this.#failure ??= new CliError(ExitCode.no, `${this.#path}: cannot be written: ${(cause as Error).message}`, { cause });
+      this.#failure ??= new CliError(ExitCode.no, `${this.#path}: cannot be written: ${(cause as Error).message}. Look at its folder, its owner and the room there.`, { cause });
     }
   }
 }

@@ -73,6 +73,7 @@ function exitCodeFor(error: unknown, output: CliOutput): ExitCode {
   }
   if (error instanceof ConfigError) {
     output.err(`${error.message}\n`);
+    if (error.code === 'config-unreadable') output.err('Name the file that is meant (--config), and let this user read it.\n');
     return ExitCode.no;
   }
   throw error;
