@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 
 export type ProgramName =
   | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl' | 'systemd-analyze'
-  | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare';
+  | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare' | 'flock';
 
 export interface Program {
   /** Absolute path. */
