@@ -13,7 +13,7 @@ for (const [path, text] of referencePages()) {
   });
 }
 
-const pages = [...globSync('*.md', { cwd: PROJECT }), ...globSync('deploy/**/*.md', { cwd: PROJECT })];
+const pages = globSync(['*.md', '{deploy,node,cluster,proto,test}/**/*.md'], { cwd: PROJECT });
 
 test('links between the pages lead to files, and to headings that are there', () => {
   const anchors = (path: string): Set<string> => new Set([...read(path).matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
