@@ -27,6 +27,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
   const { view } = state;
   const answeredAgo = (state.context.now.mono - state.etcdAnsweredAt) / 1000;
   const leader = core.leader.leaderNode;
+  const owners = slotsByOwner(engine);
   return {
     node: self,
     state: core.nodeState,
@@ -53,7 +54,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
       lastSuccessSecondsAgo: Number.isFinite(answeredAgo) ? Math.round(answeredAgo * 10) / 10 : null,
       wentBack: state.wentBack,
     },
-    leases: engine.config.subnets.map((subnet) => describeSubnet(engine, table, subnet)),
+    leases: engine.config.subnets.map((subnet) => describeSubnet(table, subnet, owners)),
     interfaces: interfaces.map(({ name, addresses }) => ({
       name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
     })),
@@ -94,17 +95,22 @@ function describePeer({ state, versions }: ClusterCore, node: string): PeerStatu
   };
 }
 
-function describeSubnet(engine: Engine, table: LeaseTable, subnet: SubnetConfig): SubnetLeases {
-  const freeByOwner: Record<string, number> = {};
-  for (const { index } of subnet.pools) {
-    const freeBySlot = table.freeBySlot(index);
-    for (let slot = 0; slot < SLOTS; slot++) {
-      const owner = engine.core.ownerOf(slot);
-      if (owner !== undefined) freeByOwner[owner] = (freeByOwner[owner] ?? 0) + freeBySlot[slot]!;
-    }
+/** The slots of each owner: found once for all subnets, of which there may be thousands. */
+function slotsByOwner({ core }: Engine): [string, number[]][] {
+  const slots = new Map<string, number[]>();
+  for (let slot = 0; slot < SLOTS; slot++) {
+    const owner = core.ownerOf(slot);
+    if (owner !== undefined) slots.set(owner, [...slots.get(owner) ?? [], slot]);
   }
+  return [...slots];
+}
+
+function describeSubnet(table: LeaseTable, subnet: SubnetConfig, owners: readonly [string, number[]][]): SubnetLeases {
+  const freeBySlot = table.freeOfPools(subnet.pools.map(({ index }) => index));
+  const freeOf = (slots: readonly number[]): number => slots.reduce((sum, slot) => sum + freeBySlot[slot]!, 0);
   return {
-    subnet: subnet.name, ...table.counts(subnet.index), freeByOwner,
+    subnet: subnet.name, ...table.counts(subnet.index),
+    freeByOwner: subnet.pools.length === 0 ? {} : Object.fromEntries(owners.map(([owner, slots]) => [owner, freeOf(slots)])),
     size: subnet.pools.reduce((sum, pool) => sum + poolSize(pool), 0),
   };
 }

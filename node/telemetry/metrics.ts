@@ -18,34 +18,35 @@ export interface MetricSources {
 }
 
 /**
- * prom-client's own counters and histograms cost too much for the packet's path, and its writer too much for
- * thousands of subnets: the packets wait while a scrape is answered.
+ * prom-client's own counters and histograms cost too much for the packet's path, and its writer does each metric in one go: with
+ * thousands of subnets packets would wait.
  */
-function writeMetric(definition: MetricDefinition, scrape: Scrape): string {
+function* writeMetric(definition: MetricDefinition, scrape: Scrape): Generator<string> {
   const { name, help, type } = definition;
-  const lines = [`# HELP ${name} ${help.replaceAll('\\', String.raw`\\`).replaceAll('\n', String.raw`\n`)}`, `# TYPE ${name} ${type}`];
+  yield `# HELP ${name} ${help.replaceAll('\\', String.raw`\\`).replaceAll('\n', String.raw`\n`)}\n# TYPE ${name} ${type}\n`;
   if (definition.type === 'histogram') {
-    for (const sample of definition.read(scrape)) writeHistogram(lines, name, sample);
+    for (const sample of definition.read(scrape)) yield writeHistogram(name, sample);
   } else {
     for (const { labels, value } of definition.read(scrape)) {
       const pairs = writeLabels(labels);
-      lines.push(`${name}${pairs === '' ? '' : `{${pairs}}`} ${writeNumber(value)}`);
+      yield `${name}${pairs === '' ? '' : `{${pairs}}`} ${writeNumber(value)}\n`;
     }
   }
-  return `${lines.join('\n')}\n\n`;
+  yield '\n';
 }
 
 /** Cumulative buckets as Prometheus wants them, from counts between two bounds. */
-function writeHistogram(lines: string[], name: string, { labels, histogram }: HistogramSample): void {
+function writeHistogram(name: string, { labels, histogram }: HistogramSample): string {
   const pairs = writeLabels(labels);
   const more = pairs === '' ? '' : `,${pairs}`;
+  let text = '';
   let count = 0;
   for (const [index, le] of [...histogram.bounds, '+Inf'].entries()) {
     count += histogram.counts[index]!;
-    lines.push(`${name}_bucket{le="${le}"${more}} ${count}`);
+    text += `${name}_bucket{le="${le}"${more}} ${count}\n`;
   }
   const braced = pairs === '' ? '' : `{${pairs}}`;
-  lines.push(`${name}_sum${braced} ${writeNumber(histogram.sumSeconds)}`, `${name}_count${braced} ${count}`);
+  return `${text}${name}_sum${braced} ${writeNumber(histogram.sumSeconds)}\n${name}_count${braced} ${count}\n`;
 }
 
 function writeLabels(labels: Readonly<Record<string, string>> = {}): string {
@@ -64,14 +65,24 @@ function writeNumber(value: number): string {
 /** The media type that belongs to the text. */
 export const METRICS_CONTENT_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
-/** @returns what answers a scrape with the text of all metrics. */
-export function createMetrics(sources: MetricSources): () => Promise<string> {
+/** After so many pieces of the text, of a line or a histogram each, packets have their turn. */
+const PIECES_A_PAGE = 250;
+
+/** Answers a scrape with the text of all metrics; `pause` lets packets go first. */
+export type MetricsText = (pause?: () => Promise<void>) => Promise<string>;
+
+export function createMetrics(sources: MetricSources): MetricsText {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  return async () => {
+  return async (pause) => {
     const scrape = { counters: sources.counters, status: sources.status(), telemetry: sources.telemetry, dataFolder: sources.dataFolder() };
-    const own = METRICS.map((definition) => writeMetric(definition, scrape)).join('');
-    return own + await registry.metrics();
+    const pieces: string[] = [];
+    for (const definition of METRICS) {
+      for (const piece of writeMetric(definition, scrape)) {
+        if (pieces.push(piece) % PIECES_A_PAGE === 0) await pause?.();
+      }
+    }
+    return pieces.join('') + await registry.metrics();
   };
 }
 

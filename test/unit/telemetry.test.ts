@@ -179,6 +179,22 @@ test('how long leases were held is a histogram of its own for each subnet, from 
   assert.doesNotMatch(text, /subnet="gone"/);
 });
 
+test('packets have their turn while a scrape of a thousand subnets is written, and nothing of it is lost', async () => {
+  const [subnet] = exampleStatus().leases;
+  const leases = Array.from({ length: 1000 }, (_, i) => ({ ...subnet!, subnet: `10.${i >> 8}.${i & 255}.0/24` }));
+  const counters = new Counters();
+  for (const { subnet: name } of leases) counters.held.observe(name, 3600);
+  const metrics = createMetrics({ counters, status: () => exampleStatus({ leases }), telemetry: telemetry().log, dataFolder: () => undefined });
+  let pauses = 0;
+  const text = await metrics(() => {
+    pauses++;
+    return Promise.resolve();
+  });
+  assert.ok(pauses > 20, `${pauses} pauses`);
+  assert.equal([...text.matchAll(/^lessor_lease_held_seconds_bucket\{le="3600",subnet="[\d./]+"\} 1$/gm)].length, 1000);
+  assert.equal([...text.matchAll(/^lessor_pool_free_addresses\{/gm)].length, 2000);
+});
+
 test('what cannot be known has no sample: the clock of a peer without a link, a disk that does not answer', async () => {
   const [peer] = exampleStatus().peers;
   const status = exampleStatus({ peers: [{ ...peer!, clockDifferenceSeconds: null }] });

@@ -8,7 +8,7 @@ import { setImmediate as yieldToPackets } from 'node:timers/promises';
 import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
-import { METRICS_CONTENT_TYPE } from '../../telemetry/metrics.ts';
+import { METRICS_CONTENT_TYPE, type MetricsText } from '../../telemetry/metrics.ts';
 import type { TlsSource } from '../../tls/io/credentials.ts';
 import { serveRenewed } from '../../tls/io/serve.ts';
 import { HttpListenError } from '../http-error.ts';
@@ -25,7 +25,7 @@ export interface HttpOptions {
   readonly tls?: TlsSource | undefined;
   readonly status: () => NodeStatus;
   readonly leases: LeaseSource;
-  readonly metrics: () => Promise<string>;
+  readonly metrics: MetricsText;
   /** Whether clients should be sent here; `reason` names the state that forbids it. */
   readonly ready: () => { readonly ready: boolean; readonly reason: string };
   /** Told of requests that failed inside the node. */
@@ -99,7 +99,7 @@ function addHealth(server: FastifyInstance, options: HttpOptions): void {
 }
 
 function addReports(server: FastifyInstance, options: HttpOptions): void {
-  server.get('/metrics', async (_request, reply) => reply.type(METRICS_CONTENT_TYPE).send(await options.metrics()));
+  server.get('/metrics', async (_request, reply) => reply.type(METRICS_CONTENT_TYPE).send(await options.metrics(() => yieldToPackets())));
   server.get('/v1/status', () => options.status());
   server.get('/v1/leases', { exposeHeadRoute: false }, (request, reply) => sendLeases(
     request.query as Record<string, unknown>, reply, options,
