@@ -126,6 +126,7 @@ export function store(): DashboardJson {
             title: 'Garbage collection', unit: 'percentunit', min: 0,
             description: 'Part of the time that is spent in it. Above a few per cent the heap is too small for the leases: see the sizing page.',
             queries: [{ expr: `sum by (instance, kind) (rate(nodejs_gc_duration_seconds_sum{${NODE}}[${RATE}]))`, legend: '{{instance}} {{kind}}' }],
+            nothing: 'nothing was collected yet',
             runbooks: ['sizing'],
           }),
           series({
