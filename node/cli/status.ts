@@ -45,6 +45,7 @@ function headLines(status: NodeStatus): string[] {
     ...status.drains.map((drain) => `drained: ${describeOrder(drain.node, drain)} (${DRAIN_STANDING[drain.standing]})`),
     `configuration: ${configText(status)}`,
     `etcd: ${etcdText(etcd)}`,
+    ...(status.certificates.length > 0 ? [`certificates: ${status.certificates.map(({ expires, use }) => `${use} until ${isoSeconds(expires)}`).join(', ')}`] : []),
     `interfaces: ${names.join('; ') || 'none in service: see dhcp.interfaces in node.yaml, and whether they are up and have an address'}`,
     `work: ${exchangesPerSecond.toFixed(1)} exchanges/s; log at ${log.last}, flushed ${log.flushed}, committed ${log.committed}; `
       + `waiting: ${backlog.waitingForCommit} for commit, ${backlog.waitingForConfirm} for confirmation; ${backlog.offers} offers`,

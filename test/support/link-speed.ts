@@ -1,10 +1,14 @@
 /**
  * Speed of a link between two processes on loopback: round trip of one message, and 10,000 batches of
- * 64 changes answered by acknowledgements. Run as it is; with `peer` as argument it is the other side.
+ * 64 changes answered by acknowledgements. Run as it is, or with LINK_SPEED_TLS in the environment, a folder with files
+ * for a and b (`lessor cert`); with `peer` as argument it is the other side.
  */
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { openLinks } from '../../cluster/io/grpc-links.ts';
+import type { LinkTls } from '../../cluster/io/link-tls.ts';
 import type { LinkEvent, PeerMessage } from '../../cluster/core/ports.ts';
+import { readCredentials } from '../../node/tls/io/credentials.ts';
 
 const BATCHES = 10_000;
 const ROUND_TRIPS = 2000;
@@ -16,9 +20,17 @@ function batchOf(through: number, size: number): PeerMessage {
   return { body: { $case: 'batch', value } };
 }
 
+function tlsOf(node: string): LinkTls | undefined {
+  const folder = process.env['LINK_SPEED_TLS'];
+  if (folder === undefined) return undefined;
+  const [certificate, key, authority] = [`${node}.pem`, `${node}.key`, 'authority.pem'].map((name) => join(folder, name)) as [string, string, string];
+  return { source: { current: readCredentials({ certificate, key, authority }) }, isOptional: false };
+}
+
 async function peer(port: number): Promise<void> {
   const links = await openLinks({
     self: 'b',
+    tls: tlsOf('b'),
     cluster: 'speed',
     listen: { host: '127.0.0.1', port: 0 },
     peers: new Map([['a', `127.0.0.1:${port}`]]),
@@ -35,6 +47,7 @@ async function main(): Promise<void> {
   let onEvent: (event: LinkEvent) => void = () => {};
   const links = await openLinks({
     self: 'a',
+    tls: tlsOf('a'),
     cluster: 'speed',
     listen: { host: '127.0.0.1', port: 0 },
     peers: new Map(),

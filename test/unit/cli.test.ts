@@ -117,6 +117,7 @@ test('the status shows nodes, states, view, slots, lag and the leases of each po
   assert.match(out, /^node a: NORMAL, up 1h 02m, version 0\.1\.0$/m);
   assert.match(out, /^view: epoch 7, generation 1, members a b, leader a$/m);
   assert.match(out, /^etcd: reachable, last answer 1\.5 s ago$/m);
+  assert.match(out, /^certificates: cluster until 2027-01-15T08:00:00Z$/m);
   assert.match(out, /^a \(this\) +NORMAL +leader +- +128 +- +- +0\.1\.0 +1 to 2$/m);
   assert.match(out, /^b +NORMAL +member +up +128 +3 changes, 4 ms +- +0\.0\.9 +1$/m);
   assert.match(out, /^10\.0\.0\.0\/8 +1000 +812 +4 +3 +2 +179 +a 90, b 89$/m);

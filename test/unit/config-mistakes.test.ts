@@ -157,7 +157,12 @@ test('node.yaml: each kind of value is checked', () => {
   }
   for (const listen of ['0.0.0.0:0', 'localhost:9067', '"[::1]:9067"']) assert.deepEqual(withKeys({ http: `{ listen: ${listen} }` }), []);
   const clusterKeys = (keys: string): string[] => withKeys({ cluster: `{ name: x, listen: 10.0.0.1:7067, ${keys} }` });
-  assert.deepEqual(clusterKeys('etcd: [http://10.0.0.21:2379, https://etcd.example.net:2379/]'), []);
+  const files = '{ certificate: a.pem, key: a.key, authority: ca.pem }';
+  for (const key of ['tls', 'etcdTls']) assert.deepEqual(clusterKeys(`etcd: [http://10.0.0.21:2379, https://etcd.example.net:2379/], ${key}: ${files}`), []);
+  assertOne(clusterKeys('etcd: [http://10.0.0.21:2379, https://etcd.example.net:2379/]'), 'n.yaml:3:74: cluster.etcd[1]: expected cluster.etcdTls or cluster.tls to name the files');
+  assertOne(clusterKeys(`etcd: [http://10.0.0.21:2379], etcdTls: ${files}`), 'n.yaml:3:75: cluster.etcdTls: expected https:// URLs in cluster.etcd for these files');
+  assert.match(clusterKeys('etcd: [http://10.0.0.21:2379], tls: { certificate: a.pem, key: a.key }')[0]!, /cluster\.tls\.authority: expected a path, but it is missing/);
+  assert.deepEqual(withKeys({ http: '{ tls: { certificate: a.pem, key: a.key } }' }), []);
   for (const url of ['10.0.0.21:2379', 'ftp://10.0.0.21', 'http://u:p@10.0.0.21', 'http://10.0.0.21/x', '7']) {
     assert.match(clusterKeys(`etcd: [${JSON.stringify(url)}]`)[0]!, /cluster\.etcd\[0\]: expected the URL of an etcd member/);
   }
