@@ -46,6 +46,20 @@ const CHANNEL_OPTIONS = {
 
 const CONNECT_TIMEOUT_MS = 1000;
 
+export interface MemberReport {
+  readonly version: string;
+  readonly sizeBytes: number;
+  readonly revision: number;
+  readonly memberId: string;
+  /** "": it knows none. */
+  readonly leader: string;
+  readonly alarms: readonly string[];
+  /** Undefined: it does not say. */
+  readonly compactedOnce: boolean | undefined;
+  /** Empty: it does not say. */
+  readonly members: readonly { readonly id: string; readonly name: string; readonly clientUrls: readonly string[]; readonly peerUrls: readonly string[] }[];
+}
+
 export class EtcdEndpoint {
   readonly name: string;
   readonly #address: Address;
@@ -117,6 +131,25 @@ export class EtcdEndpoint {
   }
 
   /** Ends all calls; resolves when none is left, or after a second. */
+  /** What the member says of itself and of the others, for people. Rejects when it does not answer. */
+  async describe(deadlineMs: number): Promise<MemberReport> {
+    const { cluster, maintenance } = this.#etcd;
+    const deadline = { deadline: Date.now() + deadlineMs };
+    await this.#reach();
+    const { dbSize, header, leader, version } = await maintenance.status(deadline);
+    const [listed, alarms, first] = await Promise.all([
+      cluster.memberList({}, deadline).then(({ members }) => members, () => []),
+      maintenance.alarm({ action: 'Get' }, deadline).then((answer) => answer.alarms, () => []),
+      // Of the first revision only a store that was never compacted still knows.
+      this.#etcd.get(`${this.#prefix}view`).revision(1).options(deadline).exec().then(() => false, (error: Error) => (/compacted/.test(error.message) ? true : undefined)),
+    ]);
+    return {
+      version, sizeBytes: Number(dbSize), revision: Number(header.revision), memberId: header.member_id, leader: leader === '0' ? '' : leader,
+      alarms: alarms.map(({ alarm }) => alarm), compactedOnce: first,
+      members: listed.map(({ ID, clientURLs, name, peerURLs }) => ({ id: ID, name, clientUrls: clientURLs, peerUrls: peerURLs })),
+    };
+  }
+
   async close(): Promise<void> {
     for (const call of this.#calls) call.cancelWithStatus(status.CANCELLED, 'closed');
     this.#cancelProbe?.();

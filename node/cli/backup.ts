@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
+import { etcdFacts } from '../../cluster/io/etcd-witness.ts';
 import { restoredMeta } from '../../cluster/recovery/beats.ts';
 import { META_ADOPTED } from '../../cluster/view/adoption.ts';
 import { decodeView } from '../../cluster/view/view.ts';
@@ -17,12 +18,12 @@ import { contentsInTheWay, restoreStore } from '../backup/io/restore.ts';
 import { loadClusterConfig, loadNodeConfig } from '../config/load.ts';
 import type { NodeConfig } from '../config/types.ts';
 import { bytesText } from '../doctor/finding.ts';
-import { EtcdWitness } from '../doctor/io/etcd-facts.ts';
 import { openJournaledDisk } from '../io/journaled-disk.ts';
 import { StoreError } from '../lease/store-error.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { DEFAULT_NODE_CONFIG } from './cluster-store.ts';
 import { controlFailure } from './control-client.ts';
+import { hasLeader, nodeKeys } from './node-keys.ts';
 import type { CliOutput } from './output.ts';
 import { Progress, rateText } from './progress.ts';
 import { printable } from './table.ts';
@@ -196,7 +197,7 @@ async function restore(file: string, configPath: string, node: NodeConfig, outpu
   }
   const { header, config, bindings } = await verify(file);
   refuseOther(file, header, node);
-  await refuseBesideOthers(node, output);
+  await refuseBesideOthers(configPath, node, output);
   const progress = new Progress();
   const began = performance.now();
   try {
@@ -218,12 +219,10 @@ function refuseOther(file: string, { node, cluster }: BackupHeader, target: Node
 }
 
 /** Where another node serves, it has all that the backup has, and what came since. */
-async function refuseBesideOthers({ node, cluster }: NodeConfig, output: CliOutput): Promise<void> {
+async function refuseBesideOthers(configPath: string, { node, cluster }: NodeConfig, output: CliOutput): Promise<void> {
   if (cluster === undefined) return;
-  const witness = new EtcdWitness(cluster.etcdTls ?? cluster.tls);
-  const { facts } = await witness.facts(cluster.etcd);
-  const usable = facts.answers.find(({ error, leader }) => error === '' && leader !== '');
-  const keys = usable === undefined ? undefined : await witness.nodes(usable.url, cluster.name).catch(() => undefined);
+  const { facts } = await etcdFacts(cluster.etcd, `/lessor/${cluster.name}/`, cluster.etcdTls ?? cluster.tls);
+  const keys = hasLeader(facts) ? await nodeKeys(configPath).catch(() => undefined) : undefined;
   if (keys === undefined) {
     output.err('etcd does not answer, so it cannot be seen whether another node serves. If one does, do not use this store: start the node with an empty data folder.\n');
     return;

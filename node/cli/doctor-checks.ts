@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { addressesOfHost, etcdFacts, memberAddresses } from '../../cluster/io/etcd-witness.ts';
 import { CONTROL_SOCKET } from '../admin/operator.ts';
 import type { NodeStatus } from '../admin/status.ts';
 import { checkTogether, ConfigError, loadClusterConfig, loadNodeConfig, parseClusterConfig } from '../config/load.ts';
@@ -17,14 +18,14 @@ import { ok, problem, skipped, warning } from '../doctor/finding.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { checkFlushes, checkFolder, checkInterfaces, checkLimits, checkPorts, checkPrivileges, checkRuntime, wantedPorts } from '../doctor/host-checks.ts';
 import { hearOffers } from '../doctor/io/discover.ts';
-import { addressesOfHost, EtcdWitness, memberAddresses } from '../doctor/io/etcd-facts.ts';
-import type { NodeKey } from '../doctor/io/etcd-facts.ts';
 import { flushTimes, folderFacts, interfaceFacts, kernelClock, limitFacts, ownAddresses, portOwners, privilegeFacts, runtimeFacts, unixSocketOwner } from '../doctor/io/host-facts.ts';
 import { linkFacts } from '../doctor/io/link-facts.ts';
 import { checkTlsFiles } from '../tls/io/check-files.ts';
 import { CliError } from './cli-error.ts';
 import { withCluster } from './cluster-store.ts';
 import { ControlClient } from './control-client.ts';
+import { hasLeader, nodeKeys } from './node-keys.ts';
+import type { NodeKey } from './node-keys.ts';
 
 export interface Check {
   readonly name: string;
@@ -133,18 +134,16 @@ export class Examination {
   // ── etcd ─────────────────────────────────────────────────────────────────────────────────────
 
   async #members({ cluster }: NodeConfig): Promise<Finding[]> {
-    const witness = new EtcdWitness(cluster!.etcdTls ?? cluster!.tls);
-    const { facts, clocks } = await witness.facts(cluster!.etcd);
+    const { facts, clocks } = await etcdFacts(cluster!.etcd, `/lessor/${cluster!.name}/`, cluster!.etcdTls ?? cluster!.tls);
     this.#etcd = facts;
     this.#clocks = clocks;
-    const usable = facts.answers.find(({ error, leader }) => error === '' && leader !== '');
-    if (usable !== undefined) this.#keys = await witness.nodes(usable.url, cluster!.name).catch(() => undefined);
+    if (hasLeader(facts)) this.#keys = await nodeKeys(this.#path).catch(() => undefined);
     return checkMembers(facts);
   }
 
   /** The file of this host counts only until etcd has a configuration. */
   async #inForce(): Promise<Finding[]> {
-    if (this.#etcd === undefined || !this.#etcd.answers.some(({ error, leader }) => error === '' && leader !== '')) return [skipped('etcd does not answer')];
+    if (this.#etcd === undefined || !hasLeader(this.#etcd)) return [skipped('etcd does not answer')];
     try {
       return await withCluster({ config: this.#path }, async ({ node, store }) => {
         const newest = await store.newest();

@@ -56,7 +56,7 @@ config: ./cluster.yaml
     assert.match(told(report, 'ports')[0]!, new RegExp(`^problem 67/udp \\(DHCP\\) is held by \\S+ \\(process ${squatter.pid}\\) at 0\\.0\\.0\\.0$`));
     assert.deepEqual(told(report, 'interfaces')[1], 'problem eth7 does not exist');
     assert.match(told(report, 'data folder').join(), /problem .* lies in memory \(tmpfs\)/);
-    assert.match(told(report, 'etcd')[0]!, /^problem http:\/\/10\.1\.0\.21:2390: nothing listens there$/);
+    assert.match(told(report, 'etcd')[0]!, /^problem http:\/\/10\.1\.0\.21:2390: the connection was refused$/);
     assert.deepEqual(told(report, 'other servers'), ['skipped not asked for (--no-discover)']);
     await squatter.stop();
   });

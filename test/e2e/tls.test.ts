@@ -56,6 +56,14 @@ test('a cluster over TLS', needs('etcd', 'etcdctl', 'nft'), async (t) => {
     await assert.rejects(stage.etcdctl('tester', 'get', '/lessor/test/view'), /permission denied|user not found|invalid auth/i);
   });
 
+  await t.test('lessor doctor asks etcd and the other node by the same certificates', async () => {
+    const said = await stage.lessor('a', 'doctor', '--no-discover');
+    assert.match(said, /^ok {7}certificates {5}cluster: \S+a\.pem is in order$/m);
+    assert.match(said, /^warning {2}etcd {13}etcd has one member$/m);
+    assert.match(said, /^ok {7}in force {9}revision 1 in etcd$/m);
+    assert.match(said, /^ok {7}links {12}node b at 10\.1\.0\.12:7067: /m);
+  });
+
   await t.test('whoever is not the node that it says is no link, and both sides say why', async () => {
     const other = await MadeAuthority.make(join(stage.folder, 'other'));
     const cases = [
