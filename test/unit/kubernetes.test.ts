@@ -17,7 +17,7 @@ import { VERSION } from '../../node/version.ts';
 
 const project = join(import.meta.dirname, '../..');
 const folder = join(project, 'deploy/kubernetes');
-const read = <T>(file: string): T => parse(readFileSync(join(folder, file), 'utf8')) as T;
+const read = (file: string): unknown => parse(readFileSync(join(folder, file), 'utf8'));
 
 interface Manifest {
   readonly kind: string;
@@ -28,7 +28,7 @@ type Validated = new (data: never) => { validate(): void };
 const MODELS: Readonly<Record<string, Validated>> = { ConfigMap, Namespace, PodDisruptionBudget, PrometheusRule, Service, ServiceMonitor, StatefulSet };
 
 const files = globSync('**/*.yaml', { cwd: folder }).filter((file) => file !== 'kustomization.yaml').toSorted();
-const manifests = new Map<string, Manifest>([...files.map((file) => [file, read<Manifest>(file)] as const), ['rules', prometheusRule() as Manifest]]);
+const manifests = new Map<string, Manifest>([...files.map((file) => [file, read(file) as Manifest] as const), ['rules', prometheusRule() as Manifest]]);
 
 function complaint(manifest: object): string | undefined {
   const model = MODELS[(manifest as Manifest).kind];
@@ -76,7 +76,7 @@ interface Container {
   readonly [probe: `${string}Probe`]: { readonly httpGet: { readonly path: string; readonly port: string } };
 }
 
-const set = read<{
+const { spec: set } = read('stateful-set.yaml') as {
   spec: {
     replicas: number; serviceName: string; selector: { matchLabels: Record<string, string> };
     volumeClaimTemplates: { metadata: { name: string } }[];
@@ -86,11 +86,14 @@ const set = read<{
       affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ labelSelector: { matchLabels: Record<string, string> } }] } };
     } };
   };
-}>('stateful-set.yaml').spec;
+};
 const pod = set.template.spec;
 const [container] = pod.containers;
-const service = read<{ metadata: { name: string; labels: Record<string, string> }; spec: { selector: object; ports: { name: string; port: number; targetPort: string }[] } }>('service.yaml');
-const configuration = read<{ metadata: { name: string }; data: Record<string, string> }>('configuration.yaml');
+const service = read('service.yaml') as {
+  metadata: { name: string; labels: Record<string, string> };
+  spec: { selector: object; ports: { name: string; port: number; targetPort: string }[] };
+};
+const configuration = read('configuration.yaml') as { metadata: { name: string }; data: Record<string, string> };
 
 /** What a pod has in its environment, by `env:` of the manifest. */
 const FIELDS: Readonly<Record<string, string>> = { 'metadata.name': 'lessor-1', 'status.podIP': '10.0.0.12' };
@@ -101,7 +104,7 @@ function nodeConfig(): NodeConfig {
 }
 
 test('kustomization.yaml names every manifest but those for the operator, and all are in one namespace', () => {
-  const { resources, namespace } = read<{ resources: string[]; namespace: string }>('kustomization.yaml');
+  const { resources, namespace } = read('kustomization.yaml') as { resources: string[]; namespace: string };
   assert.deepEqual(resources.toSorted(), files.filter((file) => !file.startsWith('monitoring/')));
   for (const [name, { kind, metadata }] of manifests) assert.equal(kind === 'Namespace' ? namespace : metadata.namespace, namespace, name);
 });
@@ -110,11 +113,11 @@ test('whatever selects pods selects these, and the ServiceMonitor the Service', 
   const { labels } = set.template.metadata;
   const selectors = [
     set.selector.matchLabels, service.spec.selector, pod.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector.matchLabels,
-    read<{ spec: { selector: { matchLabels: object } } }>('pod-disruption-budget.yaml').spec.selector.matchLabels,
+    (read('pod-disruption-budget.yaml') as { spec: { selector: { matchLabels: object } } }).spec.selector.matchLabels,
   ];
   for (const selector of selectors) assert.deepEqual(selector, labels);
   assert.equal(set.serviceName, service.metadata.name);
-  const monitor = read<{ spec: { selector: { matchLabels: object }; endpoints: { port: string }[] } }>('monitoring/service-monitor.yaml').spec;
+  const { spec: monitor } = read('monitoring/service-monitor.yaml') as { spec: { selector: { matchLabels: object }; endpoints: { port: string }[] } };
   assert.deepEqual(monitor.selector.matchLabels, service.metadata.labels);
   for (const { port } of monitor.endpoints) assert.ok(service.spec.ports.some(({ name }) => name === port), port);
 });
