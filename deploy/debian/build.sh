@@ -63,14 +63,19 @@ cp deploy/debian/lintian-overrides "$root/usr/share/lintian/overrides/lessor"
 # ── documents ────────────────────────────────────────────────────────────────────────────────────
 
 # The folder deploy is left out of the way to them, and of their links.
-cp -R deploy/runbooks deploy/examples deploy/prometheus deploy/grafana deploy/configuration.md deploy/metrics.md deploy/events.md \
-  deploy/node.schema.json deploy/cluster.schema.json "$documents/"
+(cd deploy && cp -R runbooks examples prometheus grafana kubernetes docker systemd configuration.md metrics.md events.md node.schema.json \
+  cluster.schema.json "$documents/")
 rm -rf "$documents/prometheus/tests" "$documents/grafana/source"
+"$node" deploy/kubernetes/monitoring/prometheus-rule.ts >"$documents/kubernetes/monitoring/prometheus-rule.yaml"
+rm "$documents/kubernetes/monitoring/prometheus-rule.ts"
+mkdir "$documents/debian"
+cp deploy/debian/README.md "$documents/debian/"
 # What is for those who change the program stays with the sources.
-sed -e 's|](deploy/|](|g' -e 's#\[\([^]]*\)\](\(LICENSE\|ARCHITECTURE\.md\|test/[^)]*\))#\1#g' README.md >"$documents/README.md"
+for page in README.md CHANGELOG.md SECURITY.md; do
+  sed -e 's|](deploy/|](|g' -e 's#\[\([^]]*\)\](\(LICENSE\|ARCHITECTURE\.md\|test/[^)]*\))#\1#g' "$page" >"$documents/$page"
+done
 find "$documents" -mindepth 2 -name '*.md' -exec sed -i 's|](\.\./\.\./|](../|g' {} +
 find "$documents" -maxdepth 1 -name '*.md' -exec sed -i 's|](\.\./|](|g' {} +
-cp CHANGELOG.md "$documents/"
 cp deploy/debian/copyright "$documents/"
 printf 'lessor (%s) stable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' "$version" "$(sed -n 's/^Maintainer: //p' deploy/debian/control)" \
   "$(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")" | gzip -9n >"$documents/changelog.gz"

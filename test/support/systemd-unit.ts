@@ -1,6 +1,7 @@
 /** The unit of a node as systemd reads it, and what its filter of system calls comes to. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { requireProgram } from '../../deploy/lab/programs.ts';
 
 /** The values of each key, in order; of all sections, since none has a key of another's. */
@@ -28,6 +29,13 @@ export function allowedCalls(lines: readonly string[]): Set<string> {
   // systemd allows these whatever is taken away.
   for (const call of expand('@default')) allowed.add(call);
   return allowed;
+}
+
+/** The library that systemd filters system calls with: it knows their numbers. */
+export function seccompLibrary(): string {
+  const { root } = requireProgram('systemd-analyze');
+  const [found] = globSync(join(root, 'usr/lib/*-linux-gnu*/libseccomp.so.2'));
+  return found ?? 'libseccomp.so.2';
 }
 
 function refuse(word: string): never {

@@ -3,9 +3,10 @@
  * its filter of system calls. A call that the filter does not allow kills the process instead of failing, so that none can
  * go unnoticed:
  *
- *     node under-unit.ts ALLOWED UNIT COMMAND...
+ *     node under-unit.ts LIBRARY ALLOWED UNIT COMMAND...
  *
- * ALLOWED is a file with the names of the calls, made outside, since systemd may be missing where the command runs.
+ * LIBRARY is libseccomp. ALLOWED is a file with the names of the calls, made outside, since systemd may be missing where the
+ * command runs.
  */
 import koffi from 'koffi';
 import { execFileSync } from 'node:child_process';
@@ -17,7 +18,7 @@ const ALLOW = 0x7fff_0000;
 const EQUAL = 4;
 const FAMILIES: Readonly<Record<string, bigint>> = { AF_UNIX: 1n, AF_INET: 2n, AF_INET6: 10n, AF_NETLINK: 16n, AF_PACKET: 17n };
 
-const [allowedFile = '', unitFile = '', command = '', ...args] = process.argv.slice(2);
+const [library = '', allowedFile = '', unitFile = '', command = '', ...args] = process.argv.slice(2);
 const unit = readUnit(unitFile);
 const one = (key: string): string => {
   const value = unit.get(key)?.[0];
@@ -40,7 +41,7 @@ function asItsUser(): void {
 }
 
 function confine(): void {
-  const seccomp = koffi.load('libseccomp.so.2');
+  const seccomp = koffi.load(library);
   const init = seccomp.func('void *seccomp_init(uint32_t action)');
   const resolve = seccomp.func('int seccomp_syscall_resolve_name(const char *name)');
   const addRule = seccomp.func('int seccomp_rule_add_array(void *filter, uint32_t action, int call, unsigned int count, const void *comparisons)');
