@@ -17,7 +17,7 @@ import { requireProgram } from '../../deploy/lab/programs.ts';
 import { MadeAuthority } from './made-certificates.ts';
 
 const project = join(import.meta.dirname, '../..');
-const START_MS = 20_000;
+const START_MS = 30_000;
 const ANSWER_MS = 3000;
 const ADDRESSES = { a: '10.1.0.11', b: '10.1.0.12', etcd: '10.1.0.21', window: '10.1.0.2', intruder: '10.1.0.66' } as const;
 
@@ -144,12 +144,16 @@ export class TlsStage {
   }
 
   async inOneView(): Promise<void> {
-    await waitUntil('both nodes in one view, linked', START_MS, async () => {
-      const statuses = await Promise.all(NODES.map((name) => this.status(name).catch(() => undefined)));
-      const dead = NODES.find((name) => this.#nodes.get(name)?.running !== true);
-      if (dead !== undefined) throw new Error(`node ${dead} ended:\n${this.lines[dead].join('\n')}`);
-      return statuses.every((status) => status?.state === 'NORMAL' && status.view?.members.length === 2 && status.peers[0]?.link === 'up') ? true : undefined;
-    });
+    try {
+      await waitUntil('both nodes in one view, linked', START_MS, async () => {
+        const statuses = await Promise.all(NODES.map((name) => this.status(name).catch(() => undefined)));
+        const dead = NODES.find((name) => this.#nodes.get(name)?.running !== true);
+        if (dead !== undefined) throw new Error(`node ${dead} ended`);
+        return statuses.every((status) => status?.state === 'NORMAL' && status.view?.members.length === 2 && status.peers[0]?.link === 'up') ? true : undefined;
+      });
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; their logs:\n${NODES.flatMap((name) => this.lines[name]).join('\n')}`, { cause: error });
+    }
   }
 
   async status(name: NodeName): Promise<NodeStatus> {
