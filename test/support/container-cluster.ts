@@ -1,13 +1,12 @@
 /** Three etcd, three nodes of the project's image and clients, each in a container, on one network. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GenericContainer, Wait, type StartedTestContainer } from 'testcontainers';
 import type { NodeStatus } from '../../node/admin/status.ts';
 import { waitUntil } from '../../deploy/lab/processes.ts';
-import type { Engine } from './container-engine.ts';
+import { NETWORK, type Engine } from './container-engine.ts';
 import { BUSYBOX_IMAGE, ETCD_IMAGE } from './container-images.ts';
-import { LABELS, removeOwn, type Docker } from './container-leftovers.ts';
+import { LABELS, type Docker } from './container-leftovers.ts';
 
 const project = join(import.meta.dirname, '../..');
 export const NODES = ['a', 'b', 'c'] as const;
@@ -19,7 +18,8 @@ export type Member = (typeof MEMBERS)[number];
 const HOSTS: Readonly<Record<NodeName | Member | 'client' | 'asker', number>> = {
   'etcd-1': 11, 'etcd-2': 12, 'etcd-3': 13, a: 21, b: 22, c: 23, client: 31, asker: 32,
 };
-const READY_MS = 30_000;
+/** On a machine that has much else to do. */
+const READY_MS = 60_000;
 const HTTP_SECONDS = 2;
 /** Longer than a node takes to drain. */
 const STOP_SECONDS = 15;
@@ -48,30 +48,25 @@ export class ContainerCluster {
   readonly #network: string;
   /** 10.231.67 */
   readonly #prefix: string;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'lessor-containers-'));
+  readonly #folder: string;
   readonly #containers = new Map<string, StartedTestContainer>();
   /** Of every client, in order. */
   readonly leases: ContainerLease[] = [];
 
-  private constructor(docker: Docker, network: string, prefix: string) {
-    this.#docker = docker;
+  private constructor({ client, folder }: Engine, network: string, prefix: string) {
+    this.#docker = client.container.dockerode;
+    this.#folder = folder;
     this.#network = network;
     this.#prefix = prefix;
-    // The user of the image reads them.
-    writeFileSync(join(this.#folder, 'cluster.yaml'), clusterYaml(prefix));
+    writeFileSync(join(folder, 'cluster.yaml'), clusterYaml(prefix));
   }
 
-  /** The network, etcd and the clients. */
-  static async start({ client: { container: { dockerode } }, networkOptions }: Engine): Promise<ContainerCluster> {
-    const { name, prefix } = await makeNetwork(dockerode, networkOptions);
-    const cluster = new ContainerCluster(dockerode, name, prefix);
-    try {
-      await Promise.all([...MEMBERS.map((member) => cluster.#startEtcd(member)), cluster.#startHost('client'), cluster.#startHost('asker')]);
-      return cluster;
-    } catch (error) {
-      await cluster.remove();
-      throw error;
-    }
+  /** The network, etcd and the clients; what it makes is removed by its label. */
+  static async start(engine: Engine): Promise<ContainerCluster> {
+    const { name, prefix } = await makeNetwork(engine);
+    const cluster = new ContainerCluster(engine, name, prefix);
+    await Promise.all([...MEMBERS.map((member) => cluster.#startEtcd(member)), cluster.#startHost('client'), cluster.#startHost('asker')]);
+    return cluster;
   }
 
   /** `image` may be another one than before: it finds the data of its predecessor. */
@@ -194,11 +189,6 @@ export class ContainerCluster {
     return log.toString('latin1').replace(/^[^{]*\{/gm, '{');
   }
 
-  async remove(): Promise<void> {
-    await removeOwn(this.#docker);
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
   /** Undefined: not now. Asked from the cluster's own network, so that it does not matter where the engine runs. */
   async #ask(node: NodeName, path: string): Promise<string | undefined> {
     // wget's own -T ends in a crash in Debian 12.
@@ -252,13 +242,13 @@ subnets:
 }
 
 /** Of addresses that nothing here uses. */
-async function makeNetwork(docker: Docker, options: Readonly<Record<string, string>>): Promise<{ readonly name: string; readonly prefix: string }> {
+async function makeNetwork({ client, networkOptions }: Engine): Promise<{ readonly name: string; readonly prefix: string }> {
   const name = `lessor-test-${process.pid}`;
   let failure: unknown;
   for (let third = 67; third < 77; third++) {
-    const prefix = `10.231.${third}`;
+    const prefix = `${NETWORK}.${third}`;
     try {
-      await docker.createNetwork({ Name: name, Driver: 'bridge', Labels: LABELS, Options: options, IPAM: { Config: [{ Subnet: `${prefix}.0/24` }] } });
+      await client.container.dockerode.createNetwork({ Name: name, Driver: 'bridge', Labels: LABELS, Options: networkOptions, IPAM: { Config: [{ Subnet: `${prefix}.0/24` }] } });
       return { name, prefix };
     } catch (error) {
       failure = error;

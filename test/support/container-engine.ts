@@ -8,7 +8,7 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -28,10 +28,16 @@ const KEPT_KILOBYTES_MAX = 3 * 2 ** 20;
 /** Of the bridge, which may have 15 characters, and of the control groups. */
 const NAME = `lsrc${process.pid}`;
 
+/** Where the tests' networks are: its first two octets. */
+export const NETWORK = '10.231';
+const NETWORK_HEX = Buffer.from(NETWORK.split('.').map(Number)).toString('hex').replace(/^../, '$&:');
+
 export interface Engine {
   readonly client: ContainerRuntimeClient;
   /** In a few words, for the output. */
   readonly kind: string;
+  /** For files that containers mount; removed with the engine. */
+  readonly folder: string;
   /** For a network of containers: options of its bridge, so that nothing of it is left. */
   readonly networkOptions: Readonly<Record<string, string>>;
   close(): Promise<void>;
@@ -45,7 +51,9 @@ export async function openEngine(): Promise<Engine | string> {
     const client = await connect();
     if (client === undefined) return 'the container engine of this machine does not answer';
     await sweepLeftovers(client.container.dockerode);
-    return { client, kind: 'the engine of this machine', networkOptions: {}, close: () => Promise.resolve() };
+    const folder = mkdtempSync(join(tmpdir(), 'lessor-engine-'));
+    const close = (): Promise<void> => Promise.resolve(rmSync(folder, { recursive: true, force: true }));
+    return { client, kind: 'the engine of this machine', folder, networkOptions: {}, close };
   }
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'no container engine is running, and only root on Linux may start one';
   const missing = missingPrograms(PROGRAMS);
@@ -80,11 +88,13 @@ class OwnEngine implements Engine {
   readonly kind = 'an engine of its own';
   readonly networkOptions = { 'com.docker.network.bridge.name': NAME };
   readonly client: ContainerRuntimeClient;
+  readonly folder: string;
   readonly #process: LabProcess;
   readonly #guard: Guard;
 
-  private constructor(client: ContainerRuntimeClient, process: LabProcess, guard: Guard) {
+  private constructor(client: ContainerRuntimeClient, folder: string, process: LabProcess, guard: Guard) {
     this.client = client;
+    this.folder = folder;
     this.#process = process;
     this.#guard = guard;
   }
@@ -92,6 +102,7 @@ class OwnEngine implements Engine {
   static async start(): Promise<OwnEngine> {
     const folder = mkdtempSync(join(tmpdir(), 'lessor-engine-'));
     const guard = new Guard(folder);
+    giveShare();
     let engine: LabProcess | undefined;
     try {
       const kept = keptFolder();
@@ -106,7 +117,7 @@ class OwnEngine implements Engine {
       if (client === undefined) throw new Error(engine.output.split('\n').slice(-3).join('; '));
       // Kept with the images.
       await sweepLeftovers(client.container.dockerode);
-      return new OwnEngine(client, engine, guard);
+      return new OwnEngine(client, folder, engine, guard);
     } catch (error) {
       await engine?.kill();
       await guard.dismiss();
@@ -130,6 +141,18 @@ function keptFolder(): string {
   return folder;
 }
 
+/** All containers together would get as much of the processors as any single process outside of them. */
+function giveShare(): void {
+  const groups = '/sys/fs/cgroup';
+  const [folder, file, share] = existsSync(join(groups, 'cgroup.controllers')) ? ['', 'cpu.weight', '1000'] : ['cpu', 'cpu.shares', '10240'];
+  try {
+    mkdirSync(join(groups, folder, NAME), { recursive: true });
+    writeFileSync(join(groups, folder, NAME, file), share);
+  } catch {
+    // Control groups that cannot be changed are the machine's; then the tests take longer where others work.
+  }
+}
+
 /** `lock`: ends with the code TAKEN where somebody has it; who has it may begin the folder anew. */
 function startEngine(folder: string, data: string, lock?: string): LabProcess {
   const [dockerd, containerd, runc] = (['dockerd', 'containerd', 'runc'] as const).map(requireProgram);
@@ -139,6 +162,7 @@ function startEngine(folder: string, data: string, lock?: string): LabProcess {
   const command = [
     dockerd!.command, '--config-file', config, '--data-root', data, '--exec-root', join(folder, 'exec'), '--pidfile', join(folder, 'pid'),
     '--host', `unix://${socketIn(folder)}`, '--cgroup-parent', `/${NAME}`, '--bridge', 'none', '--iptables=false', '--ip-forward=false',
+    '--shutdown-timeout', '2',
   ];
   const script = `
     set -eu
@@ -172,15 +196,21 @@ class Guard {
     const script = `
       cat >/dev/null
       for _ in 1 2 3 4 5 6 7 8 9 10; do
-        ip link delete "$1" 2>/dev/null
-        find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
-        rm -rf --one-file-system -- "$2" 2>/dev/null
-        [ -e "$2" ] || break
+        for interface in /sys/class/net/"$1"/brif/* /sys/class/net/veth*; do
+          # Of a container that is not there any more: by the hardware address that Docker makes of its address.
+          case $interface$(cat "$interface/address" 2>/dev/null) in
+            */brif/* | *02:42:$3:*) ip link delete "\${interface##*/}" ;;
+          esac
+        done
+        ip link delete "$1"
+        find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} +
+        rm -rf --one-file-system -- "$2"
+        if [ ! -e "$2" ] && [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$1")" ]; then break; fi
         sleep 0.3
-      done
+      done 2>/dev/null
       rmdir /run/docker/plugins /run/docker 2>/dev/null`;
     // Not in the environment of the run, whose end it outlives.
-    this.#child = spawn('sh', ['-c', script, 'lessor-engine-guard', NAME, folder], {
+    this.#child = spawn('sh', ['-c', script, 'lessor-engine-guard', NAME, folder, NETWORK_HEX], {
       stdio: ['pipe', 'ignore', 'ignore'], detached: true, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
     });
     this.#child.stdin?.on('error', () => undefined);
