@@ -85,8 +85,10 @@ export class MonitoredCluster {
     return (await this.prometheus.alerts()).filter(({ name, state }) => state === 'firing' && (alert === undefined || name === alert));
   }
 
-  /** Does something, and waits until these alerts fire. `ended` is to be called when the cause is gone. */
+  /** Does something, and waits until these alerts fire that did not before. */
   async fires(alerts: readonly string[], cause: string, work: () => unknown): Promise<ActiveAlert[]> {
+    const already = (await this.firing()).filter(({ name }) => alerts.includes(name));
+    if (already.length > 0) throw new Error(`before ${cause}: ${already.map(({ name }) => name).join(', ')} fires already`);
     const causedAt = this.#seconds();
     await work();
     return Promise.all(alerts.map(async (alert) => {
@@ -105,6 +107,11 @@ export class MonitoredCluster {
       const times = this.times.findLast((each) => each.alert === alert)!;
       Object.assign(times, { endedAt, clearedAt: this.#seconds() });
     }));
+  }
+
+  /** Waits until these fire no more, which may have fired meanwhile. */
+  async quiet(alerts: readonly string[]): Promise<void> {
+    for (const alert of alerts) await this.#until(`${alert} does not fire`, () => this.firing(alert), (found) => found.length === 0);
   }
 
   /** The table of what fired, for a person. */
