@@ -14,7 +14,7 @@ import { BackupError } from '../backup/format.ts';
 import type { BackupHeader } from '../backup/format.ts';
 import { backupOf } from '../backup/io/node-backup.ts';
 import { readBackup } from '../backup/io/read-backup.ts';
-import { contentsInTheWay, restoreStore } from '../backup/io/restore.ts';
+import { contentsInTheWay, giveToOwner, restoreStore } from '../backup/io/restore.ts';
 import { loadClusterConfig, loadNodeConfig } from '../config/load.ts';
 import type { NodeConfig } from '../config/types.ts';
 import { bytesText } from '../doctor/finding.ts';
@@ -183,7 +183,13 @@ function ofStopped(node: NodeConfig): Source {
     node, mark: () => disk.mark(), config: existsSync(node.clusterConfigPath) ? loadClusterConfig(node.clusterConfigPath) : undefined,
     state: { state: 'stopped', epoch: view?.epoch ?? 0, generation: view?.generation ?? 0, configRevision: 0 },
   });
-  return { stream, close: () => disk.close() };
+  return {
+    stream,
+    close: async () => {
+      await disk.close();
+      giveToOwner(dataDir);
+    },
+  };
 }
 
 // ── restore ─────────────────────────────────────────────────────────────────────────────────────

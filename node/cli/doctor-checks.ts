@@ -75,7 +75,7 @@ export class Examination {
       of('privileges', () => checkPrivileges(privilegeFacts(this.#visiblePid()))),
       of('ports', (node) => checkPorts(wantedPorts(node, this.#cluster), portOwners(), this.#pid)),
       of('interfaces', (node) => checkInterfaces(interfaceFacts(node.interfaces), this.#cluster)),
-      of('data folder', (node) => checkFolder(folderFacts(node.dataDir))),
+      of('data folder', (node) => this.#dataFolder(node)),
       of('disk', (node) => disk(node)),
       of('limits', () => checkLimits(limitFacts(this.#visiblePid()), this.#cluster)),
       of('clock', (node) => checkOwnClock(kernelClock(), node.cluster !== undefined)),
@@ -129,6 +129,12 @@ export class Examination {
       }
       return [problem(error.message, 'Look at its log.')];
     }
+  }
+
+  /** A node that runs has shown that it can write there. */
+  #dataFolder({ dataDir, user }: NodeConfig): Finding[] {
+    const facts = folderFacts(dataDir, user);
+    return checkFolder(this.#status === undefined ? facts : { ...facts, writable: true, user: 'the node' });
   }
 
   // ── etcd ─────────────────────────────────────────────────────────────────────────────────────

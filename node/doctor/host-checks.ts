@@ -1,6 +1,7 @@
 /** What `lessor doctor` says of the host: pure, from facts that `io` has gathered. */
 import { formatIpv4 } from '../codec/address.ts';
 import type { ClusterConfig, NodeConfig } from '../config/types.ts';
+import { NEEDED_CAPABILITIES } from '../privileges.ts';
 import { bytesText, msText, ok, problem, quantile, skipped, warning } from './finding.ts';
 import type { Finding } from './finding.ts';
 import type { PortOwner } from './proc-net.ts';
@@ -24,13 +25,6 @@ export function checkRuntime({ node, platform, machine, kernel }: RuntimeFacts):
   return [ok(text)];
 }
 
-/** What a node needs of root's privileges, by the kernel's numbers. */
-const CAPABILITIES = [
-  { name: 'CAP_NET_BIND_SERVICE', bit: 10n, use: 'port 67', needed: true },
-  { name: 'CAP_NET_RAW', bit: 13n, use: 'sockets of one interface, and asking whether an address is in use', needed: true },
-  { name: 'CAP_NET_ADMIN', bit: 12n, use: 'unicast to clients that have no address yet, and large socket buffers', needed: false },
-] as const;
-
 export interface PrivilegeFacts {
   /** A bit for each capability that the process has (`CapPrm` of proc(5)). */
   readonly permitted: bigint;
@@ -41,12 +35,13 @@ export interface PrivilegeFacts {
 }
 
 export function checkPrivileges({ permitted, ofNode, firstFreePort }: PrivilegeFacts): Finding[] {
-  const lacked = CAPABILITIES.filter(({ bit, name }) => (permitted & 1n << bit) === 0n && !(name === 'CAP_NET_BIND_SERVICE' && firstFreePort <= 67));
+  const lacked = NEEDED_CAPABILITIES.filter(({ bit, name }) => (permitted & 1n << bit) === 0n && !(name === 'CAP_NET_BIND_SERVICE' && firstFreePort <= 67));
   if (lacked.length === 0) return [ok(ofNode ? 'the node\'s process has what it needs' : 'a node that is started as this command was has what it needs')];
   const text = `${ofNode ? 'the node\'s process' : 'this command'} lacks ${lacked.map(({ name, use }) => `${name} (${use})`).join(', ')}`;
-  const give = `AmbientCapabilities=${CAPABILITIES.map(({ name }) => name).join(' ')} in the unit, --cap-add in a container, or start the node as root.`;
+  const give = `AmbientCapabilities=${NEEDED_CAPABILITIES.map(({ name }) => name).join(' ')} in the unit, --cap-add in a container, or start the node as root.`;
   if (!ofNode) return [warning(text, `A node that is started so lacks it too. ${give}`)];
-  return [lacked.some(({ needed }) => needed) ? problem(text, give) : warning(text, `It serves all the same, by broadcast. ${give}`)];
+  // Without it the node can do: see `whyNotAllowed`.
+  return [lacked.some(({ name }) => name !== 'CAP_NET_ADMIN') ? problem(text, give) : warning(text, `It serves all the same, by broadcast. ${give}`)];
 }
 
 /** A port that a node is to have. */
@@ -122,7 +117,7 @@ function inSubnet(address: number, network: number, prefixLength: number): boole
 export interface FolderFacts {
   readonly path: string;
   readonly exists: boolean;
-  /** By the user of the node's process, or of this command where none runs. */
+  /** By the user whom node.yaml names, or of this command. */
   readonly writable: boolean;
   readonly user: string;
   /** statfs(2), `f_type`. */

@@ -1,6 +1,6 @@
 /** Backups: what goes in comes out, what is not whole is refused, and a restored store is one that vouches for nothing. */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -104,6 +104,7 @@ test('a stopped node\'s leases go into a file and out of it again, and the store
   assert.match(restored.out, /cluster\.yaml was not there, and has the configuration of the backup now/);
   assert.match(restored.out, /Next: start the node\. It begins a new generation and probes every address/);
 
+  assert.equal(statSync(host.path('data/leases.mdb')).uid, statSync(host.path('data')).uid);
   const disk = openJournaledDisk(host.path('data'));
   assert.deepEqual(await contents(disk), new Map([...host.records].toSorted(([a], [b]) => a - b)));
   const meta = (key: string): string | undefined => disk.readMeta(key)?.toString();
@@ -251,4 +252,16 @@ test('progress is one line on a terminal, written over and taken away, and nothi
   quiet.show(() => 'x');
   quiet.clear();
   assert.equal(rateText(5000, 1000, 3000), '2,500/s');
+});
+
+test('what root makes belongs to whoever has the folder', { skip: process.geteuid?.() !== 0 && 'root only' }, async (context) => {
+  const host = new BackedUpHost(context);
+  await host.fill(5);
+  await host.backup();
+  rmSync(host.path('data'), { recursive: true });
+  mkdirSync(host.path('data'));
+  chownSync(host.path('data'), 10_067, 10_067);
+  assert.equal((await host.restore()).code, 0);
+  assert.equal((await host.backup()).code, 0);
+  for (const name of readdirSync(host.path('data'))) assert.equal(statSync(host.path(`data/${name}`)).uid, 10_067, name);
 });

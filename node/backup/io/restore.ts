@@ -2,7 +2,7 @@
  * Writes the store of a backup into a data folder. The folder shows nothing of it until all of it is flushed: then the one
  * file of the store is put into its place, so that a restore that is cut short leaves no store at all.
  */
-import { chownSync, closeSync, constants, existsSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, lchownSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { tryLockFile } from '../../io/libc.ts';
 import { openLmdbDisk, STORE_FILE_NAME, syncFolder } from '../../io/lmdb-disk.ts';
@@ -40,15 +40,22 @@ export async function restoreStore(path: string, dataDir: string, own: OwnMeta, 
     } finally {
       await disk.close();
     }
-    const file = join(dataDir, STORE_FILE_NAME);
-    renameSync(join(folder, STORE_FILE_NAME), file);
+    renameSync(join(folder, STORE_FILE_NAME), join(dataDir, STORE_FILE_NAME));
     syncFolder(dataDir);
     rmSync(folder, { recursive: true, force: true });
-    // Root restores, and the node may be somebody else: whoever has the folder.
-    const { uid, gid } = statSync(dataDir);
-    if (process.geteuid?.() === 0) for (const each of [file, join(dataDir, LOCK)]) chownSync(each, uid, gid);
+    giveToOwner(dataDir);
   } finally {
     closeSync(lock);
+  }
+}
+
+/** What root has made there the node must be able to use, and it may be somebody else: whoever has the folder. */
+export function giveToOwner(dataDir: string): void {
+  if (process.geteuid?.() !== 0) return;
+  const { uid, gid } = statSync(dataDir);
+  for (const name of readdirSync(dataDir)) {
+    const path = join(dataDir, name);
+    if (!HARMLESS.has(name) || name === LOCK) lchownSync(path, uid, gid);
   }
 }
 

@@ -1,5 +1,5 @@
 /** What the kernel and the file system tell of this host and of a process on it. */
-import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync, unlinkSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readFileSync, readlinkSync, statfsSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { machine, networkInterfaces, platform, release, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import koffi from 'koffi';
@@ -111,16 +111,27 @@ const FLUSHES = 40;
 const FLUSH_BYTES = 4096;
 const FLUSHES_MS_MAX = 3000;
 
-/** As this process sees it. What does not exist yet is judged by the folder that it will be made in. */
-export function folderFacts(path: string): FolderFacts {
+/** `user`: whom node.yaml names. What does not exist yet is judged by the folder that it will be made in. */
+export function folderFacts(path: string, user: string | undefined): FolderFacts {
   const exists = existsSync(path);
   let there = path;
   while (!existsSync(there)) there = dirname(there);
   const { type, bavail, blocks, bsize } = statfsSync(there);
   return {
-    path, exists, writable: mayWrite(there), user: userName(), fileSystem: type >>> 0,
+    path, exists, writable: user === undefined ? mayWrite(there) : belongsTo(there, user), user: user ?? userName(), fileSystem: type >>> 0,
     freeBytes: bavail * bsize, sizeBytes: blocks * bsize,
   };
+}
+
+const OWNER_MAY_WRITE = 0o300;
+const OTHERS_MAY_WRITE = 0o003;
+
+/** Root may write anywhere; the node that it starts becomes that user, and may not. */
+function belongsTo(path: string, user: string): boolean {
+  const entry = (read('/etc/passwd') ?? '').split('\n').find((line) => line.startsWith(`${user}:`))?.split(':');
+  const { mode, uid } = statSync(path);
+  const wanted = Number(entry?.[2] ?? NaN) === uid ? OWNER_MAY_WRITE : OTHERS_MAY_WRITE;
+  return (mode & wanted) === wanted;
 }
 
 function mayWrite(path: string): boolean {
