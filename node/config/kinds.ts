@@ -171,6 +171,8 @@ export const etcdUrl: Kind<string> = {
     const url = URL.parse(value);
     if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.hostname === '') return undefined;
     if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '' || url.pathname !== '/') return undefined;
+    // etcd has none that goes without saying, and `url.port` is empty where it is the scheme's own.
+    if (!/:\d+\/?$/.test(value)) return undefined;
     return value.endsWith('/') ? value.slice(0, -1) : value;
   },
 };

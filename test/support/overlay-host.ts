@@ -15,12 +15,17 @@ const SIZE = '1g';
 export class OverlayHost {
   readonly host: Host;
   readonly #folder: string;
+  readonly #environment: readonly string[];
   #keeper: LabProcess | undefined;
 
-  /** @param folder for its mount points; also seen inside, under the same path, and shared with the other hosts */
-  constructor(host: Host, folder: string) {
+  /**
+   * @param folder for its mount points; also seen inside, under the same path, and shared with the other hosts
+   * @param environment added to that of a login, `NAME=value`
+   */
+  constructor(host: Host, folder: string, environment: readonly string[] = []) {
     this.host = host;
     this.#folder = folder;
+    this.#environment = environment;
   }
 
   get name(): string {
@@ -60,7 +65,7 @@ export class OverlayHost {
   /** `command` as it runs with this host's files, as root with the environment of a login. */
   commandHere(command: readonly string[]): string[] {
     return ['nsenter', `--target=${this.keeperPid}`, '--mount', '--uts', '--root', '--wdns=/', '--',
-      'env', '-i', 'HOME=/root', 'LANG=C.UTF-8', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...command];
+      'env', '-i', 'HOME=/root', 'LANG=C.UTF-8', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', ...this.#environment, ...command];
   }
 
   spawn(command: readonly string[], options: ProcessOptions & { name?: string } = {}): LabProcess {

@@ -163,7 +163,7 @@ test('node.yaml: each kind of value is checked', () => {
   assertOne(clusterKeys(`etcd: [http://10.0.0.21:2379], etcdTls: ${files}`), 'n.yaml:3:75: cluster.etcdTls: expected https:// URLs in cluster.etcd for these files');
   assert.match(clusterKeys('etcd: [http://10.0.0.21:2379], tls: { certificate: a.pem, key: a.key }')[0]!, /cluster\.tls\.authority: expected a path, but it is missing/);
   assert.deepEqual(withKeys({ http: '{ tls: { certificate: a.pem, key: a.key } }' }), []);
-  for (const url of ['10.0.0.21:2379', 'ftp://10.0.0.21', 'http://u:p@10.0.0.21', 'http://10.0.0.21/x', '7']) {
+  for (const url of ['10.0.0.21:2379', 'ftp://10.0.0.21', 'http://u:p@10.0.0.21', 'http://10.0.0.21/x', 'http://10.0.0.21', 'https://[::1]', '7']) {
     assert.match(clusterKeys(`etcd: [${JSON.stringify(url)}]`)[0]!, /cluster\.etcd\[0\]: expected the URL of an etcd member/);
   }
   assertOne(clusterKeys('etcd: [http://e:1, http://e:1]'), 'n.yaml:3:63: cluster.etcd[1]: expected each entry once');
