@@ -3,7 +3,7 @@
  * P-256 and SHA-256, which every TLS library takes.
  */
 import type { webcrypto } from 'node:crypto';
-import './reflect-metadata.ts';
+import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 
 /** PEM texts. */
