@@ -19,6 +19,7 @@ import { loadClusterConfig, loadNodeConfig } from '../config/load.ts';
 import type { NodeConfig } from '../config/types.ts';
 import { bytesText } from '../doctor/finding.ts';
 import { openJournaledDisk } from '../io/journaled-disk.ts';
+import type { JournaledDisk } from '../io/journaled-disk.ts';
 import { StoreError } from '../lease/store-error.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { DEFAULT_NODE_CONFIG } from './cluster-store.ts';
@@ -170,13 +171,22 @@ async function ofRunning({ dataDir }: NodeConfig): Promise<Source | undefined> {
   });
 }
 
+function openStopped(dataDir: string): JournaledDisk {
+  try {
+    return openJournaledDisk(dataDir);
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== 'unavailable') throw error;
+    throw new CliError(ExitCode.no, `${error.message.split('. ')[0]!}. A node may be only starting there: try again in a moment. Else give the command as the node's user or as root.`, { cause: error });
+  }
+}
+
 /** Takes the folder's lock, so that no node can start meanwhile. */
 function ofStopped(node: NodeConfig): Source {
   const { dataDir } = node;
   if (!existsSync(join(dataDir, 'leases.mdb'))) {
     throw new CliError(ExitCode.no, `${dataDir} holds no leases, and no node runs there: --config names the node.yaml of another one`);
   }
-  const disk = openJournaledDisk(dataDir);
+  const disk = openStopped(dataDir);
   const adopted = disk.readMeta(META_ADOPTED);
   const view = adopted === undefined ? undefined : decodeView(adopted);
   const stream = backupOf({
@@ -242,7 +252,12 @@ async function refuseBesideOthers(configPath: string, { node, cluster }: NodeCon
 function placeConfig(config: string | undefined, { clusterConfigPath }: NodeConfig): string {
   if (config === undefined) return '';
   if (existsSync(clusterConfigPath)) return `${clusterConfigPath} was left as it is; lessor backup config prints the configuration of the backup\n`;
-  writeFileSync(clusterConfigPath, config, { flag: 'wx' });
+  try {
+    writeFileSync(clusterConfigPath, config, { flag: 'wx' });
+  } catch (error) {
+    // The store is there by now, and what follows must be told all the same.
+    return `${clusterConfigPath} could not be written (${(error as Error).message}): lessor backup config prints what belongs there\n`;
+  }
   return `${clusterConfigPath} was not there, and has the configuration of the backup now\n`;
 }
 

@@ -69,7 +69,8 @@ export class RogueServers {
       this.#suspects.delete(serverIdentifier);
       return undefined;
     }
-    if (packet.unicast && message.giaddr === 0) return undefined;
+    // RFC 2131 §4.3.2: who answers an offer has no address yet. Some clients name their server when they renew as well, also one that is long gone.
+    if ((packet.unicast && message.giaddr === 0) || message.ciaddr !== 0) return undefined;
     const suspect = this.#suspects.get(serverIdentifier);
     if (suspect === undefined || now.mono - suspect.seenAt > ROGUE_SUSPECTED_MS_MAX) {
       this.#suspect(serverIdentifier, { since: now.mono, xid: message.xid, seenAt: now.mono, reportedAt: suspect?.reportedAt ?? -Infinity });
@@ -113,7 +114,7 @@ function describe({ message, packet, subnet }: Exchange, serverIdentifier: numbe
     ...(message.giaddr === 0 ? {} : { relay: formatIpv4(message.giaddr) }),
     subnet: subnet.name,
     hardware: formatHardware({ htype: message.htype, chaddr: message.chaddr() }),
-    address: formatIpv4(message.optionU32(REQUESTED_ADDRESS) ?? message.ciaddr),
+    address: formatIpv4(message.optionU32(REQUESTED_ADDRESS) ?? 0),
   };
 }
 

@@ -122,6 +122,11 @@ test('known servers are none to report, as soon as the configuration says so', (
   assert.notEqual(reported(server, ROGUE), undefined);
 });
 
+test('a client that has an address and names the server of its lease says nothing of who answers now', () => {
+  const server = new TestServer();
+  assert.equal(reported(server, ROGUE, { ciaddr: ip('10.0.0.150') }), undefined);
+});
+
 test('a request that was sent to this node alone says nothing of the link', () => {
   const server = new TestServer();
   assert.equal(reported(server, ROGUE, {}, { unicast: true, sourceAddress: ip('10.0.0.150') }), undefined);
