@@ -101,6 +101,18 @@ export function whyNotAllowed(privileges: Privileges, account: Account | undefin
   ].join('\n');
 }
 
+const PLAIN_USER = /^user:[ \t]+(["']?)([A-Za-z_][\w.-]*)\1[ \t]*(?:#.*)?\r?$/m;
+
+/**
+ * `user:` of a node.yaml, where it stands alone on a line with a plain name behind it, or nowhere: for that no YAML has to be
+ * read. Undefined where it takes more to tell.
+ */
+export function userAtAGlance(text: string): { readonly user: string | undefined } | undefined {
+  const user = PLAIN_USER.exec(text)?.[2];
+  if (user === undefined) return /user/.test(text) ? undefined : { user };
+  return !/\buser\b/.test(text.replace(PLAIN_USER, '')) ? { user } : undefined;
+}
+
 /** The names that `CapPrm` and the like of proc(5) have bits for; above these, by number. */
 const NAMES = ('CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST ' +
   'NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE ' +

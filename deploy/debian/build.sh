@@ -45,7 +45,10 @@ tar --create --file="$stage/packages.tar" --no-recursion --null --files-from="$s
 tar --extract --file="$stage/packages.tar" --directory="$program" --no-same-owner
 cp -L "$node" "$program/bin/node"
 # Half of the symbols of Node.js are for debuggers; addons need those that are left.
-if command -v strip >/dev/null; then strip --strip-unneeded "$program/bin/node"; fi
+if command -v strip >/dev/null; then
+  strip --strip-unneeded "$program/bin/node"
+  find "$program/node_modules" -name '*.node' -exec strip --strip-unneeded {} +
+fi
 cat >"$root/usr/bin/lessor" <<'END'
 #!/bin/sh
 exec /usr/lib/lessor/bin/node /usr/lib/lessor/dist/node/cli/lessor.js "$@"

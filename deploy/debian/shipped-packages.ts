@@ -10,8 +10,10 @@ const { packages } = JSON.parse(readFileSync(join(project, 'package-lock.json'),
   readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>;
 };
 
-/** For compilers, for debuggers, and for those who build the package itself. Licences and read-me files stay. */
-const NOT_RUN = /\.(?:d\.[cm]?ts|[cm]?ts|tsx|map|flow|gyp|gypi|c|cc|cpp|h|hpp|o|a|yml|tgz)$|\/(?:test|tests|__tests__|\.github|benchmarks?|deps)\//;
+/** For compilers, for debuggers, for those who build the package itself, and for another libc. Licences and read-me files stay. */
+const NOT_RUN = /\.(?:d\.[cm]?ts|[cm]?ts|tsx|map|flow|gyp|gypi|c|cc|cpp|h|hh|hpp|S|asm|def|o|a|yml|sh|tgz)$|\/(?:test|tests|__tests__|benchmarks?|deps)\/|\/\.|musl/;
+/** Addons for the interface of one version of Node.js; the package's own takes those for any (napi). */
+const OTHER_NODE = /\.abi\d+\./;
 /** Types alone: nothing of them is there when the program runs. */
 const TYPES = /^node_modules\/(?:@types\/|undici-types$)/;
 
@@ -28,5 +30,5 @@ function filesOf(folder: string): string[] {
 }
 
 for (const folder of shipped) {
-  for (const path of filesOf(folder).toSorted()) if (!NOT_RUN.test(path.slice(folder.length))) process.stdout.write(`${path}\0`);
+  for (const path of filesOf(folder).toSorted()) if (!NOT_RUN.test(path.slice(folder.length)) && !OTHER_NODE.test(path)) process.stdout.write(`${path}\0`);
 }

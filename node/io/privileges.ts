@@ -66,7 +66,7 @@ export function dropPrivileges({ user, dataDir }: PrivilegeOptions): Occurrence[
   const before = readPrivileges();
   const why = whyNotAllowed(before, account, firstFreePort(), process.execPath);
   if (why !== undefined) throw new PrivilegeError('not-allowed', why);
-  const dropped = process.env[MARK] === String(process.pid);
+  const dropped = hasBegunAnew();
   delete process.env[MARK];
   let error = '';
   if (!dropped && mustDrop(before, account)) {
@@ -85,6 +85,26 @@ export function dropPrivileges({ user, dataDir }: PrivilegeOptions): Occurrence[
   if ((now.permitted & NEEDED_SET & ~now.effective) !== 0n) setCapabilities(now.permitted, now.permitted, now.inheritable);
   checkDataFolder(dataDir, account);
   return eventsOf(now, error);
+}
+
+/**
+ * The same, as early as can be: before the rest of the program is loaded, which would be loaded twice. Whatever stands in the
+ * way is left for `dropPrivileges` to find and to tell.
+ */
+export function dropEarly(user: string | undefined): void {
+  try {
+    const account = user === undefined ? undefined : findAccount(user);
+    const before = readPrivileges();
+    if (hasBegunAnew() || !mustDrop(before, account) || whyNotAllowed(before, account, firstFreePort(), process.execPath) !== undefined) return;
+    drop(before, account);
+    startAnew();
+  } catch {
+    // Told later.
+  }
+}
+
+function hasBegunAnew(): boolean {
+  return process.env[MARK] === String(process.pid);
 }
 
 function eventsOf(now: Privileges, error: string): Occurrence[] {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  bitsOf, canBound, capabilityNames, keptOf, lackedOf, mustDrop, NEEDED_SET, parsePrivileges, whyNotAllowed, type Account, type Privileges,
+  bitsOf, canBound, capabilityNames, keptOf, lackedOf, mustDrop, NEEDED_SET, parsePrivileges, userAtAGlance, whyNotAllowed, type Account, type Privileges,
 } from '../../node/privileges.ts';
 
 const ALL = 0x1ff_ffff_ffffn;
@@ -89,4 +89,13 @@ test('a node that cannot become the user of node.yaml does not run as somebody e
     /cannot become user lessor \(990:991\): it is 0:0, without CAP_SETUID and CAP_SETGID\. Start it as root or as lessor/);
   assert.match(whyNotAllowed({ ...root, gid: 991, permitted: without(ALL, 6, 7) }, lessor, 1024, PROGRAM)!, /without CAP_SETUID\./);
   assert.match(whyNotAllowed({ ...anybody, permitted: NEEDED_SET }, lessor, 1024, PROGRAM)!, /it is 1000:1000/);
+});
+
+test('the user of a plain node.yaml is seen without reading YAML; where it is not plain, nothing is guessed', () => {
+  assert.deepEqual(userAtAGlance('node: a\nuser: lessor\ndhcp: {}\n'), { user: 'lessor' });
+  assert.deepEqual(userAtAGlance('user: "lessor"   # its user\r\nnode: a\r\n'), { user: 'lessor' });
+  assert.deepEqual(userAtAGlance('node: a\n'), { user: undefined });
+  const unclear = ['{ node: a, user: lessor }', '# user: lessor\n', '"user": lessor\n', 'user:\n  lessor\n', 'user: *name\n', 'user: ${NAME}\n',
+    'user: one\nuser: other\n', 'user: "lessor\'\n', '? user\n: lessor\n'];
+  for (const text of unclear) assert.equal(userAtAGlance(text), undefined, text);
 });
