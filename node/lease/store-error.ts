@@ -36,4 +36,4 @@ export const NEWER_ACTION = 'Start the version of Lessor that wrote it, or a new
 
 /** A cluster member fetches everything from its peers again; a single node has only its backup. */
 export const CORRUPT_ACTION =
-  'Move the data folder away: a node of a cluster then fetches every binding from the others; a single node needs its backup';
+  'Move the data folder away: a node of a cluster then fetches every binding from the others; a single node needs its backup (lessor restore)';
