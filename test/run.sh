@@ -93,9 +93,9 @@ if [ $# -gt 0 ]; then
 else
   say 'Tests of parts'
   tests 2 'test/@(unit|spec)/**/*.test.ts'
-  # Two files at a time: each has a network of its own, and mostly waits.
+  # Three files at a time: each has a network of its own, and mostly waits.
   say 'Tests of the whole'
-  tests 2 'test/@(e2e|containers)/**/*.test.ts'
+  tests 3 'test/@(e2e|containers)/**/*.test.ts'
   # One file at a time: those that keep two cores busy by themselves, or say how long clients wait.
   say 'Tests under load and faults'
   tests 1 'test/!(unit|spec|e2e|containers)/**/*.test.ts'
