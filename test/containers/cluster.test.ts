@@ -9,7 +9,7 @@ import { PROTOCOL } from '../../node/protocol.ts';
 import { ContainerCluster, NODES } from '../support/container-cluster.ts';
 import { openEngine } from '../support/container-engine.ts';
 import { removeOwn } from '../support/container-leftovers.ts';
-import { buildImage, BUSYBOX_IMAGE, deriveImage, ETCD_IMAGE, NODE_IMAGE, provide } from '../support/container-images.ts';
+import { buildImage, BUSYBOX_IMAGE, deriveImage, ETCD_IMAGE, NODE_IMAGE, provide, removeStandIns } from '../support/container-images.ts';
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string };
 const IMAGE = `lessor:test-${process.pid}`;
@@ -37,6 +37,7 @@ describe('containers', typeof engine === 'string' ? { skip: engine } : {}, () =>
   const end = async (): Promise<void> => {
     try {
       await removeOwn(docker);
+      if (!engine.own) await removeStandIns(docker);
     } finally {
       await engine.close();
     }

@@ -36,6 +36,8 @@ export interface Engine {
   readonly client: ContainerRuntimeClient;
   /** In a few words, for the output. */
   readonly kind: string;
+  /** Whether stand-ins may stay in it: nobody else would take them for the real images. */
+  readonly own: boolean;
   /** For files that containers mount; removed with the engine. */
   readonly folder: string;
   /** For a network of containers: options of its bridge, so that nothing of it is left. */
@@ -53,7 +55,7 @@ export async function openEngine(): Promise<Engine | string> {
     await sweepLeftovers(client.container.dockerode);
     const folder = mkdtempSync(join(tmpdir(), 'lessor-engine-'));
     const close = (): Promise<void> => Promise.resolve(rmSync(folder, { recursive: true, force: true }));
-    return { client, kind: 'the engine of this machine', folder, networkOptions: {}, close };
+    return { client, kind: 'the engine of this machine', own: false, folder, networkOptions: {}, close };
   }
   if (process.platform !== 'linux' || process.getuid?.() !== 0) return 'no container engine is running, and only root on Linux may start one';
   const missing = missingPrograms(PROGRAMS);
@@ -86,6 +88,7 @@ async function anyListens(): Promise<boolean> {
 
 class OwnEngine implements Engine {
   readonly kind = 'an engine of its own';
+  readonly own = true;
   readonly networkOptions = { 'com.docker.network.bridge.name': NAME };
   readonly client: ContainerRuntimeClient;
   readonly folder: string;

@@ -79,6 +79,13 @@ async function labelsOf(docker: Docker, image: string): Promise<Readonly<Record<
   }
 }
 
+/** In an engine that others use too. */
+export async function removeStandIns(docker: Docker): Promise<void> {
+  for (const image of Object.keys(STAND_INS)) {
+    if (STAND_IN in (await labelsOf(docker, image) ?? {})) await docker.getImage(image).remove({ force: true, noprune: true });
+  }
+}
+
 /** Builds the project's Dockerfile, from what .dockerignore lets through, with the machine's network. */
 export async function buildImage(docker: Docker, image: string): Promise<void> {
   const [everything, ...kept] = readFileSync(join(project, '.dockerignore'), 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
