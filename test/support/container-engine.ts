@@ -211,9 +211,10 @@ class Guard {
         if [ ! -e "$2" ] && [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$1")" ]; then break; fi
         sleep 0.3
       done 2>/dev/null
-      rmdir /run/docker/plugins /run/docker 2>/dev/null`;
+      rmdir /run/docker/plugins /run/docker 2>/dev/null
+      if [ "$4" = new ]; then rm -f /etc/docker/key.json; rmdir /etc/docker; fi 2>/dev/null`;
     // Not in the environment of the run, whose end it outlives.
-    this.#child = spawn('sh', ['-c', script, 'lessor-engine-guard', NAME, folder, NETWORK_HEX], {
+    this.#child = spawn('sh', ['-c', script, 'lessor-engine-guard', NAME, folder, NETWORK_HEX, existsSync('/etc/docker') ? 'kept' : 'new'], {
       stdio: ['pipe', 'ignore', 'ignore'], detached: true, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
     });
     this.#child.stdin?.on('error', () => undefined);
