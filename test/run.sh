@@ -79,10 +79,12 @@ say 'Lint (oxlint)'
 run oxlint --type-aware
 
 # Whatever hangs is ended, and named by the report, long before an hour is over.
+priority=
 tests() {
   concurrency=$1
   shift
-  run timeout --signal=INT --kill-after=30 2700 "$node" --test --test-concurrency="$concurrency" --test-timeout=600000 \
+  # shellcheck disable=SC2086
+  run $priority timeout --signal=INT --kill-after=30 2700 "$node" --test --test-concurrency="$concurrency" --test-timeout=600000 \
     --test-reporter=./test/support/reporter.ts --test-reporter-destination=stdout "$@" || status=$?
 }
 
@@ -96,8 +98,15 @@ else
   # Three files at a time: each has a network of its own, and mostly waits.
   say 'Tests of the whole'
   tests 3 'test/@(e2e|containers)/**/*.test.ts'
-  # One file at a time: those that keep two cores busy by themselves, or say how long clients wait.
-  say 'Tests under load and faults'
-  tests 1 'test/!(unit|spec|e2e|containers)/**/*.test.ts'
+  # Simulated worlds take what the torture leaves of two cores, and nothing that it needs.
+  say 'Torture, and simulated worlds meanwhile'
+  (priority='nice -n 19'; tests 1 'test/sim/**/*.test.ts'; exit "$status") >"$folder/simulated" &
+  simulated=$!
+  tests 1 'test/torture/**/*.test.ts'
+  wait "$simulated" || status=$?
+  cat "$folder/simulated"
+  # One file at a time: those that say how long clients wait.
+  say 'Tests that measure'
+  tests 1 'test/!(unit|spec|e2e|containers|torture|sim)/**/*.test.ts'
 fi
 exit "$status"
