@@ -15,6 +15,8 @@ export interface Hold {
   readonly client: SimClient;
   /** Without a break. */
   readonly since: number;
+  /** When it was granted or renewed last. */
+  readonly toldAt: number;
   readonly until: number;
 }
 
@@ -44,7 +46,7 @@ export class Checker {
     const before = this.holdOf(client, address, now);
     // Who renews a lease without an end and is told of one has learnt of it, whichever of the machines it is.
     const kept = before === undefined || until >= ENDLESS_MS ? others : others.filter((hold) => hold.until < ENDLESS_MS);
-    this.#holds.set(address, promised ? [...kept, { address, client, since: before?.since ?? now, until }] : kept);
+    this.#holds.set(address, promised ? [...kept, { address, client, since: before?.since ?? now, toldAt: now, until }] : kept);
     this.grants++;
   }
 
@@ -59,14 +61,14 @@ export class Checker {
   /** A DHCPNAK for its own lease, where nothing that it or an operator did takes the address from it. */
   refused(client: SimClient, address: number, now: number): void {
     const hold = this.holdOf(client, address, now);
-    if (hold === undefined || this.isSaidLately(client, address, now)) return;
+    if (hold === undefined || this.isSaidLately(hold)) return;
     throw new PromiseBroken(`client ${client.id} is told at ${Math.round(now)} ms that ${formatIpv4(address)} is not its own, which it holds until ${Math.round(hold.until)} ms`);
   }
 
-  /** That an address is not its own any more: the network may hold back the word of it beyond its next lease. */
-  isSaidLately({ identity }: SimClient, address: number, now: number): boolean {
-    const saidAt = this.#saidAt.get(`${identity} ${address}`);
-    return saidAt !== undefined && now - saidAt < SAID_LATE_MS;
+  /** That the address is not its own any more: the network may have held back the word of it until after the lease was told. */
+  isSaidLately({ address, client, toldAt }: Hold): boolean {
+    const saidAt = this.#saidAt.get(`${client.identity} ${address}`);
+    return saidAt !== undefined && toldAt - saidAt < SAID_LATE_MS;
   }
 
   /** Undefined: the client does not hold the address at this moment, or what was known of that is lost. */
@@ -91,7 +93,7 @@ export class Checker {
    */
   answeredFor(address: number, isAsker: (client: SimClient) => boolean, isCloned: (client: SimClient) => boolean): void {
     for (const hold of this.#holds.get(address) ?? []) {
-      if (isAsker(hold.client) && (isCloned(hold.client) || this.isSaidLately(hold.client, address, hold.since))) this.#lost.add(hold);
+      if (isAsker(hold.client) && (isCloned(hold.client) || this.isSaidLately(hold))) this.#lost.add(hold);
     }
   }
 

@@ -158,7 +158,7 @@ export class Querier {
     if (isKnown(node, asked) && isEnded(node, asked)) this.#world.count('query-ended-by-late-word');
     // Where clients are known by their hardware address only.
     else if (isKnown(node, asked) && subject.by === 'client-id' && !recordHasClientIdentifier(node.table!.read(asked.address)!)) this.#world.count('query-without-client-id');
-    else if (checker.isSaidLately(asked.client, asked.address, agenda.now)) this.#world.count('query-ended-and-begun-anew');
+    else if (checker.isSaidLately(asked)) this.#world.count('query-ended-and-begun-anew');
     else throw new PromiseBroken(`${said}, and yet ${what}`);
   }
 
