@@ -151,7 +151,7 @@ export class Querier {
     const what = `client ${asked.client.id} holds ${formatIpv4(asked.address)} until ${Math.round(asked.until)} ms`;
     const said = `${node.id}, asked by ${subject.by} at ${Math.round(askedAt)} ms, answers ${textOf(answer)}`;
     if (answer.outcome === 'active') {
-      if (!this.#isOf(asked.client, answer)) throw new PromiseBroken(`${said}, and yet ${what}`);
+      if (!this.#isOf(asked.client, subject, answer)) throw new PromiseBroken(`${said}, and yet ${what}`);
       if (answer.leases.includes(asked.address)) return;
     }
     // Somebody's word for the end of a lease may have been held back by the network; or a clock is wrong.
@@ -162,8 +162,9 @@ export class Querier {
     else throw new PromiseBroken(`${said}, and yet ${what}`);
   }
 
-  /** Or of another machine that is the same to the servers. */
-  #isOf(client: SimClient, { chaddr, clientId }: LeaseAnswer): boolean {
+  /** Or of another machine that is the same to the servers; of those with one client identifier one may have been unplugged since. */
+  #isOf(client: SimClient, subject: Subject, { chaddr, clientId }: LeaseAnswer): boolean {
+    if (subject.by === 'client-id' && clientId?.equals(subject.clientId) === true) return true;
     const isSame = (each: SimClient): boolean => each.chaddr.equals(chaddr) && (clientId === undefined || each.keys.some((key) => key.equals(clientId)));
     return this.#world.population.clients.some((each) => each.identity === client.identity && isSame(each));
   }
