@@ -9,13 +9,13 @@ import { startControl } from '../../node/admin/io/control.ts';
 import { BackupError, BackupReader, bindingLine, endLine, headerLine, metaLine } from '../../node/backup/format.ts';
 import { backupOf } from '../../node/backup/io/node-backup.ts';
 import { readBackup } from '../../node/backup/io/read-backup.ts';
-import { runCli } from '../../node/cli/program.ts';
 import { Progress, rateText } from '../../node/cli/progress.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { loadNodeConfig } from '../../node/config/load.ts';
 import { openJournaledDisk } from '../../node/io/journaled-disk.ts';
 import type { JournaledDisk } from '../../node/io/journaled-disk.ts';
 import { ip } from '../support/client-packets.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 import { dice, randomRecord, record } from './store-fixture.ts';
 
@@ -50,25 +50,15 @@ class BackedUpHost {
     if (disk === undefined) await store.close();
   }
 
-  async lessor(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-    const written = { out: '', err: '' };
-    const code = await runCli(args, {
-      out: (text) => {
-        written.out += text;
-        return Promise.resolve();
-      },
-      err: (text) => {
-        written.err += text;
-      },
-    });
-    return { code, ...written };
+  lessor(...args: string[]): Promise<Ended> {
+    return runLessor(args);
   }
 
-  backup(): ReturnType<BackedUpHost['lessor']> {
+  backup(): Promise<Ended> {
     return this.lessor('backup', this.path('b.gz'), '--config', this.path('node.yaml'));
   }
 
-  restore(): ReturnType<BackedUpHost['lessor']> {
+  restore(): Promise<Ended> {
     return this.lessor('restore', this.path('b.gz'), '--config', this.path('node.yaml'));
   }
 

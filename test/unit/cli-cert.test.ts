@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { startHttp } from '../../node/admin/io/http.ts';
 import type { HttpOptions } from '../../node/admin/io/http.ts';
-import { runCli } from '../../node/cli/program.ts';
 import { RenewedCredentials } from '../../node/tls/io/renewed.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { leaseSource } from './admin-fixture.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
@@ -16,19 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), 'lessor-cert-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 const at = (...names: string[]): string => join(folder, ...names);
 
-async function lessor(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runCli(args, {
-    out: (text) => {
-      out += text;
-      return Promise.resolve();
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
+const lessor = (...args: string[]): Promise<Ended> => runLessor(args);
 
 async function well(...args: string[]): Promise<string> {
   const { code, err, out } = await lessor(...args);

@@ -4,16 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test, type TestContext } from 'node:test';
-import { runCli } from '../../node/cli/program.ts';
 import { encodeView } from '../../cluster/view/view.ts';
 import { EtcdAsker, etcdMissing, startEtcd, type EtcdProcess } from '../support/etcd-process.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { binding, leaseSource, startNode } from './admin-fixture.ts';
-
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 const BASE = `# The office.
 nodes: { a: { weight: 1 }, b: { weight: 1 } }
@@ -41,20 +35,7 @@ function file(name: string, text: string): string {
   return join(folder, name);
 }
 
-async function run(...args: string[]): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const code = await runCli(args, {
-    out: (text) => {
-      out += text;
-      return Promise.resolve();
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
+const run = (...args: string[]): Promise<Ended> => runLessor(args);
 
 /** A cluster of its own in the one etcd, and two nodes in it that take what is applied, once they are told to. */
 class Cluster {

@@ -7,29 +7,10 @@ import { after, before, describe, test, type TestContext } from 'node:test';
 import type { ClusterKeys } from '../../cluster/io/config-store.ts';
 import { encodeView } from '../../cluster/view/view.ts';
 import { couldLeave, drainProgress, returnProgress } from '../../node/cli/drain-wait.ts';
-import { runCli } from '../../node/cli/program.ts';
 import { EtcdAsker, etcdMissing, startEtcd, type EtcdProcess } from '../support/etcd-process.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(...args: string[]): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const code = await runCli(args, {
-    out: (text) => {
-      out += text;
-      return Promise.resolve();
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
+const run = (...args: string[]): Promise<Ended> => runLessor(args);
 
 interface KeysOf {
   readonly members?: string;

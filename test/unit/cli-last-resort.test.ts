@@ -14,8 +14,8 @@ import type { ControlOptions } from '../../node/admin/io/control.ts';
 import type { OperatorAnswer, OperatorCommand, OperatorProgress } from '../../node/admin/operator.ts';
 import { CliError } from '../../node/cli/cli-error.ts';
 import { addLastResortCommands } from '../../node/cli/last-resort.ts';
-import { runCli } from '../../node/cli/program.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
 function folderOf(context: TestContext): string {
@@ -56,18 +56,8 @@ class ControlledNode {
     return control.path;
   }
 
-  async lessor(...args: string[]): Promise<{ code: number; out: string; err: string }> {
-    const written = { out: '', err: '' };
-    const code = await runCli([...args, '--config', join(this.folder, 'node.yaml')], {
-      out: (text) => {
-        written.out += text;
-        return Promise.resolve();
-      },
-      err: (text) => {
-        written.err += text;
-      },
-    });
-    return { code, ...written };
+  lessor(...args: string[]): Promise<Ended> {
+    return runLessor([...args, '--config', join(this.folder, 'node.yaml')]);
   }
 }
 

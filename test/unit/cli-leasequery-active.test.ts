@@ -7,9 +7,8 @@ import type { Readable } from 'node:stream';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { QueryStatus, QueryType } from '../../node/leasequery/messages.ts';
-import {
-  answer, change, jsonLines, lessor, makeCertificates, type Peer, readCertificate, startServer, status, temporaryFolder, type Change,
-} from './leasequery-fixture.ts';
+import { runLessor } from '../support/run-lessor.ts';
+import { answer, change, jsonLines, makeCertificates, type Peer, readCertificate, startServer, status, temporaryFolder, type Change } from './leasequery-fixture.ts';
 
 const ENTRY = fileURLToPath(new URL('../../node/cli/lessor.ts', import.meta.url));
 const BASE = 1_800_000_000;
@@ -19,8 +18,8 @@ const { LEASEQUERYSTATUS } = QueryType;
 /** The n-th change, which came about n seconds after BASE. */
 const nth = (n: number, base = BASE + n): Change => ({ address: `10.0.0.${n}`, base, since: BASE + n });
 
-const active = (server: string, ...args: string[]): ReturnType<typeof lessor> =>
-  lessor(['leasequery', 'active', '--insecure', '--json', '--server', server, ...args]);
+const active = (server: string, ...args: string[]): ReturnType<typeof runLessor> =>
+  runLessor(['leasequery', 'active', '--insecure', '--json', '--server', server, ...args]);
 
 /** What was printed, each line by its address or status. */
 const printed = (out: string): unknown[] => jsonLines(out).map((line) => line['address'] ?? line['status']);
@@ -61,7 +60,7 @@ test('RFC 7724 §7.4: changes are printed as they come, and the end of the conne
   assert.equal(code, 3);
   assert.deepEqual(jsonLines(out).map(({ address, type, state }) => [address, type, state]), [['10.0.0.1', 'ACTIVE', 'ACTIVE'], ['10.0.0.3', 'UNASSIGNED', 'RELEASED']]);
   assert.match(err, /connected; changes from now on\.\n.*closed the connection before the query was done\. Its log may say why: .* Ask again, or ask another server \(--server\)\.\n$/);
-  const table = (await lessor(['leasequery', 'active', '--insecure', '--server', server])).out;
+  const table = (await runLessor(['leasequery', 'active', '--insecure', '--server', server])).out;
   assert.match(table, /^ADDRESS .*\n10\.0\.0\.1 +ACTIVE .*\n10\.0\.0\.3 +RELEASED /);
 });
 
@@ -245,7 +244,7 @@ test('RFC 7724 §7.2: the query goes over TLS, with both certificates', async (c
     peer.end();
   }, { mayFail: true });
   const own = ['--tls-cert', requestor.cert, '--tls-key', requestor.key];
-  const over = (...args: string[]): ReturnType<typeof lessor> => lessor(['leasequery', 'active', '--json', '--server', server, ...args]);
+  const over = (...args: string[]): ReturnType<typeof runLessor> => runLessor(['leasequery', 'active', '--json', '--server', server, ...args]);
   const good = await over('--tls-ca', ca, ...own, '--tls-server-name', 'dhcp.test');
   assert.deepEqual([good.code, printed(good.out)], [3, ['10.0.0.1']], good.err);
   for (const [args, reason] of [
@@ -274,7 +273,7 @@ test('RFC 7724 §7.2: a server without TLS is left: it refuses, closes, keeps si
       await reply(peer, xid);
       await peer.closed();
     });
-    const { code, out, err } = await lessor(['leasequery', 'active', '--server', server]);
+    const { code, out, err } = await runLessor(['leasequery', 'active', '--server', server]);
     assert.deepEqual([code, out, reason.test(err)], [3, '', true], err);
   }
 });

@@ -7,7 +7,8 @@ import { runCli } from '../../node/cli/program.ts';
 import { DhcpMessage } from '../../node/codec/message.ts';
 import { framed } from '../../node/leasequery/framing.ts';
 import { QueryOption, QueryStatus, QueryType } from '../../node/leasequery/messages.ts';
-import { answer, change, jsonLines, lessor, makeCertificates, readCertificate, startServer, status, temporaryFolder, u32 } from './leasequery-fixture.ts';
+import { runLessor } from '../support/run-lessor.ts';
+import { answer, change, jsonLines, makeCertificates, readCertificate, startServer, status, temporaryFolder, u32 } from './leasequery-fixture.ts';
 
 const BASE = 1_800_000_000;
 const CIRCUIT = Buffer.concat([Buffer.of(1, 4), Buffer.from('eth1'), Buffer.of(2, 2, 0, 7)]);
@@ -41,8 +42,8 @@ async function freePort(): Promise<string> {
   return String(port);
 }
 
-async function single(server: string, ...args: string[]): ReturnType<typeof lessor> {
-  return lessor(['leasequery', 'single', '--server', server, '--source-port', await freePort(), '--timeout', '50ms', ...args]);
+async function single(server: string, ...args: string[]): ReturnType<typeof runLessor> {
+  return runLessor(['leasequery', 'single', '--server', server, '--source-port', await freePort(), '--timeout', '50ms', ...args]);
 }
 
 test('wrong usage of each command is told and ends with 2', async () => {
@@ -54,7 +55,7 @@ test('wrong usage of each command is told and ends with 2', async () => {
     [...bulk, '--vpn', 'a', '--all-vpns'], [...bulk, '--remote-id', '0x1'], [...bulk, '--tls-cert', 'x'],
     ['active'], [...active, '--insecure', '--tls-ca', 'x'], [...active, '--start-time', '10', '--state-file', 'x'], [...active, '--tls-key', 'x'],
   ]) {
-    const { code, out, err } = await lessor(['leasequery', ...args]);
+    const { code, out, err } = await runLessor(['leasequery', ...args]);
     assert.equal(code, 2, args.join(' '));
     assert.equal(out, '', args.join(' '));
     assert.notEqual(err, '', args.join(' '));
@@ -138,7 +139,7 @@ test('an address that is not this host\'s, and a port that is taken, are told', 
   const taken = createSocket('udp4').bind(0, '127.0.0.1');
   await once(taken, 'listening');
   context.after(() => taken.close());
-  const { code, err } = await lessor(['leasequery', 'single', '--server', '127.0.0.1', '--address', '10.0.0.5', '--source-port', String(taken.address().port)]);
+  const { code, err } = await runLessor(['leasequery', 'single', '--server', '127.0.0.1', '--address', '10.0.0.5', '--source-port', String(taken.address().port)]);
   assert.equal(code, 3);
   assert.match(err, /is taken, by a DHCP server or relay on this host/);
 });
@@ -154,7 +155,7 @@ test('RFC 6926 §7.3: bindings are lines as they come, with the server identifie
     await peer.raw(rest.subarray(300));
     await peer.closed();
   });
-  const { code, out, err } = await lessor(['leasequery', 'bulk', '--server', server, '--json']);
+  const { code, out, err } = await runLessor(['leasequery', 'bulk', '--server', server, '--json']);
   assert.deepEqual([code, err], [0, '']);
   const [first, second] = jsonLines(out);
   assert.deepEqual(first, {
@@ -164,7 +165,7 @@ test('RFC 6926 §7.3: bindings are lines as they come, with the server identifie
   });
   // RFC 6926 §6.2.8: what was asked for and does not appear is local.
   assert.deepEqual([second!['type'], second!['state'], second!['server'], second!['remote']], ['UNASSIGNED', 'AVAILABLE', '127.0.0.1', false]);
-  const table = (await lessor(['leasequery', 'bulk', '--server', server])).out.split('\n');
+  const table = (await runLessor(['leasequery', 'bulk', '--server', server])).out.split('\n');
   assert.match(table[0]!, /^ADDRESS +STATE +HARDWARE +LEASE +ENDS /);
   assert.match(table[1]!, /^10\.0\.0\.5 +ACTIVE +52:54:00:12:34:56 +58m 20s +2027-01-15T08:58:20Z .* remote +- +a\?\[2J +circuit-id=eth1 remote-id=00:07$/);
 });
@@ -182,7 +183,7 @@ test('RFC 6926 §7.2: each primary query and qualifier arrives', async (context)
     ['--hardware', '52:54:00:12:34:56'], ['--client-id', '010203'], ['--remote-id', 'a', '--start-time', time], ['--relay-id', '0x0102', '--end-time', '20'],
     ['--all-vpns'], ['--vpn', 'red'],
   ]) {
-    const { code, err } = await lessor(['leasequery', 'bulk', '--server', server, ...args]);
+    const { code, err } = await runLessor(['leasequery', 'bulk', '--server', server, ...args]);
     assert.deepEqual([code, err], [0, 'No bindings.\n']);
   }
   assert.deepEqual(queries, [
@@ -201,9 +202,9 @@ test('totals by state, and the rate', async (context) => {
     await peer.send(done(xid));
     await peer.closed();
   });
-  const [totals] = jsonLines((await lessor(['leasequery', 'bulk', '--server', server, '--count', '--json'])).out);
+  const [totals] = jsonLines((await runLessor(['leasequery', 'bulk', '--server', server, '--count', '--json'])).out);
   assert.deepEqual([totals!['bindings'], totals!['states']], [20_020, { ACTIVE: 20_000, RELEASED: 20 }]);
-  assert.match((await lessor(['leasequery', 'bulk', '--server', server, '--count'])).out, /^ACTIVE +20000\nRELEASED +20\nall +20020, in [\d.]+ s: \d+\/s\n$/);
+  assert.match((await runLessor(['leasequery', 'bulk', '--server', server, '--count'])).out, /^ACTIVE +20000\nRELEASED +20\nall +20020, in [\d.]+ s: \d+\/s\n$/);
 });
 
 test('a query that the server ends with an error ends with 1 and its words', async (context) => {
@@ -212,7 +213,7 @@ test('a query that the server ends with an error ends with 1 and its words', asy
     await peer.send(binding(xid, 1), status(xid, QueryType.LEASEQUERYDONE, QueryStatus.QUERY_TERMINATED, 'going\u001bdown'));
     await peer.closed();
   });
-  const { code, out, err } = await lessor(['leasequery', 'bulk', '--server', server, '--json']);
+  const { code, out, err } = await runLessor(['leasequery', 'bulk', '--server', server, '--json']);
   assert.deepEqual([code, jsonLines(out).length], [1, 1]);
   assert.match(err, /ended the query: QUERY_TERMINATED: going\?down; 1 binding came before\./);
 });
@@ -233,14 +234,14 @@ test('what is no answer to the query closes the connection and ends with 3; what
       peer.end();
       await peer.closed();
     });
-    const { code, out, err } = await lessor(['leasequery', 'bulk', '--server', server, '--json']);
+    const { code, out, err } = await runLessor(['leasequery', 'bulk', '--server', server, '--json']);
     assert.deepEqual([code, jsonLines(out).length], [3, 1], name);
     assert.match(err, reason, name);
     assert.match(err, /; 1 binding came before\. (Is this the port of a LEASEQUERY server|Its log may say why).*\.\n$/, name);
   }
   const silent = await startServer(context, async (peer) => void await peer.query());
-  assert.match((await lessor(['leasequery', 'bulk', '--server', silent, '--timeout', '50ms'])).err, /sent nothing for 0\.05 s/);
-  const nobody = await lessor(['leasequery', 'bulk', '--server', '127.0.0.1:9']);
+  assert.match((await runLessor(['leasequery', 'bulk', '--server', silent, '--timeout', '50ms'])).err, /sent nothing for 0\.05 s/);
+  const nobody = await runLessor(['leasequery', 'bulk', '--server', '127.0.0.1:9']);
   assert.deepEqual([nobody.code, /connection refused/.test(nobody.err)], [3, true]);
 });
 
@@ -288,7 +289,7 @@ test('a bulk query may go over TLS', async (context) => {
     await peer.send(binding(query.xid, 1, { [QueryOption.DATA_SOURCE]: Buffer.of(0) }), done(query.xid));
     await peer.closed();
   });
-  const { code, out, err } = await lessor(['leasequery', 'bulk', '--server', server, '--json', '--tls-ca', ca, '--tls-cert', requestor.cert, '--tls-key', requestor.key,
+  const { code, out, err } = await runLessor(['leasequery', 'bulk', '--server', server, '--json', '--tls-ca', ca, '--tls-cert', requestor.cert, '--tls-key', requestor.key,
     '--tls-server-name', 'dhcp.test']);
   assert.deepEqual([code, err, jsonLines(out)[0]!['remote']], [0, '', false]);
 });

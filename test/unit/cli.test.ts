@@ -8,37 +8,18 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LeaseView } from '../../node/admin/lease-view.ts';
-import { runCli } from '../../node/cli/program.ts';
 import { formatStatus } from '../../node/cli/status.ts';
 import { formatDuration, printable, renderTable } from '../../node/cli/table.ts';
 import { BindingState, encodeRecord } from '../../node/lease/record.ts';
 import { VERSION } from '../../node/version.ts';
+import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { binding, leaseSource, startNode } from './admin-fixture.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
 const ENTRY = fileURLToPath(new URL('../../node/cli/lessor.ts', import.meta.url));
 const A1 = 0x0a01_0001;
 
-interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function lessor(...args: string[]): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const code = await runCli(args, {
-    out: (text) => {
-      out += text;
-      return Promise.resolve();
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
+const lessor = (...args: string[]): Promise<Ended> => runLessor(args);
 
 function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'lessor-cli-'));

@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { TLSSocket } from 'node:tls';
-import { runCli } from '../../node/cli/program.ts';
 import { DhcpMessage } from '../../node/codec/message.ts';
 import { framed, FrameReader } from '../../node/leasequery/framing.ts';
 import { QueryOption, QueryType } from '../../node/leasequery/messages.ts';
@@ -158,29 +157,6 @@ export async function startServer(
     if (!mayFail) assert.deepEqual(failures, []);
   });
   return `127.0.0.1:${(server.address() as { port: number }).port}`;
-}
-
-export interface Ended {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** `onOut`: sees all that was written so far, each time. */
-export async function lessor(args: readonly string[], onOut: (out: string) => void = () => undefined): Promise<Ended> {
-  let out = '';
-  let err = '';
-  const code = await runCli(args, {
-    out: (text) => {
-      out += text;
-      onOut(out);
-      return Promise.resolve();
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
 }
 
 export function jsonLines(out: string): Record<string, unknown>[] {
