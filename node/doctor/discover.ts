@@ -2,6 +2,7 @@
  * A DHCPDISCOVER with the headers below it, and the offers that come back: as bytes, since a host that serves port 67
  * can neither send from 0.0.0.0 nor hear what is meant for a client through its own sockets.
  */
+import { internetChecksum } from '../codec/internet-checksum.ts';
 import { DhcpMessage, MessageType, OptionCode } from '../codec/message.ts';
 
 const CLIENT_PORT = 68;
@@ -44,7 +45,7 @@ function ipv4Packet(message: Buffer): Buffer {
   packet[8] = 64;
   packet[9] = PROTOCOL_UDP;
   packet.writeUInt32BE(BROADCAST, 16);
-  packet.writeUInt16BE(checksum(packet.subarray(0, IP_BYTES)), 10);
+  packet.writeUInt16BE(internetChecksum(packet.subarray(0, IP_BYTES)), 10);
   packet.writeUInt16BE(CLIENT_PORT, IP_BYTES);
   packet.writeUInt16BE(SERVER_PORT, IP_BYTES + 2);
   packet.writeUInt16BE(UDP_BYTES + message.length, IP_BYTES + 4);
@@ -53,16 +54,8 @@ function ipv4Packet(message: Buffer): Buffer {
   pseudo[9] = PROTOCOL_UDP;
   pseudo.writeUInt16BE(UDP_BYTES + message.length, 10);
   // RFC 768: a sum of zero is sent as all ones, since zero says that there is none.
-  packet.writeUInt16BE(checksum(Buffer.concat([pseudo, packet.subarray(IP_BYTES)])) || 0xffff, IP_BYTES + 6);
+  packet.writeUInt16BE(internetChecksum(Buffer.concat([pseudo, packet.subarray(IP_BYTES)])) || 0xffff, IP_BYTES + 6);
   return packet;
-}
-
-/** RFC 1071. */
-function checksum(bytes: Buffer): number {
-  let sum = 0;
-  for (let i = 0; i < bytes.length; i += 2) sum += i + 1 < bytes.length ? bytes.readUInt16BE(i) : bytes[i]! << 8;
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
 }
 
 /** What an IPv4 packet offers to whoever sent the DHCPDISCOVER with this xid; undefined: it is no such packet. */

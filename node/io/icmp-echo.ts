@@ -4,6 +4,7 @@
  * Layout: type u8, code u8, checksum u16, identifier u16, sequence u16, then data that a reply returns as it
  * came. A raw socket delivers the IPv4 header (RFC 791 §3.1) before it.
  */
+import { internetChecksum } from '../codec/internet-checksum.ts';
 
 /** A reply as it came: who sent it is only what its header says. */
 export interface EchoReply {
@@ -19,15 +20,6 @@ const ECHO_REQUEST = 8;
 const PROTOCOL_ICMP = 1;
 const ICMP_HEADER_BYTES = 8;
 const IPV4_HEADER_BYTES_MIN = 20;
-
-/** The ones' complement of the ones' complement sum of all 16-bit words (RFC 1071); 0 over what has its sum in it. */
-export function internetChecksum(bytes: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at + 1 < bytes.length; at += 2) sum += bytes.readUInt16BE(at);
-  if (bytes.length % 2 === 1) sum += bytes[bytes.length - 1]! << 8;
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
-  return ~sum & 0xffff;
-}
 
 export function buildEchoRequest(identifier: number, sequence: number, data: Buffer): Buffer {
   const message = Buffer.alloc(ICMP_HEADER_BYTES + data.length);

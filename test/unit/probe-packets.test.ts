@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { buildArpProbe, parseArpSender } from '../../node/io/arp-probe.ts';
-import { buildEchoRequest, internetChecksum, parseEchoReply } from '../../node/io/icmp-echo.ts';
+import { internetChecksum } from '../../node/codec/internet-checksum.ts';
+import { buildEchoRequest, parseEchoReply } from '../../node/io/icmp-echo.ts';
 
 const hex = (text: string): Buffer => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
