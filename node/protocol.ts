@@ -4,6 +4,8 @@
  *
  *     1  the first one
  *     2  an acknowledgement carries the checksum of the log up to the number acknowledged
+ *     3  records tell what DNS has of a binding, and there are notes (node/notes); the history of leases is
+ *        copied to a node that lacks a part of it
  */
 export interface ProtocolRange {
   readonly min: number;
@@ -15,7 +17,10 @@ export function rangeText({ min, max }: ProtocolRange): string {
   return min === max ? String(min) : `${min} to ${max}`;
 }
 
-export const PROTOCOL: ProtocolRange = { min: 1, max: 2 };
+export const PROTOCOL: ProtocolRange = { min: 1, max: 3 };
 
 /** The version from which on acknowledgements carry a checksum. */
 export const PROTOCOL_ACK_CHECKSUM = 2;
+
+/** The version from which on a record may have a section `dns` or `note`: earlier ones would lose the first with a renewal. */
+export const PROTOCOL_NAMES_AND_NOTES = 3;

@@ -19,6 +19,7 @@ import { historyLimits } from '../../node/leasequery/change-history.ts';
 import type { ChangeHistory } from '../../node/leasequery/change-history.ts';
 import type { TakenChanges } from '../../node/leasequery/committed-feed.ts';
 import type { SnapshotStep } from '../../node/leasequery/snapshot-step.ts';
+import { PROTOCOL } from '../../node/protocol.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import type { Counters } from '../../node/telemetry/counters.ts';
@@ -108,6 +109,7 @@ export class Engine {
       cluster: {
         self: options.self,
         incarnation: () => (options.clustered ? this.#context.incarnation : undefined),
+        protocol: () => core.state.view?.protocol ?? PROTOCOL.max,
         serving: () => core.serving(),
         leaving: () => core.leaving.leavesNewClients,
         owns: (slot) => core.owns(slot),

@@ -41,6 +41,9 @@ dockerd     docker.io         test
 containerd  containerd        test
 runc        runc              test
 busybox     busybox           test
+named       bind9             test bench
+delv        bind9-dnsutils    test
+knotd       knot              test
 '
 
 say() { printf '%s\n' "$*"; }

@@ -51,7 +51,13 @@ export const BINDING_STATE_NAMES: Readonly<Record<BindingState, BindingStateName
   5: 'ABANDONED',
 };
 
-export const SectionKind = { clientKey: 1, relayAgentInformation: 2, hostname: 3, vendorClass: 4 } as const;
+export const SectionKind = {
+  clientKey: 1, relayAgentInformation: 2, hostname: 3, vendorClass: 4,
+  /** What DNS says of the binding, or is to say: node/ddns/entries.ts. */
+  dns: 5,
+  /** A note of the cluster's own instead of a binding: node/notes/note.ts. */
+  note: 6,
+} as const;
 type SectionKind = (typeof SectionKind)[keyof typeof SectionKind];
 
 const FLAG_CLIENT_IDENTIFIER = 1;
@@ -84,6 +90,8 @@ export interface BindingFields {
   readonly hostname: Uint8Array;
   /** Option 60 as sent (RFC 4388 §6.7); left out where there was none. */
   readonly vendorClass?: Uint8Array;
+  /** The section `dns`; left out where DNS has and gets nothing of the binding. */
+  readonly dns?: Uint8Array;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -91,12 +99,13 @@ const EMPTY = Buffer.alloc(0);
 /** Writes a record whose stamp is zero; `stamp` fills it in when the change gets its number. */
 export function encodeRecord(fields: BindingFields): Buffer {
   assert(fields.chaddr.length <= 16, 'chaddr has at most 16 bytes');
-  const { clientKey, relayAgentInformation, hostname, vendorClass = EMPTY } = fields;
+  const { clientKey, relayAgentInformation, hostname, vendorClass = EMPTY, dns = EMPTY } = fields;
   const length =
     RECORD_HEADER_BYTES + 3 + clientKey.length +
     (relayAgentInformation.length > 0 ? 3 + relayAgentInformation.length : 0) +
     (hostname.length > 0 ? 3 + hostname.length : 0) +
-    (vendorClass.length > 0 ? 3 + vendorClass.length : 0);
+    (vendorClass.length > 0 ? 3 + vendorClass.length : 0) +
+    (dns.length > 0 ? 3 + dns.length : 0);
   const record = Buffer.allocUnsafeSlow(length);
   record.fill(0, 0, RECORD_HEADER_BYTES);
   record[0] = RECORD_VERSION;
@@ -115,7 +124,8 @@ export function encodeRecord(fields: BindingFields): Buffer {
     at = writeSection(record, at, SectionKind.relayAgentInformation, relayAgentInformation);
   }
   if (hostname.length > 0) at = writeSection(record, at, SectionKind.hostname, hostname);
-  if (vendorClass.length > 0) writeSection(record, at, SectionKind.vendorClass, vendorClass);
+  if (vendorClass.length > 0) at = writeSection(record, at, SectionKind.vendorClass, vendorClass);
+  if (dns.length > 0) writeSection(record, at, SectionKind.dns, dns);
   return record;
 }
 
@@ -133,6 +143,22 @@ export function withState(record: Buffer, state: BindingState, since: number, xi
   copy.writeUInt32BE(since, 24);
   if (xid !== undefined) copy.writeUInt32BE(xid, 40);
   return copy;
+}
+
+/** A copy with another value of a section; without the section where the value is empty. */
+export function withSection(record: Buffer, kind: SectionKind, value: Uint8Array): Buffer {
+  const parts = [record.subarray(0, RECORD_HEADER_BYTES)];
+  for (let at = RECORD_HEADER_BYTES; at + 3 <= record.length;) {
+    const end = at + 3 + record.readUInt16BE(at + 1);
+    if (record[at] !== kind) parts.push(record.subarray(at, end));
+    at = end;
+  }
+  if (value.length > 0) {
+    const section = Buffer.allocUnsafe(3 + value.length);
+    writeSection(section, 0, kind, value);
+    parts.push(section);
+  }
+  return Buffer.concat(parts);
 }
 
 /** Fills in the stamp; the only place where a record is changed after it was made. */

@@ -125,6 +125,8 @@ export interface ClusterView {
   readonly self: string;
   /** This start of this node, as its records name it; undefined where there are no other nodes. */
   incarnation(): number | undefined;
+  /** The protocol version in force: what a record may say. */
+  protocol(): number;
   /** May answer clients at all: a member, in sync, not isolated, not drained, wall clock trusted. */
   serving(): boolean;
   /** On its way out, as the others know: it answers only what is its own, and takes no new clients. */
