@@ -12,6 +12,7 @@ import { LeaseTable } from '../../node/lease/table.ts';
 import type { ClusterView, Decision, InterfaceInfo, OutgoingPacket, ReceivedPacket } from '../../node/server/ports.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
+import { PROTOCOL } from '../../node/protocol.ts';
 import type { DropReason } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import { ip, parseReply } from './client-packets.ts';
@@ -43,6 +44,9 @@ export class FakeView implements ClusterView {
   /** Undefined: as of a node that is alone. */
   ownIncarnation: number | undefined;
   incarnation(): number | undefined { return this.ownIncarnation; }
+  /** The version in force. */
+  speaks = PROTOCOL.max;
+  protocol(): number { return this.speaks; }
   serving(): boolean { return this.isServing; }
   owns(slot: number): boolean { return this.ownerOf(slot) === this.self && !this.pending.has(slot); }
   ownerOf(slot: number): string | undefined {
