@@ -6,6 +6,7 @@
  * next flush begins if none is under way, and answers leave in as few system calls as possible.
  */
 import { randomBytes } from 'node:crypto';
+import { ConfigChanges } from '../cluster/io/config-changes.ts';
 import { ConfigSource } from '../cluster/io/config-source.ts';
 import { ConfigStore } from '../cluster/io/config-store.ts';
 import { openEtcd } from '../cluster/io/etcd-client.ts';
@@ -26,6 +27,7 @@ import { loadNodeConfig } from './config/load.ts';
 import type { NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
 import { DataFolderWatch } from './io/data-folder.ts';
+import { Flusher } from './io/flusher.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
 import type { DhcpSockets } from './io/dhcp-sockets.ts';
 import { openConflictProber } from './io/conflict-prober.ts';
@@ -34,8 +36,6 @@ import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
 import type { JournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
-import { StoreError } from './lease/store-error.ts';
-import type { WriteBatch } from './lease/store.ts';
 import { ChangeHistory, historyLimits } from './leasequery/change-history.ts';
 import { QueryThread } from './leasequery/io/thread.ts';
 import { LeaseTable } from './lease/table.ts';
@@ -52,7 +52,6 @@ import { NodeCredentials } from './tls/io/node-credentials.ts';
 import { VERSION } from './version.ts';
 
 const TICK_MS = 25;
-const STORE_RETRY_MS = 1000;
 /** The value of option 53 in a reply: it is always written first. */
 const MESSAGE_TYPE_AT = 242;
 
@@ -74,7 +73,8 @@ class NodeProcess {
   #table!: LeaseTable;
   #engine!: Engine;
   #etcd: EtcdClient | undefined;
-  #source!: ConfigSource;
+  #configs!: ConfigChanges;
+  #flusher!: Flusher;
   #links: Links | undefined;
   #sockets: DhcpSockets | undefined;
   #sender: PacedSender | undefined;
@@ -83,13 +83,10 @@ class NodeProcess {
   #control: ControlServer | undefined;
   #queries!: QueryThread;
   #credentials!: NodeCredentials;
-  #committing = false;
   #turnScheduled = false;
   #stopped = false;
   /** Ends what reads a configuration beside the work. */
   readonly #ending = new AbortController();
-  #reloading = false;
-  #reloadAgain = false;
   readonly #rate = new ExchangeRate();
   #finish!: (error?: Error) => void;
 
@@ -110,13 +107,15 @@ class NodeProcess {
     const onSignal = (): void => this.#drain();
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
-    const onHangup = (): void => void this.#reload();
+    const onHangup = (): void => void this.#configs?.reload();
     process.on('SIGHUP', onHangup);
     try {
       await this.#start();
       await ended;
     } finally {
       this.#stopped = true;
+      this.#configs?.close();
+      this.#flusher?.close();
       process.off('SIGTERM', onSignal);
       process.off('SIGINT', onSignal);
       process.off('SIGHUP', onHangup);
@@ -132,8 +131,8 @@ class NodeProcess {
     this.#disk = openJournaledDisk(this.#config.dataDir);
     this.#dataFolder = new DataFolderWatch(this.#config.dataDir);
     const configs = cluster === undefined ? undefined : this.#openEtcd(cluster);
-    this.#source = new ConfigSource(this.#config, configs, this.#ending.signal);
-    const { config, revision } = await this.#source.initial();
+    const source = new ConfigSource(this.#config, configs, this.#ending.signal);
+    const { config, revision } = await source.initial();
     this.#store = new BindingStore(this.#disk);
     this.#table = new LeaseTable(this.#store, config, { hashSeed: randomBytes(4).readUInt32BE() });
     this.#table.load(readClock());
@@ -143,13 +142,25 @@ class NodeProcess {
       counters: this.#counters, history, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
       logLeases: this.#config.logLeases, now: readClock(),
     });
+    this.#flusher = new Flusher({
+      commit: (batch) => this.#disk.commit(batch), takeWrites: () => this.#engine.takeWrites(),
+      onFlushed: (position, seconds) => {
+        this.#counters.flushTime.observe(seconds);
+        this.#input((engine, now) => engine.onFlushed(position, now));
+        this.#turn();
+      },
+      onFailed: (error) => this.#telemetry.emit([{ id: 'store.failed', fields: { error: error.message } }], readClock()),
+      onBroken: (error) => this.#fail(error),
+    });
+    this.#configs = new ConfigChanges({
+      source, clustered: cluster !== undefined, report: (event) => this.#telemetry.emit([event], readClock()),
+      onPrepared: (number, result) => this.#inputAndTurn((engine, now) => engine.onConfigPrepared(number, result, now)),
+      onFile: (next) => this.#inputAndTurn((engine, now) => engine.applyConfig(next, now)),
+    });
     if (cluster !== undefined) {
       this.#links = await openLinks({
         self: this.#config.node, cluster: cluster.name, listen: cluster.listen, peers: new Map(), tls: this.#credentials.links, counters: this.#counters,
-        handler: (event) => {
-          this.#input((engine, now) => engine.onLink(event, now));
-          this.#scheduleTurn();
-        },
+        handler: (event) => this.#inputAndTurn((engine, now) => engine.onLink(event, now)),
         onUnsecured: (peer) => this.#telemetry.emit([{ id: 'link.unsecured', fields: { peer } }], readClock()),
         onRejected: (peer, detail) => this.#telemetry.emit([{ id: 'link.rejected', fields: { peer, detail } }], readClock()),
       });
@@ -157,10 +168,7 @@ class NodeProcess {
     this.#queries = new QueryThread({
       options: { ...this.#config.leaseQuery, dataDir: this.#config.dataDir, clustered: cluster !== undefined },
       counters: this.#counters.queries, history, mark: () => this.#disk.mark(), takeCommitted: (limit) => this.#engine.takeCommittedChanges(limit),
-      onAsk: (id) => {
-        this.#input((asked, now) => asked.askSnapshot(id, now));
-        this.#scheduleTurn();
-      },
+      onAsk: (id) => this.#inputAndTurn((asked, now) => asked.askSnapshot(id, now)),
       onEvent: (event) => this.#telemetry.emit([event], readClock()),
     });
     this.#openSockets();
@@ -191,10 +199,9 @@ class NodeProcess {
 
   #operate(command: OperatorCommand): OperatorAnswer {
     let answer!: OperatorAnswer;
-    this.#input((engine, now) => {
+    this.#inputAndTurn((engine, now) => {
       answer = engine.operate(command, now);
     });
-    this.#scheduleTurn();
     return answer;
   }
 
@@ -207,13 +214,10 @@ class NodeProcess {
       handler: {
         onResult: (result) => {
           if (configs.settle(result)) return;
-          this.#input((engine, now) => engine.onEtcd(result, now));
-          this.#scheduleTurn();
+          this.#inputAndTurn((engine, now) => engine.onEtcd(result, now));
         },
         onHint: () => {
-          if (this.#engine === undefined) return;
-          this.#input((engine, now) => engine.onHint(now));
-          this.#scheduleTurn();
+          if (this.#engine !== undefined) this.#inputAndTurn((engine, now) => engine.onHint(now));
         },
       },
     });
@@ -246,10 +250,7 @@ class NodeProcess {
     this.#sender = new PacedSender((packets) => sockets.send(packets), this.#counters, () => readClock().mono);
     this.#prober = openConflictProber({
       counters: this.#counters,
-      onResult: (id, inUse, answeredBy) => {
-        this.#input((engine, now) => engine.onProbed(id, inUse, answeredBy, now));
-        this.#scheduleTurn();
-      },
+      onResult: (id, inUse, answeredBy) => this.#inputAndTurn((engine, now) => engine.onProbed(id, inUse, answeredBy, now)),
       onEvent: (event) => this.#telemetry.emit([event], readClock()),
     });
     this.#prober.setInterfaces(sockets.interfaces());
@@ -285,7 +286,7 @@ class NodeProcess {
   #turn(): void {
     this.#input(() => {
       this.#carryOut();
-      this.#flush();
+      this.#flusher.flush();
     });
   }
 
@@ -297,6 +298,12 @@ class NodeProcess {
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  /** The same, from outside of a turn. */
+  #inputAndTurn(run: (engine: Engine, now: Now) => void): void {
+    this.#input(run);
+    this.#scheduleTurn();
   }
 
   /** A broken invariant: what this node believes cannot be trusted any more, and its peers can do without it. */
@@ -320,7 +327,7 @@ class NodeProcess {
       this.#countSent(outputs.packets, now.mono);
     }
     if (outputs.events.length > 0) this.#telemetry.emit(outputs.events, now);
-    if (outputs.prepareConfig !== undefined) void this.#prepare(outputs.prepareConfig);
+    if (outputs.prepareConfig !== undefined) void this.#configs.prepare(outputs.prepareConfig);
     if (outputs.exit !== undefined) this.#finish();
   }
 
@@ -331,69 +338,6 @@ class NodeProcess {
       sent[type]!++;
       replyTime[type]!.observe((at - receivedAt) / 1000);
     }
-  }
-
-  /** One flush under way at a time: all changes of the meantime share the next. */
-  #flush(): void {
-    if (this.#committing) return;
-    const batch = this.#engine.takeWrites();
-    if (batch === undefined) return;
-    this.#committing = true;
-    void this.#commit(batch);
-  }
-
-  async #commit(batch: WriteBatch): Promise<void> {
-    const began = performance.now();
-    for (let failed = false; ; failed = true) {
-      try {
-        await this.#disk.commit(batch);
-        break;
-      } catch (error) {
-        if (this.#stopped) return;
-        // A full or failing disk may recover; anything else is a mistake of ours.
-        if (!(error instanceof StoreError) || error.code === 'closed') return this.#fail(error as Error);
-        if (!failed) this.#telemetry.emit([{ id: 'store.failed', fields: { error: (error as Error).message } }], readClock());
-        await new Promise((resolve) => setTimeout(resolve, STORE_RETRY_MS));
-      }
-    }
-    if (this.#stopped) return;
-    this.#counters.flushTime.observe((performance.now() - began) / 1000);
-    this.#committing = false;
-    this.#input((engine, now) => engine.onFlushed(batch.position, now));
-    this.#turn();
-    return undefined;
-  }
-
-  // ── another configuration ────────────────────────────────────────────────────────────────────
-
-  /** Reads a revision from etcd and checks it, in a thread of its own; the packets do not wait. */
-  async #prepare(revision: number): Promise<void> {
-    const result = await this.#source.revision(revision);
-    if (this.#stopped) return;
-    this.#input((engine, now) => engine.onConfigPrepared(revision, result, now));
-    this.#scheduleTurn();
-  }
-
-  /** SIGHUP: a single node reads its file again. With a mistake in it nothing changes. */
-  async #reload(): Promise<void> {
-    if (this.#engine === undefined || this.#stopped) return;
-    if (this.#config.cluster !== undefined) {
-      this.#telemetry.emit([{ id: 'config.not-from-file', fields: {} }], readClock());
-      return;
-    }
-    this.#reloadAgain = this.#reloading;
-    if (this.#reloading) return;
-    this.#reloading = true;
-    try {
-      const config = await this.#source.file();
-      this.#input((engine, now) => engine.applyConfig(config, now));
-    } catch (error) {
-      if (!this.#stopped) this.#telemetry.emit([{ id: 'config.refused', fields: { error: (error as Error).message } }], readClock());
-    }
-    this.#reloading = false;
-    this.#scheduleTurn();
-    // Another one came while the file was read: it may have been read before its last change.
-    if (this.#reloadAgain) await this.#reload();
   }
 
   // ── questions from outside ───────────────────────────────────────────────────────────────────

@@ -1,0 +1,58 @@
+/**
+ * Another configuration while a node runs: a revision that the view names, or a single node's file on SIGHUP. What
+ * is read comes into force through the engine, or not at all.
+ */
+import type { ClusterConfig } from '../../node/config/types.ts';
+import type { Occurrence } from '../../node/telemetry/events.ts';
+import type { PreparedConfig } from '../view/configuration.ts';
+import type { ConfigSource } from './config-source.ts';
+
+export interface ConfigChangesParts {
+  readonly source: ConfigSource;
+  readonly clustered: boolean;
+  readonly onPrepared: (revision: number, result: PreparedConfig) => void;
+  readonly onFile: (config: ClusterConfig) => void;
+  readonly report: (occurrence: Occurrence) => void;
+}
+
+export class ConfigChanges {
+  readonly #parts: ConfigChangesParts;
+  #reading = false;
+  #again = false;
+  #closed = false;
+
+  constructor(parts: ConfigChangesParts) {
+    this.#parts = parts;
+  }
+
+  /** Nothing comes of what is still being read. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Reads a revision from etcd and checks it, in a thread of its own; the packets do not wait. */
+  async prepare(revision: number): Promise<void> {
+    const result = await this.#parts.source.revision(revision);
+    if (!this.#closed) this.#parts.onPrepared(revision, result);
+  }
+
+  /** SIGHUP: a single node reads its file again. With a mistake in it nothing changes. */
+  async reload(): Promise<void> {
+    const { clustered, onFile, report, source } = this.#parts;
+    if (this.#closed) return;
+    if (clustered) return report({ id: 'config.not-from-file', fields: {} });
+    this.#again = this.#reading;
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      const config = await source.file();
+      if (!this.#closed) onFile(config);
+    } catch (error) {
+      if (!this.#closed) report({ id: 'config.refused', fields: { error: (error as Error).message } });
+    }
+    this.#reading = false;
+    // Another one came while the file was read: it may have been read before its last change.
+    if (this.#again) await this.reload();
+    return undefined;
+  }
+}
