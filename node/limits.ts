@@ -2,6 +2,14 @@
  * Every bound of the program by name, with what happens past it. Units last.
  */
 
+// ── operators ───────────────────────────────────────────────────────────────────────────────────
+
+/** The text of a note; one that does not fit is refused. A section of a record has at most 65,535 bytes. */
+export const NOTE_BYTES_MAX = 8192;
+
+/** Changes that operators have asked for and that are under way; past it they are refused. */
+export const OPERATOR_CHANGES_MAX = 256;
+
 // ── links between the nodes ─────────────────────────────────────────────────────────────────────
 
 /** Queued to one peer and not yet taken by the operating system; past it the link is reset. */
@@ -324,6 +332,9 @@ export const BACKUP_LINE_BYTES_MAX = 256 * 1024 * 1024;
 
 /** Bindings that a restore writes in one transaction. */
 export const RESTORE_BATCH_RECORDS = 8192;
+
+/** Names of one binding in DNS, or on their way out of it; past it the one withdrawn longest ago is forgotten, and counted. */
+export const DNS_ENTRIES_PER_BINDING_MAX = 8;
 
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 

@@ -19,6 +19,8 @@ import { historyLimits } from '../../node/leasequery/change-history.ts';
 import type { ChangeHistory } from '../../node/leasequery/change-history.ts';
 import type { TakenChanges } from '../../node/leasequery/committed-feed.ts';
 import type { SnapshotStep } from '../../node/leasequery/snapshot-step.ts';
+import { NoteBook } from '../../node/notes/book.ts';
+import { NOTE_KEYS_END } from '../../node/notes/note.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
@@ -32,6 +34,8 @@ import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
+import { OperatorChanges } from './operator-changes.ts';
+import type { ChangeOutcome, Decide } from './operator-changes.ts';
 import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 
@@ -71,6 +75,7 @@ export class Engine {
   readonly core: ClusterCore;
   readonly server: DhcpServer;
   readonly offers: OfferBook;
+  readonly notes: NoteBook;
   readonly #context: Context;
   readonly #counters: Counters;
   readonly #table: LeaseTable;
@@ -80,6 +85,7 @@ export class Engine {
   readonly #waiting: WaitingReplies;
   readonly #forwarding: Forwarding;
   readonly #snapshots: Snapshots;
+  readonly #operatorChanges: OperatorChanges;
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
@@ -89,7 +95,11 @@ export class Engine {
     this.#config = config;
     this.#table = table;
     this.#history = history;
-    if (history !== undefined) table.onChange = (address, record, at) => history.add(address, record, at);
+    this.notes = new NoteBook(table);
+    table.onChange = (address, record, at) => {
+      if (address < NOTE_KEYS_END) this.notes.onRecord(address, record);
+      else history?.add(address, record, at);
+    };
     const out = new Outbox();
     this.#context = { options, store, table, history, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };
     this.#counters = counters;
@@ -128,6 +138,10 @@ export class Engine {
       context: this.#context, core, server: this.server, waiting: this.#waiting,
       make: (address, record) => this.#make(address, record), carryOut: (decision) => this.#carryOut(decision),
     });
+    this.#operatorChanges = new OperatorChanges({
+      context: this.#context, core, forwarding: this.#forwarding, make: (address, record) => this.#make(address, record),
+    });
+    this.notes.load();
   }
 
   /** The node is out of the view: it can keep no promise, so it makes none. */
@@ -135,6 +149,7 @@ export class Engine {
     this.#waiting.forget();
     this.#forwarding.forget();
     this.#snapshots.forget();
+    this.#operatorChanges.forget();
     this.#packets = [];
   }
 
@@ -232,6 +247,12 @@ export class Engine {
     return this.core.lastResort.operate(command);
   }
 
+  /** Changes bindings or notes as an operator asks for it; `done` is called once, when it is known what became of it. */
+  change(decide: Decide, done: (outcome: ChangeOutcome) => void, now: Now): void {
+    this.#enter(now);
+    this.#operatorChanges.ask(decide, done);
+  }
+
   /** Asks for a moment of the store that may be told as a whole; `Outputs.snapshots` says under `id` what becomes of it. */
   askSnapshot(id: number, now: Now): void {
     this.#enter(now);
@@ -258,6 +279,7 @@ export class Engine {
     this.#enter(now);
     this.core.step();
     this.#forwarding.step();
+    this.#operatorChanges.step();
     for (const packet of this.#waiting.take()) this.#packets.push(packet);
     this.core.replication.sendBatches();
     const { out } = this.#context;

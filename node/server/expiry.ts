@@ -1,6 +1,7 @@
-/** Leases that ended: their owner makes them EXPIRED, a bounded number a turn. */
+/** Leases and notes that ended: their owner makes them EXPIRED, a bounded number a turn. */
 import { LEASES_ENDED_PER_TICK_MAX } from '../limits.ts';
 import { BindingState, recordExpires, recordState, withState } from '../lease/record.ts';
+import { endedNote, NOTE_KEYS_END } from '../notes/note.ts';
 import { INFINITE_SECONDS, wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import type { Occurrence } from '../telemetry/events.ts';
@@ -19,6 +20,10 @@ export function endLeases(context: ServerContext, now: Now): Decision {
     if (record === undefined || recordState(record) !== BindingState.ACTIVE) continue;
     const expires = recordExpires(record);
     if (expires === INFINITE_SECONDS || expires > second) continue;
+    if (address < NOTE_KEYS_END) {
+      changes.push({ address, record: endedNote(record, BindingState.EXPIRED, second) });
+      continue;
+    }
     changes.push({ address, record: withState(record, BindingState.EXPIRED, second) });
     if (context.logLeases) {
       const subnet = context.config.subnets[table.subnetOf(address)];

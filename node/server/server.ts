@@ -16,6 +16,8 @@ import {
 } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { LeaseTable } from '../lease/table.ts';
+import { NOTE_KEYS_END, noteKind } from '../notes/note.ts';
+import { PROTOCOL_NAMES_AND_NOTES } from '../protocol.ts';
 import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
@@ -224,6 +226,7 @@ export class DhcpServer {
   mayApply(address: number, record: Buffer, now: Now): boolean {
     const { cluster, table, offers } = this.#context;
     if (!cluster.serving() || !cluster.owns(address & 255) || !isRecord(record)) return false;
+    if (address < NOTE_KEYS_END) return noteKind(address) !== undefined && cluster.protocol() >= PROTOCOL_NAMES_AND_NOTES;
     const networkIndex = table.networkOf(address);
     if (networkIndex < 0) return false;
     const clientKey = recordClientKey(record);
