@@ -188,13 +188,18 @@ export function recordStamp(r: Buffer): Stamp {
 
 /** The bytes of a section, in place; empty where the record has none. */
 export function recordSection(r: Buffer, kind: SectionKind): Buffer {
+  const start = sectionStart(r, kind);
+  return start < 0 ? EMPTY : r.subarray(start, start + r.readUInt16BE(start - 2));
+}
+
+/** Where a section's bytes begin, its length in the 16 bits before; -1 where the record has none. */
+export function sectionStart(r: Buffer, kind: SectionKind): number {
   let at = RECORD_HEADER_BYTES;
   while (at + 3 <= r.length) {
-    const length = r.readUInt16BE(at + 1);
-    if (r[at] === kind) return r.subarray(at + 3, at + 3 + length);
-    at += 3 + length;
+    if (r[at] === kind) return at + 3;
+    at += 3 + r.readUInt16BE(at + 1);
   }
-  return EMPTY;
+  return -1;
 }
 
 export const recordClientKey = (r: Buffer): Buffer => recordSection(r, SectionKind.clientKey);
