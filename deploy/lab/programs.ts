@@ -6,7 +6,8 @@ import { delimiter, join } from 'node:path';
 
 export type ProgramName =
   | 'ip' | 'etcd' | 'etcdctl' | 'udhcpc' | 'dhclient' | 'dhcpcd' | 'dhcrelay' | 'perfdhcp' | 'kea-dhcp4' | 'dhcpd' | 'tshark' | 'nft' | 'tc' | 'faketime' | 'openssl' | 'systemd-analyze'
-  | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare' | 'flock';
+  | 'prometheus' | 'promtool' | 'dockerd' | 'containerd' | 'runc' | 'busybox' | 'setpriv' | 'unshare' | 'flock'
+  | 'named' | 'knotd' | 'dig';
 
 export interface Program {
   /** Absolute path. */
