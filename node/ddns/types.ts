@@ -13,7 +13,7 @@ export interface DnsZone {
   readonly name: string;
   /** The one to be asked first is the first one. Never empty. */
   readonly servers: readonly DnsServer[];
-  /** The name of a TSIG key that each node has in a file of its own; undefined: unsigned. */
+  /** The name of a TSIG key that each node has in a file of its own, lower case, without a dot at its end; undefined: unsigned. */
   readonly key: string | undefined;
 }
 
@@ -31,6 +31,40 @@ export interface DnsUpdates {
   /** Part of the lease time that entries may be kept by resolvers, 0 to 1, and its bounds in seconds. */
   readonly ttl: { readonly part: number; readonly minSeconds: number; readonly maxSeconds: number };
   readonly conflicts: DnsConflicts;
+}
+
+/** What becomes of a client's name, or is put in its place: when a name is made up (`DnsNaming.generated`). */
+export type DnsReplaceName =
+  | 'never' | 'always'
+  /** Where the client sent one. */
+  | 'when-sent'
+  /** Where it sent none, or none that can be used. */
+  | 'when-missing';
+
+/** Which name a client has in DNS, and who is to put it there, as a scope has it. */
+export interface DnsNaming {
+  /** Wire form, lower case: what follows a name that is not fully qualified. */
+  readonly suffix: Buffer;
+  /** The names of the zones and the suffix, in wire form: no client's, whatever it says. */
+  readonly apexes: readonly Buffer[];
+  /** A client that wants to change its A record itself (RFC 4702 §3.2) may, or the server does it all the same. */
+  readonly clientUpdates: 'allow' | 'override';
+  /** One that wants nothing changed (RFC 4702 §3.4) has its way, or not. */
+  readonly noUpdates: 'honour' | 'override';
+  readonly replaceName: DnsReplaceName;
+  /** One label, with "{address}" or "{hardware}" in it. */
+  readonly generated: string;
+  /** What is no letter, digit or dash in a label: a dash, nothing, or the reason to take no name of the kind. */
+  readonly invalidCharacters: 'replace' | 'remove' | 'refuse';
+  /** Whether A records, and whether PTR records, are added at all. */
+  readonly forward: boolean;
+  readonly reverse: boolean;
+}
+
+/** Dynamic DNS as a scope has it, where it is on. */
+export interface DnsScope {
+  readonly updates: DnsUpdates;
+  readonly naming: DnsNaming;
 }
 
 /** One name of a binding's address in DNS: wanted there, there, or to be taken out. */
