@@ -124,9 +124,13 @@ export class AddressStates {
     return this.#pages.of(address);
   }
 
-  /** The binding has this state now; `due` as `Page.due` says. */
-  set(page: Page, address: number, state: BindingState, due: number): void {
+  /**
+   * The binding has this state now; `due` as `Page.due` says. One that stands where it stood keeps its place in its
+   * list: a change that concerns DNS alone makes an address neither longer nor shorter free. Returns whether it moved.
+   */
+  set(page: Page, address: number, state: BindingState, due: number): boolean {
     const s = address & 255;
+    if (page.state[s] === state && page.due[s] === due) return false;
     this.pools.touch(page, address);
     this.pools.unlink(page, address);
     if (page.state[s] === 0) this.#size++;
@@ -136,6 +140,7 @@ export class AddressStates {
     page.flags[s]! |= USED;
     this.#countState(page, s, 1);
     this.#file(page, address);
+    return true;
   }
 
   /** The binding has no record any more. */

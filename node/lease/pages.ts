@@ -17,6 +17,8 @@ export const USED = 2;
 export const HELD = 4;
 /** Inside a pool and nobody's reservation: may be given to anybody. */
 export const SHARED = 8;
+/** Its binding has something to be done in DNS. */
+export const DNS_WORK = 16;
 
 export class Page {
   readonly state = new Uint8Array(256);
@@ -33,6 +35,8 @@ export class Page {
   readonly list = new Uint32Array(256);
   readonly next = new Uint32Array(256);
   readonly previous = new Uint32Array(256);
+  /** Addresses with DNS_WORK. */
+  dnsWork = 0;
 }
 
 export class Pages {

@@ -8,14 +8,14 @@ import type { BindingState, BindingStateName } from './record.ts';
 export const BINDING_TRANSITIONS = {
   FREE: { ACTIVE: 'granted to its first client', ABANDONED: 'declined before it was ever granted' },
   ACTIVE: {
-    ACTIVE: 'renewed',
+    ACTIVE: 'renewed, or its names are in DNS',
     EXPIRED: 'the lease ended',
     RELEASED: 'the client released it',
     ABANDONED: 'the client found it in use',
   },
-  EXPIRED: { ACTIVE: 'granted again', ABANDONED: 'declined by the client it was offered to' },
-  RELEASED: { ACTIVE: 'granted again', ABANDONED: 'declined by the client it was offered to' },
-  ABANDONED: { ACTIVE: 'used again, since nothing else was free', ABANDONED: 'found in use once more' },
+  EXPIRED: { ACTIVE: 'granted again', EXPIRED: 'its names are out of DNS', ABANDONED: 'declined by the client it was offered to' },
+  RELEASED: { ACTIVE: 'granted again', RELEASED: 'its names are out of DNS', ABANDONED: 'declined by the client it was offered to' },
+  ABANDONED: { ACTIVE: 'used again, since nothing else was free', ABANDONED: 'found in use once more, or its names are out of DNS' },
 } as const satisfies Record<BindingStateName, Partial<Record<BindingStateName, string>>>;
 
 /** `undefined` is FREE: no record. */

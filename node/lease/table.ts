@@ -7,12 +7,14 @@
  */
 import { OfferBook } from '../allocation/offers.ts';
 import type { ClusterConfig, Reservation } from '../config/types.ts';
+import { dnsWork } from '../ddns/entries.ts';
 import { LOAD_PAGE_RECORDS, OFFER_HOLD_MS, OFFERS_MAX } from '../limits.ts';
 import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
 import { AddressPlan } from './address-plan.ts';
 import { AddressStates } from './address-states.ts';
 import { CircuitCounts } from './circuits.ts';
+import { DnsMarks } from './dns-marks.ts';
 import { fingerprint, FingerprintIndex, sameBytes } from './fingerprint.ts';
 import { recordsOf } from './merged-records.ts';
 import { HELD } from './pages.ts';
@@ -64,6 +66,8 @@ export class LeaseTable {
   /** By hardware address; only of bindings whose client key is another. */
   readonly #hardware = new FingerprintIndex();
   readonly #circuits = new CircuitCounts();
+  /** Whose binding has something to be done in DNS. */
+  readonly dns = new DnsMarks();
   /** Hears of every record that is stored, and of every one that goes (undefined); not of those that `load` finds. */
   onChange: ((address: number, record: Buffer | undefined, now: Now) => void) | undefined;
 
@@ -92,6 +96,7 @@ export class LeaseTable {
     this.#clients.clear();
     this.#hardware.clear();
     this.offers.clear();
+    this.dns.clear();
     this.#states.clear(wallSeconds(now.wall));
     this.#circuits.restart(this.#config.limits.leasesPerCircuit > 0);
     const abandoned: { address: number; due: number }[] = [];
@@ -162,8 +167,8 @@ export class LeaseTable {
     if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), record);
     const position = this.#store.put(address, record);
     const state = recordState(record);
-    if (state === BindingState.ACTIVE || state === BindingState.ABANDONED) this.offers.release(address);
-    this.#index(address, record);
+    const moved = this.#index(address, record);
+    if (state === BindingState.ACTIVE || (moved && state === BindingState.ABANDONED)) this.offers.release(address);
     this.onChange?.(address, record, now);
     return position;
   }
@@ -179,6 +184,7 @@ export class LeaseTable {
     if (page.print[s] !== 0) this.#clients.delete(page.print[s]!, address);
     page.print[s] = 0;
     this.#indexHardware(page, address, 0);
+    this.dns.set(page, address, false);
     this.#states.free(page, address, wallSeconds(now.wall));
     return position;
   }
@@ -384,12 +390,14 @@ export class LeaseTable {
     return sameBytes(recordClientKey(this.#store.read(address)!), clientKey);
   }
 
-  #index(address: number, record: Buffer): void {
+  /** Whether the address stands elsewhere than before. */
+  #index(address: number, record: Buffer): boolean {
     const page = this.#states.page(address);
     const state = recordState(record);
     this.#indexClient(page, address, recordClientKey(record));
     this.#indexHardware(page, address, recordHasClientIdentifier(record) ? this.#hardwarePrint(record) : 0);
-    this.#states.set(page, address, state, state === BindingState.ACTIVE ? recordExpires(record) : reuseSeconds(record, this.#config.maxClockSkewMs));
+    this.dns.set(page, address, dnsWork(record));
+    return this.#states.set(page, address, state, state === BindingState.ACTIVE ? recordExpires(record) : reuseSeconds(record, this.#config.maxClockSkewMs));
   }
 
   /** A binding whose client key is the hardware address is found by that. */

@@ -1,0 +1,30 @@
+/** Bounds of what is done in DNS for the bindings, by name, with what happens past them; as node/limits.ts has those of all else. */
+
+/** Addresses remembered as marked lately with something to be done in DNS; past it they are found by going round all that are marked. */
+export const DNS_FRESH_MAX = 4096;
+
+/** Of those that are marked: pages of 256 addresses looked through in one turn, and addresses taken up in one turn. */
+export const DNS_PAGES_PER_LOOK_MAX = 64;
+export const DNS_LOOKS_PER_TURN_MAX = 256;
+
+/** Addresses whose names are being seen to at one time; the others wait in their records. */
+export const DNS_UNDER_WAY_MAX = 128;
+
+/** A zone that cannot be changed is tried again after so long, doubled each time, and never later than. */
+export const DNS_ZONE_RETRY_MS = 1000;
+export const DNS_ZONE_RETRY_MS_MAX = 60_000;
+
+/** An update that is refused while others of its zone are taken is tried so often, and each time so much later; past that many of them at once the first refusal counts. */
+export const DNS_REFUSED_TRIES = 3;
+export const DNS_REFUSED_RETRY_MS = 5000;
+export const DNS_REFUSED_MAX = 4096;
+
+/** Refusals in a row without a success in between, after which it is the zone that refuses and not a name that is refused. */
+export const DNS_ZONE_REFUSALS = 3;
+
+/** An update begins at most so long after the confirmation that it rests on was asked for. */
+export const DNS_CONFIRMATION_MS = 1000;
+
+/** What is done for an address has so long to begin, and to end; then it is begun anew. */
+export const DNS_BEGIN_MS = 3000;
+export const DNS_JOB_MS = 60_000;
