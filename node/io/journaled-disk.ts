@@ -22,6 +22,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { StoreError } from '../lease/store-error.ts';
 import { mergedPage } from '../lease/merged-records.ts';
+import { type MetaAt, mergedValues, SortedKeys } from '../lease/merged-values.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
 import { CHECKPOINT_SLICE_CHANGES, JOURNAL_BYTES } from '../limits.ts';
 import { apply, damaged, emptyOverlay, encode, holdsFrames, JOURNAL_NAMES, JournalFile } from './journal-file.ts';
@@ -129,6 +130,9 @@ export class JournaledDisk implements Disk {
   /** What the current file holds, and what the other one does while its checkpoint is under way. */
   #overlay = emptyOverlay();
   #leaving: Overlay | undefined;
+  /** Keys of the meta values in both, in order, for ranges of them. */
+  #metaKeys = new SortedKeys();
+  #leavingMetaKeys: SortedKeys | undefined;
   #checkpoint: Promise<void> | undefined;
   /** Commits are written in the order in which they were begun. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -178,6 +182,17 @@ export class JournaledDisk implements Disk {
     return mergedPage((from, most) => this.#lmdb.scan(from, most), changes, after, limit);
   }
 
+  metaRange(from: string, to: string, limit: number): MetaAt[] {
+    const changes: [string, Buffer | null][] = [];
+    for (const key of this.#metaKeys.within(from, to)) changes.push([key, this.#overlay.meta.get(key)!]);
+    const newer = changes.length;
+    for (const key of this.#leavingMetaKeys?.within(from, to) ?? []) {
+      if (!this.#overlay.meta.has(key)) changes.push([key, this.#leaving!.meta.get(key)!]);
+    }
+    if (newer > 0 && changes.length > newer) changes.sort(([a], [b]) => (a < b ? -1 : 1));
+    return mergedValues((start, end, most) => this.#lmdb.metaRange(start, end, most), changes, from, to, limit);
+  }
+
   /**
    * Resolves when the batch is on the disk. Rejects with StoreError `full`, `io` or `closed`, having shown
    * nothing of it; the same batch may be committed again.
@@ -220,6 +235,7 @@ export class JournaledDisk implements Disk {
       throw toStoreError(error, this.#path);
     }
     apply(encoded.changes, this.#overlay);
+    for (const key of encoded.changes.meta.keys()) this.#metaKeys.add(key);
     this.#frames++;
   }
 
@@ -230,6 +246,8 @@ export class JournaledDisk implements Disk {
     this.#turns.turn();
     this.#leaving = this.#overlay;
     this.#overlay = emptyOverlay();
+    this.#leavingMetaKeys = this.#metaKeys;
+    this.#metaKeys = new SortedKeys();
     this.#generation++;
     this.#previousFrames = this.#frames;
     this.#frames = 0;
@@ -268,6 +286,7 @@ export class JournaledDisk implements Disk {
     meta.set(GENERATION_KEY, Buffer.from(String(generation)));
     await this.#lmdb.commit({ position: 0, records, meta });
     this.#leaving = undefined;
+    this.#leavingMetaKeys = undefined;
   }
 
   /** Waits for commits under way, puts everything into LMDB and closes. */

@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
 import { CORRUPT_ACTION, NEWER_ACTION, StoreError } from '../lease/store-error.ts';
+import type { MetaAt } from '../lease/merged-values.ts';
 import type { Disk, WriteBatch } from '../lease/store.ts';
 import { META_KEY_BYTES_MAX } from '../limits.ts';
 import { ADDRESS_MAX, type Databases, type IndexChanges, LmdbIndex } from './lmdb-index.ts';
@@ -126,6 +127,13 @@ export class LmdbDisk implements Disk {
     for (const { key, value } of this.#databases.records.getRange({ start: after + 1, limit })) {
       page.push({ address: key, record: value });
     }
+    return page;
+  }
+
+  metaRange(from: string, to: string, limit: number): MetaAt[] {
+    const page: MetaAt[] = [];
+    if (limit <= 0) return page;
+    for (const { key, value } of this.#databases.meta.getRange({ start: from, end: to, limit })) page.push({ key, value });
     return page;
   }
 

@@ -24,6 +24,7 @@ import { join } from 'node:path';
 import type { RootDatabase, Transaction } from 'lmdb';
 import { hasIdentifier, type IdentifierKind, INDEX_KEY_BYTES, indexKeyAddress, writeIndexKey } from '../lease/identifiers.ts';
 import { mergedSortedPage, type RecordAt } from '../lease/merged-records.ts';
+import type { MetaAt } from '../lease/merged-values.ts';
 import type { DiskReader } from '../lease/store.ts';
 import { SNAPSHOT_PAGE_ENTRIES } from '../limits.ts';
 import { damaged, emptyOverlay, JOURNAL_NAMES, type Overlay, readFlushedFrames } from './journal-file.ts';
@@ -166,6 +167,16 @@ export class StoreSnapshot implements DiskReader {
       if (!this.#overlay.meta.has(key)) yield [key, value];
     }
     for (; next < ahead.length; next++) yield* present(ahead[next]!);
+  }
+
+  metaRange(from: string, to: string, limit: number): MetaAt[] {
+    const page: MetaAt[] = [];
+    if (limit <= 0) return page;
+    for (const [key, value] of this.scanMeta(from, to)) {
+      page.push({ key, value });
+      if (page.length >= limit) break;
+    }
+    return page;
   }
 
   // Pages, so that no cursor of LMDB is open while whoever iterates does something else, or stops.

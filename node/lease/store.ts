@@ -7,6 +7,9 @@
  * the disk; `read` sees it in all three places.
  */
 
+import { changesWithin, mergedValues } from './merged-values.ts';
+import type { MetaAt } from './merged-values.ts';
+
 /** What one flush writes. `null` removes. */
 export interface WriteBatch {
   /** Everything put up to this position is in this or an earlier batch. */
@@ -22,6 +25,8 @@ export interface DiskReader {
   readMeta(key: string): Buffer | undefined;
   /** Records in order of address, those above `after` (-1: from the start), at most `limit`; fewer only at the end. */
   scan(after: number, limit: number): { address: number; record: Buffer }[];
+  /** Meta values in order of key, from `from` on and below `to`, at most `limit`; fewer only at the end. Keys of ranges are ASCII. */
+  metaRange(from: string, to: string, limit: number): MetaAt[];
 }
 
 export interface Disk extends DiskReader {
@@ -67,6 +72,19 @@ export class BindingStore {
     }
     if (found !== undefined) return found ?? undefined;
     return this.#disk.readMeta(key);
+  }
+
+  /** As `DiskReader.metaRange`, with what is queued. */
+  metaRange(from: string, to: string, limit: number): MetaAt[] {
+    const changes = new Map<string, Buffer | null>();
+    for (const batch of this.#taken) for (const [key, value] of changesWithin(batch.meta, from, to)) changes.set(key, value);
+    for (const [key, value] of changesWithin(this.#queuedMeta, from, to)) changes.set(key, value);
+    return mergedValues((start, end, most) => this.#disk.metaRange(start, end, most), changesWithin(changes, from, to), from, to, limit);
+  }
+
+  /** Whether anything waits to be taken. */
+  get hasQueued(): boolean {
+    return this.#queuedRecords.size > 0 || this.#queuedMeta.size > 0;
   }
 
   put(address: number, record: Buffer | null): number {

@@ -167,7 +167,7 @@ function measureReconfiguring(table: LeaseTable, slots: typeof ALL): void {
 
 /** A table of its own for each, nothing on the disk. */
 function measureMethods(): void {
-  const empty = { read: () => undefined, readMeta: () => undefined, scan: () => [] };
+  const empty = { read: () => undefined, readMeta: () => undefined, scan: () => [], metaRange: () => [] };
   const fills = [[0, 'empty'], [0.5, 'half full'], [0.95, 'nearly full']] as const;
   for (const method of ['iterative', 'random', 'hashed'] as const) {
     // The first one warms up the code.
@@ -204,7 +204,7 @@ function measureLargeConfig(): void {
   const config = buildConfig({ nodes: ['a'], subnets });
   const before = megabytes();
   const start = performance.now();
-  const table = new LeaseTable(new BindingStore({ read: () => undefined, readMeta: () => undefined, scan: () => [] }), config);
+  const table = new LeaseTable(new BindingStore({ read: () => undefined, readMeta: () => undefined, scan: () => [], metaRange: () => [] }), config);
   table.load(NOW);
   say('1,000 subnets, 4,000 pools, 100,000 reservations: table made', performance.now() - start, 'ms');
   const after = megabytes();

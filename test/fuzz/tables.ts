@@ -25,6 +25,7 @@ export function checkTable(options: WorldOptions, server: TestServer, bindings: 
   const disk: DiskReader = {
     read: (address) => bindings.get(address), readMeta: () => undefined,
     scan: (after, limit) => stored.filter(({ address }) => address > after).slice(0, limit),
+    metaRange: () => [],
   };
   const anew = new LeaseTable(new BindingStore(disk), config);
   anew.load(now);

@@ -37,6 +37,8 @@ export class SimDisk implements DiskReader {
   #failures: Error[] = [];
   /** Keys of `#durable.records` in order; undefined when they have changed. */
   #order: number[] | undefined;
+  /** And of `#durable.meta`. */
+  #metaOrder: string[] | undefined;
 
   constructor(options: { readonly visibleBeforeFlush?: boolean } = {}) {
     this.visibleBeforeFlush = options.visibleBeforeFlush ?? false;
@@ -71,6 +73,18 @@ export class SimDisk implements DiskReader {
     return page;
   }
 
+  metaRange(from: string, to: string, limit: number): { key: string; value: Buffer }[] {
+    const shown = this.visibleBeforeFlush ? this.#begun.flatMap(({ copied }) => [...copied.meta]) : [];
+    const meta = shown.length === 0 ? this.#durable.meta : new Map(this.#durable.meta);
+    if (meta !== this.#durable.meta) apply(meta, new Map(shown));
+    const keys = meta === this.#durable.meta ? (this.#metaOrder ??= [...meta.keys()].sort()) : [...meta.keys()].sort();
+    const page: { key: string; value: Buffer }[] = [];
+    for (let i = firstFrom(keys, from); i < keys.length && keys[i]! < to && page.length < limit; i++) {
+      page.push({ key: keys[i]!, value: Buffer.from(meta.get(keys[i]!)!) });
+    }
+    return page;
+  }
+
   /** Starts a commit; `complete` ends it. */
   begin(batch: WriteBatch): void {
     this.#begun.push({ batch, copied: { position: batch.position, records: copyAll(batch.records), meta: copyAll(batch.meta) } });
@@ -85,6 +99,7 @@ export class SimDisk implements DiskReader {
     apply(this.#durable.records, oldest.copied.records);
     apply(this.#durable.meta, oldest.copied.meta);
     this.#order = undefined;
+    this.#metaOrder = undefined;
     return { batch: oldest.batch };
   }
 
@@ -104,6 +119,7 @@ export class SimDisk implements DiskReader {
     this.crash();
     this.#durable = { records: new Map(), meta: new Map() };
     this.#order = undefined;
+    this.#metaOrder = undefined;
   }
 
   /** What is flushed now. */
@@ -121,6 +137,7 @@ export class SimDisk implements DiskReader {
     this.crash();
     this.#durable = { records: copyAll(copy.records), meta: copyAll(copy.meta) };
     this.#order = undefined;
+    this.#metaOrder = undefined;
   }
 
   #shown<T>(find: (batch: WriteBatch) => T | undefined): T | undefined {
@@ -186,6 +203,7 @@ export function asDisk(disk: SimDisk): Disk {
     read: (address) => disk.read(address),
     readMeta: (key) => disk.readMeta(key),
     scan: (after, limit) => disk.scan(after, limit),
+    metaRange: (from, to, limit) => disk.metaRange(from, to, limit),
     commit: async (batch) => {
       disk.begin(batch);
       await Promise.resolve();

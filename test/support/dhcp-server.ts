@@ -19,7 +19,7 @@ import { ip, parseReply } from './client-packets.ts';
 import { buildConfig, NOBODY_ASKS, subnetConfig } from './configs.ts';
 import type { ConfigSpec, SubnetSpec } from './configs.ts';
 
-const EMPTY_DISK: DiskReader = { read: () => undefined, readMeta: () => undefined, scan: () => [] };
+const EMPTY_DISK: DiskReader = { read: () => undefined, readMeta: () => undefined, scan: () => [], metaRange: () => [] };
 
 /** Even slots at home with a, odd ones with b; both in the view and reachable unless a test says otherwise. */
 export class FakeView implements ClusterView {

@@ -12,6 +12,7 @@ import * as fc from 'fast-check';
 import { open } from 'lmdb';
 import { openJournaledDisk } from '../../node/io/journaled-disk.ts';
 import { openLmdbDisk } from '../../node/io/lmdb-disk.ts';
+import { keyAfter } from '../../node/lease/merged-values.ts';
 import { StoreError } from '../../node/lease/store-error.ts';
 import type { Disk, WriteBatch } from '../../node/lease/store.ts';
 import { asDisk, SimDisk } from '../sim/disk.ts';
@@ -114,6 +115,42 @@ for (const [name, make] of Object.entries(SUBJECTS)) {
     assert.deepEqual(disk.scan(255, 1).map(({ address }) => address), [256]);
     assert.deepEqual(disk.scan(0xffff_ffff, 10), []);
     assert.deepEqual(disk.scan(-1, 0), []);
+  });
+
+  check('a range of meta values goes by key and stops at its limit', async ({ disk }) => {
+    await disk.commit(batch([], [['t/b', '2'], ['t/a', '1'], ['s', 'below'], ['t0', 'above'], ['t/ba', '3']]));
+    const range = (from: string, to: string, limit: number): string[] => disk.metaRange(from, to, limit).map(({ key, value }) => `${key}=${value.toString()}`);
+    assert.deepEqual(range('t/', 't0', 9), ['t/a=1', 't/b=2', 't/ba=3']);
+    assert.deepEqual(range('t/', 't0', 2), ['t/a=1', 't/b=2']);
+    assert.deepEqual(range('t/b', 't/ba', 9), ['t/b=2']);
+    assert.deepEqual(range('t/c', 't0', 9), []);
+    assert.deepEqual(range('t/', 't0', 0), []);
+    // An empty value is a value.
+    await disk.commit(batch([], [['t/a', null], ['t/c', '']]));
+    assert.deepEqual(range('t/', 't0', 9), ['t/b=2', 't/ba=3', 't/c=']);
+  });
+
+  check('ranges of meta values are what a map would hold, in pages of any size', async ({ disk }) => {
+    const key = fc.constantFrom('r/1', 'r/2', 'r/25', 'r/3', 'r/9', 'q', 's', 'r/');
+    const change = fc.tuple(key, fc.option(fc.string({ maxLength: 300 }), { nil: null }));
+    await fc.assert(fc.asyncProperty(fc.array(fc.array(change, { maxLength: 8 }), { maxLength: 5 }), fc.integer({ min: 1, max: 4 }), async (commits, limit) => {
+      const expected = new Map(disk.metaRange('q', 't', 1e6).map(({ key: at, value }) => [at, value.toString()]));
+      for (const changes of commits) {
+        await disk.commit(batch([], changes));
+        for (const [at, value] of new Map(changes)) {
+          if (value === null) expected.delete(at);
+          else expected.set(at, value);
+        }
+        const found: [string, string][] = [];
+        for (let from = 'r/'; ;) {
+          const page = disk.metaRange(from, 's', limit);
+          found.push(...page.map(({ key: at, value }): [string, string] => [at, value.toString()]));
+          if (page.length < limit) break;
+          from = keyAfter(page.at(-1)!.key);
+        }
+        assert.deepEqual(found, [...expected].filter(([at]) => at >= 'r/' && at < 's').sort(([a], [b]) => (a < b ? -1 : 1)));
+      }
+    }), { numRuns: 30 });
   });
 
   check('removal removes, also of what is not there', async ({ disk }) => {
