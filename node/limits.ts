@@ -7,6 +7,18 @@
 /** The text of a note; one that does not fit is refused. A section of a record has at most 65,535 bytes. */
 export const NOTE_BYTES_MAX = 8192;
 
+/** Why an operator does something, as it is written down; a longer text is refused. */
+export const OPERATION_REASON_CHARACTERS_MAX = 500;
+
+/** What an operation is given; a longer body is refused. */
+export const OPERATION_BODY_BYTES_MAX = 16_384;
+
+/** Of each text of an entry of the audit log; what is longer is cut off. */
+export const AUDIT_TEXT_CHARACTERS_MAX = 500;
+
+/** How long an entry of the audit log is kept: a year. */
+export const AUDIT_SECONDS = 365 * 86_400;
+
 /** Changes that operators have asked for and that are under way; past it they are refused. */
 export const OPERATOR_CHANGES_MAX = 256;
 
@@ -335,6 +347,11 @@ export const RESTORE_BATCH_RECORDS = 8192;
 
 /** Names of one binding in DNS, or on their way out of it; past it the one withdrawn longest ago is forgotten, and counted. */
 export const DNS_ENTRIES_PER_BINDING_MAX = 8;
+
+// ── dynamic DNS ─────────────────────────────────────────────────────────────────────────────────
+
+/** Of one update of a name, attempts that begin from the start since the name was gone again; past it the update is tried later (RFC 4703 §5.3). */
+export const DNS_UPDATE_ROUNDS_MAX = 3;
 
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 
