@@ -128,11 +128,26 @@ export function readDomainList(bytes: Buffer): string[] | undefined {
   return names;
 }
 
+function readName(bytes: Buffer, start: number): { text: string; end: number } | undefined {
+  const found = readLabels(bytes, start);
+  return found && { text: formatLabels(found.labels), end: found.end };
+}
+
+/** The name at `at` of a message in wire form without compression, its letters in lower case; undefined: there is none. */
+export function readWireName(bytes: Buffer, at: number): { name: Buffer; end: number } | undefined {
+  const found = readLabels(bytes, at);
+  if (found === undefined) return undefined;
+  const name = Buffer.concat([...found.labels.flatMap((label) => [Buffer.of(label.length), label]), Buffer.alloc(1)]);
+  // A length byte is 63 at most, below every letter.
+  for (let i = 0; i < name.length; i++) if (name[i]! >= 0x41 && name[i]! <= 0x5a) name[i]! |= 0x20;
+  return { name, end: found.end };
+}
+
 /**
- * The name at `start`, and where the next one begins. A pointer must lead before the place where the labels
+ * The labels of the name at `start`, and where the next one begins. A pointer must lead before the place where the labels
  * that it ends began: each jump goes further back, so that no name can lead to itself.
  */
-function readName(bytes: Buffer, start: number): { text: string; end: number } | undefined {
+function readLabels(bytes: Buffer, start: number): { labels: Buffer[]; end: number } | undefined {
   const labels: Buffer[] = [];
   let total = 1;
   let [at, before] = [start, start];
@@ -150,7 +165,7 @@ function readName(bytes: Buffer, start: number): { text: string; end: number } |
     }
     total += length === 0 ? 0 : 1 + length;
     if (length > LABEL_BYTES_MAX || total > NAME_BYTES_MAX || at + 1 + length > bytes.length) return undefined;
-    if (length === 0) return { text: formatLabels(labels), end: end ?? at + 1 };
+    if (length === 0) return { labels, end: end ?? at + 1 };
     labels.push(bytes.subarray(at + 1, at + 1 + length));
     at += 1 + length;
   }
