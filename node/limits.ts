@@ -353,6 +353,61 @@ export const DNS_ENTRIES_PER_BINDING_MAX = 8;
 /** Of one update of a name, attempts that begin from the start since the name was gone again; past it the update is tried later (RFC 4703 §5.3). */
 export const DNS_UPDATE_ROUNDS_MAX = 3;
 
+/** Updates of DNS under way at a time, each of one name or one address; further ones wait, and past that many they are tried later. */
+export const DNS_UPDATES_MAX = 64;
+export const DNS_UPDATES_WAITING_MAX = 4096;
+
+/** How long an answer over UDP is waited for, each time that a request is sent; past the last the next server is asked. */
+export const DNS_TRIES_MS: readonly number[] = [500, 1000, 2000];
+
+/** A request that is longer goes over TCP (RFC 1035 §4.2.1); so long may connecting and the answer take there. */
+export const DNS_DATAGRAM_BYTES_MAX = 512;
+export const DNS_TCP_MS = 5000;
+
+/** A server that did not answer is not asked for so long where another one can be; then one request finds out. */
+export const DNS_SERVER_REST_MS = 10_000;
+
+/** Servers whose silence is remembered; past it the one of longest ago is forgotten. */
+export const DNS_SERVERS_MAX = 256;
+
+/** Requests over one UDP socket; past it the next ones get a new one, and a port that nobody knows yet. An idle one is closed. */
+export const DNS_SOCKET_REQUESTS_MAX = 1024;
+export const DNS_SOCKET_IDLE_MS = 10_000;
+
+/** A server that transfers a zone may be silent for so long. */
+export const DNS_TRANSFER_IDLE_MS = 30_000;
+
+// ── the history of leases ───────────────────────────────────────────────────────────────────────
+
+/** What a row takes on the disk beside its key and value: its keys by client, and LMDB's own (measured with random clients). */
+export const LEASE_HISTORY_ROW_OVERHEAD_BYTES = 90;
+
+/** Of days that are too old or too much, so many keys are removed at a time, so often; the others follow. */
+export const LEASE_HISTORY_REMOVED_MAX = 512;
+export const LEASE_HISTORY_REMOVE_EVERY_MS = 100;
+
+/** How often a node writes down that it hears all changes. */
+export const LEASE_HISTORY_LEVEL_SECONDS = 30;
+
+/** What a node may not have heard yet of changes that others made before that, and their clocks: the most that `maxClockSkew` may be. */
+export const LEASE_HISTORY_MARGIN_SECONDS = 600;
+
+/** By so much the beginnings and ends of two nodes' absences are known at worst, while both hear each other. */
+export const LEASE_HISTORY_SLACK_SECONDS = 60;
+
+/** A node that was away asks for so many rows of what it missed at a time, and rests in between; without an answer it asks again. */
+export const HISTORY_COPY_PAGE_ROWS = 256;
+export const HISTORY_COPY_PAUSE_MS = 50;
+export const HISTORY_COPY_ANSWER_MS = 5000;
+export const HISTORY_COPY_RETRY_MS = 5000;
+
+/** A search reads so many rows, or looks into so many days, between two turns of the event loop. */
+export const HISTORY_SEARCH_ROWS_PER_STEP = 256;
+export const HISTORY_SEARCH_DAYS_PER_STEP = 32;
+
+/** Rows of one answer; past it the oldest are told, and from when on to ask again. */
+export const HISTORY_SEARCH_ROWS_MAX = 20_000;
+
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 
 /** Changes of one flush in one chunk; past it the next one begins. Room for one more record lies above it. */

@@ -20,6 +20,7 @@ import { openControl } from './admin/io/control.ts';
 import type { ControlServer } from './admin/io/control.ts';
 import { startHttp } from './admin/io/http.ts';
 import type { HttpServer } from './admin/io/http.ts';
+import { OperationRunner } from './admin/operation-runner.ts';
 import type { OperatorAnswer, OperatorCommand } from './admin/operator.ts';
 import type { NodeStatus } from './admin/status.ts';
 import { backupOf, stateOf } from './backup/io/node-backup.ts';
@@ -186,8 +187,19 @@ class NodeProcess {
       ready: () => readiness(this.#engine),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
     });
+    const operations = new OperationRunner({
+      host: {
+        node: this.#config.node, table: this.#table, notes: engine.notes, now: readClock, config: () => engine.config, status: () => this.#status(),
+        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot),
+      },
+      change: (decide, done) => {
+        this.#input((asked, now) => asked.change(decide, done, now));
+        this.#scheduleTurn();
+      },
+      report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
+    });
     this.#control = await openControl({
-      dataDir: this.#config.dataDir, status: () => this.#status(), operate: (command) => this.#operate(command),
+      operations, dataDir: this.#config.dataDir, status: () => this.#status(), operate: (command) => this.#operate(command),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
       backup: () => backupOf({ node: this.#config, mark: () => this.#disk.mark(), state: stateOf(this.#status()), config: this.#engine.config }),
     });

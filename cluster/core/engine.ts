@@ -8,9 +8,13 @@
  * forgets every answer that still waits.
  */
 import assert from 'node:assert/strict';
+import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import { DnsRewrites } from '../../node/ddns/rewrites.ts';
+import type { DnsOutbox } from '../../node/ddns/outbox.ts';
+import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
 import { heldSeconds } from '../../node/lease/held.ts';
 import { BindingState, recordState } from '../../node/lease/record.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -30,12 +34,12 @@ import type { MonotonicMs, Now } from '../../node/time.ts';
 import { EtcdCalls, newIncarnation, Outbox, STALL_MS } from './context.ts';
 import type { ClusterOptions, Context } from './context.ts';
 import { ClusterCore } from './core.ts';
+import { openOutbox } from './dns.ts';
 import { Forwarding } from './forwarding.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
 import { OperatorChanges } from './operator-changes.ts';
-import type { ChangeOutcome, Decide } from './operator-changes.ts';
 import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 
@@ -48,6 +52,8 @@ export interface Outputs {
   readonly probes: readonly ProbeRequest[];
   /** What became of moments of the store that were asked for; the disk is marked in the turn that says so. */
   readonly snapshots: readonly SnapshotStep[];
+  /** To be done in DNS, in any order; what becomes of each goes into `onDnsDone`. */
+  readonly dns: readonly DnsJob[];
   /** Read and discard what waits in the DHCP sockets. */
   readonly discardPackets: boolean;
   /** Read this revision of the configuration from etcd and check it; the answer goes into `onConfigPrepared`. */
@@ -76,6 +82,7 @@ export class Engine {
   readonly server: DhcpServer;
   readonly offers: OfferBook;
   readonly notes: NoteBook;
+  readonly dns: DnsOutbox;
   readonly #context: Context;
   readonly #counters: Counters;
   readonly #table: LeaseTable;
@@ -119,7 +126,7 @@ export class Engine {
       cluster: {
         self: options.self,
         incarnation: () => (options.clustered ? this.#context.incarnation : undefined),
-        protocol: () => core.state.view?.protocol ?? PROTOCOL.max,
+        protocol: () => this.protocol,
         serving: () => core.serving(),
         leaving: () => core.leaving.leavesNewClients,
         owns: (slot) => core.owns(slot),
@@ -134,9 +141,11 @@ export class Engine {
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters, (question) => this.server.answer(question, this.#context.now));
     this.#snapshots = new Snapshots(this.#context, core);
+    const rewrites = new DnsRewrites();
+    this.dns = openOutbox({ config, context: this.#context, core, counters: counters.dns, table, rewrites, make: (address, record) => this.#make(address, record) });
     this.#forwarding = new Forwarding({
       context: this.#context, core, server: this.server, waiting: this.#waiting,
-      make: (address, record) => this.#make(address, record), carryOut: (decision) => this.#carryOut(decision),
+      make: (address, record) => this.#make(address, record), rewrites, carryOut: (decision) => this.#carryOut(decision),
     });
     this.#operatorChanges = new OperatorChanges({
       context: this.#context, core, forwarding: this.#forwarding, make: (address, record) => this.#make(address, record),
@@ -149,6 +158,7 @@ export class Engine {
     this.#waiting.forget();
     this.#forwarding.forget();
     this.#snapshots.forget();
+    this.dns.forget();
     this.#operatorChanges.forget();
     this.#packets = [];
   }
@@ -163,8 +173,14 @@ export class Engine {
     this.#config = config;
     this.#table.reconfigure(config, this.#context.now);
     this.server.configure(config);
+    this.dns.configure(config);
     this.#history?.configure(historyLimits(config.leaseQuery), this.#context.now);
     this.#counters.held.keep(new Set(config.subnets.map(({ name }) => name)));
+  }
+
+  /** The version in force; of a single node its own. */
+  get protocol(): number {
+    return this.core.state.view?.protocol ?? PROTOCOL.max;
   }
 
   get incarnation(): number {
@@ -197,6 +213,12 @@ export class Engine {
   onProbed(id: number, inUse: boolean, answeredBy: Buffer | undefined, now: Now): void {
     this.#enter(now);
     this.#carryOut(this.server.onProbed(id, inUse, answeredBy, now));
+  }
+
+  /** What became of a DnsJob. */
+  onDnsDone(id: number, outcome: DnsOutcome, now: Now): void {
+    this.#enter(now);
+    this.dns.onDone(id, outcome, now.mono);
   }
 
   onLink(event: LinkEvent, now: Now): void {
@@ -281,11 +303,12 @@ export class Engine {
     this.#forwarding.step();
     this.#operatorChanges.step();
     for (const packet of this.#waiting.take()) this.#packets.push(packet);
+    const dns = this.dns.step(now.mono);
     this.core.replication.sendBatches();
     const { out } = this.#context;
     const outputs: Outputs = {
       packets: this.#packets, messages: out.messages, resets: out.resets, etcd: out.etcd, events: out.events, probes: this.#probes,
-      snapshots: this.#snapshots.take(),
+      snapshots: this.#snapshots.take(), dns,
       discardPackets: out.discardPackets || stalled, prepareConfig: out.prepareConfig, exit: out.exit,
     };
     this.#packets = [];

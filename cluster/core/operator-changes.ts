@@ -2,27 +2,16 @@
  * Changes that an operator asks for: decided once it is confirmed what is known, and told to be done once all of them
  * are committed. What another member owns is asked of it, as for a client.
  */
+import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import { recordIncarnation, recordSeq, sameBinding } from '../../node/lease/record.ts';
 import { OPERATOR_CHANGES_MAX } from '../../node/limits.ts';
 import type { OwnChange } from '../../node/server/ports.ts';
-import type { MonotonicMs, Now } from '../../node/time.ts';
+import type { MonotonicMs } from '../../node/time.ts';
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
 import type { Forwarding } from './forwarding.ts';
 import { isCommitted } from './state.ts';
 import { COMMIT_TIMEOUT_MS } from './waiting.ts';
-
-/** What is to be changed, by what is known now; a text: why nothing is. */
-export type Decide = (now: Now) => readonly OwnChange[] | string;
-
-export type ChangeOutcome =
-  | { readonly kind: 'done' }
-  /** Nothing was changed. */
-  | { readonly kind: 'refused'; readonly reason: string }
-  /** The node is not in service, or cannot make sure in time of what it knows: nothing was changed. */
-  | { readonly kind: 'unavailable'; readonly reason: string }
-  /** It was begun, and may be done or not. */
-  | { readonly kind: 'unknown'; readonly reason: string };
 
 interface Asked {
   readonly decide: Decide;

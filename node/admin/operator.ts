@@ -21,3 +21,6 @@ export interface OperatorProgress {
 
 /** In the node's data folder: where it takes these commands. */
 export const CONTROL_SOCKET = 'control.sock';
+
+/** On that socket: who gives the command, as the command line says, URI-encoded. */
+export const CALLER_HEADER = 'lessor-caller';

@@ -2,22 +2,30 @@
 import { request as requestHttp } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { join } from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import type { LeaseView } from '../admin/lease-view.ts';
 import type { NodeStatus } from '../admin/status.ts';
+import { CONTROL_SOCKET } from '../admin/operator.ts';
 import { CliError, ExitCode } from './cli-error.ts';
+import { controlFailure } from './control-client.ts';
 import type { NodeTarget } from './target-options.ts';
 
 const ANSWER_MS_MAX = 10_000;
 const NOT_READY = 503;
+/** Nobody may, nothing is there, or it does not go: the node has answered what was asked. */
+const REFUSED = new Set([401, 403, 404, 409]);
+
+/** Undefined: left out. */
+type Parameters = Readonly<Record<string, string | number | boolean | undefined>>;
 
 export class NodeClient {
+  readonly #target: NodeTarget;
   readonly #url: string;
-  readonly #tls: NodeTarget['tls'];
 
-  constructor({ tls, url }: NodeTarget) {
-    this.#url = url;
-    this.#tls = tls;
+  constructor(target: NodeTarget) {
+    this.#target = target;
+    this.#url = target.dataDir === undefined ? target.url : join(target.dataDir, CONTROL_SOCKET);
   }
 
   async status(): Promise<NodeStatus> {
@@ -37,38 +45,59 @@ export class NodeClient {
   }
 
   /** In order of address, as many at a time as came in together. @throws CliError */
-  async *leases(query: Readonly<Record<string, string>>): AsyncGenerator<LeaseView[]> {
-    const response = await this.#get(`/v1/leases?${new URLSearchParams(query).toString()}`);
+  leases(query: Readonly<Record<string, string>>): AsyncGenerator<LeaseView[]> {
+    return this.list<LeaseView>('/v1/leases', query);
+  }
+
+  /** An operation that answers at once. @throws CliError */
+  async call<T>(method: 'GET' | 'POST', path: string, parameters: Parameters): Promise<T> {
+    const query = method === 'GET' ? queryOf(parameters) : '';
+    const response = await this.#successful(await this.#ask(path + query, method === 'GET' ? undefined : JSON.stringify(parameters)));
+    const text = await this.#reading(() => textOf(response));
+    return this.#understood(() => JSON.parse(text) as T);
+  }
+
+  /** The entries of a list, as many at a time as came in together. @throws CliError */
+  async *list<T>(path: string, parameters: Parameters): AsyncGenerator<T[]> {
+    const response = await this.#get(path + queryOf(parameters));
     let rest = '';
     const pieces = response.setEncoding('utf8')[Symbol.asyncIterator]() as AsyncIterator<string>;
     for (;;) {
       const { done, value } = await this.#reading(() => pieces.next());
       if (done === true) {
         // A node ends every line: what is left over is somebody else's.
-        if (rest !== '') yield this.#understood(() => [JSON.parse(rest) as LeaseView]);
+        if (rest !== '') yield this.#understood(() => [JSON.parse(rest) as T]);
         return;
       }
       const lines = (rest + value).split('\n');
       rest = lines.pop()!;
-      yield this.#understood(() => lines.map((line) => JSON.parse(line) as LeaseView));
+      yield this.#understood(() => lines.map((line) => JSON.parse(line) as T));
     }
   }
 
   /** `also`: a status that is an answer as well, and no failure. */
   async #get(path: string, also?: number): Promise<IncomingMessage> {
-    const response = await this.#ask(path);
+    return this.#successful(await this.#ask(path), also);
+  }
+
+  async #successful(response: IncomingMessage, also?: number): Promise<IncomingMessage> {
     const { statusCode = 0 } = response;
     if ((statusCode >= 200 && statusCode < 300) || statusCode === also) return response;
     const message = await errorOf(response);
     if (statusCode === 400) throw new CliError(ExitCode.usage, message);
+    if (REFUSED.has(statusCode)) throw new CliError(ExitCode.no, message);
     throw new CliError(ExitCode.unreachable, `the node at ${this.#url} answered ${statusCode}: ${message}`);
   }
 
   /** Only the beginning of the answer has a deadline: a long list may take its time. */
-  #ask(path: string): Promise<IncomingMessage> {
+  #ask(path: string, body?: string): Promise<IncomingMessage> {
+    const { dataDir, headers, tls, url } = this.#target;
     return new Promise((resolve, reject) => {
-      const request = this.#url.startsWith('https:') ? requestHttps : requestHttp;
-      const call = request(this.#url + path, { agent: false, ...this.#tls }, (response) => {
+      const request = url.startsWith('https:') ? requestHttps : requestHttp;
+      const call = request(url + path, {
+        agent: false, ...tls, ...(dataDir === undefined ? {} : { socketPath: this.#url }), method: body === undefined ? 'GET' : 'POST',
+        headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }) },
+      }, (response) => {
         clearTimeout(timer);
         resolve(response);
       });
@@ -77,7 +106,7 @@ export class NodeClient {
         clearTimeout(timer);
         reject(this.#unreachable(cause));
       });
-      call.end();
+      call.end(body);
     });
   }
 
@@ -106,9 +135,16 @@ export class NodeClient {
   }
 
   #unreachable(cause: NodeJS.ErrnoException): CliError {
+    const { dataDir } = this.#target;
+    if (dataDir !== undefined) return controlFailure(this.#url, dataDir, cause);
     const { hint, reason } = reasonFor(cause);
     return new CliError(ExitCode.unreachable, `cannot reach a node at ${this.#url}: ${reason}. ${hint}.`, { cause });
   }
+}
+
+function queryOf(parameters: Parameters): string {
+  const given = Object.entries(parameters).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]]));
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
 const REASONS: Readonly<Record<string, string>> = {

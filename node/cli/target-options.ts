@@ -23,6 +23,9 @@ export interface NodeTarget {
   readonly url: string;
   /** For https. */
   readonly tls: ConnectionOptions;
+  /** The control socket of a node on this host, in this data folder, in place of the URL's host. */
+  readonly dataDir?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export function addTargetOptions(command: Command): Command {

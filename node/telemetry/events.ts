@@ -91,6 +91,7 @@ export const EVENTS = {
   'cluster.no-view-but-data': { level: 'error', message: 'etcd holds no view, but a node has data: etcd has lost its contents', action: 'No node goes on by itself. deploy/runbooks/etcd-lost-its-data.md says how to choose the node with the newest leases, and what to do there.' },
   'cluster.unfit': { level: 'error', message: 'this disk is not the one that the view was made with: the node cannot go on alone', action: 'Start the other nodes of the view; this one then recovers from them. If they are gone for good: deploy/runbooks/all-members-gone.md.' },
   'operator.command': { level: 'warn', message: 'an operator has used a last resort', action: 'None: for the record of who did what. Where it was not accepted, nothing was changed.' },
+  'operator.operation': { level: 'info', message: 'an operator has given a command', action: 'None: the audit log (`lessor audit`) has it, unless `inAuditLog` is false.' },
   'control.unavailable': { level: 'error', message: 'the control socket cannot be opened: lessor recover and lessor partner-down do not reach this node', action: 'Clients are served all the same. Do what the error says, and restart the node.' },
   'cluster.generation': { level: 'warn', message: 'a new generation has begun by an operator\'s word', action: 'None: until `probeUntil` (UTC seconds) addresses are probed before they are given out. Where `inEtcd` is false, what was declared to be off stays off until cluster.generation-written.' },
   'cluster.generation-written': { level: 'info', message: 'etcd holds the generation that an operator has begun', action: 'None: nodes of the older one recover by themselves when they are started.' },
@@ -139,6 +140,19 @@ export const EVENTS = {
   'probe.unable': {
     level: 'warn', message: 'addresses cannot be probed before they are offered',
     action: 'Give the process CAP_NET_RAW, or set the conflict check to none; until then such addresses are offered unchecked.',
+  },
+  'dns.zone-failing': {
+    level: 'error', message: 'a DNS zone cannot be changed: names of clients wait',
+    action: 'Look at `reason`: the name servers of the zone must be reachable from every node, take updates for it, and know the key (deploy/runbooks/dns-zone-failing.md). DHCP clients are not concerned; what waits is done by itself.',
+  },
+  'dns.zone-recovered': { level: 'info', message: 'a DNS zone takes changes again', action: 'None: what waited is done now.' },
+  'dns.conflict': {
+    level: 'warn', message: 'the name of a client is somebody else\'s in DNS and stays theirs',
+    action: 'Rename one of the two, or take the old entry out of the zone; the client gets the name when it begins its next lease, or with lessor dns resync.',
+  },
+  'dns.refused': {
+    level: 'warn', message: 'a name server refuses an entry, while it takes others of the zone',
+    action: 'Look at the update policy of the zone, and at the server\'s log. Once it is mended, lessor dns resync tries it again.',
   },
   'dhcp.socket-failed': { level: 'error', message: 'a DHCP socket failed', action: 'Look at the interface; the node goes on trying.' },
 } as const satisfies Record<string, EventDefinition>;

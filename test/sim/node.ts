@@ -21,6 +21,7 @@ import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
@@ -309,6 +310,11 @@ export class SimNode {
       });
     }
     return answer;
+  }
+
+  /** What an operator asks to be changed; where the process ends before, `done` is never called. */
+  change(decide: Decide, done: (outcome: ChangeOutcome) => void): void {
+    this.#input('timers', (engine, now) => engine.change(decide, done, now));
   }
 
   askSnapshot(id: number): void {

@@ -14,6 +14,7 @@ import { formatIpv4 } from '../../node/codec/address.ts';
 import { loadNodeConfig } from '../../node/config/load.ts';
 import { openJournaledDisk } from '../../node/io/journaled-disk.ts';
 import type { JournaledDisk } from '../../node/io/journaled-disk.ts';
+import { noOperations } from '../support/operated-cluster.ts';
 import { ip } from '../support/client-packets.ts';
 import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
@@ -117,7 +118,7 @@ test('a node that runs is backed up as of one moment while it changes', async (c
   await host.fill(BINDINGS, disk);
   const node = loadNodeConfig(host.path('node.yaml'));
   const control = await startControl({
-    dataDir: host.path('data'), status: () => exampleStatus(), operate: () => ({ ok: true, text: '' }), report: () => undefined,
+    operations: noOperations(), dataDir: host.path('data'), status: () => exampleStatus(), operate: () => ({ ok: true, text: '' }), report: () => undefined,
     backup: () => backupOf({ node, mark: () => disk.mark(), config: undefined, state: { state: 'RECOVER', epoch: 7, generation: 2, configRevision: 3 } }),
   });
   // Each batch replaces two bindings by the same: a moment between two of them never shows one without the other.

@@ -14,7 +14,9 @@ import type { ControlOptions } from '../../node/admin/io/control.ts';
 import type { OperatorAnswer, OperatorCommand, OperatorProgress } from '../../node/admin/operator.ts';
 import { CliError } from '../../node/cli/cli-error.ts';
 import { addLastResortCommands } from '../../node/cli/last-resort.ts';
+import { OPERATION_BODY_BYTES_MAX } from '../../node/limits.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
+import { noOperations } from '../support/operated-cluster.ts';
 import { type Ended, runLessor } from '../support/run-lessor.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
@@ -40,7 +42,7 @@ class ControlledNode {
 
   get options(): ControlOptions {
     return {
-      dataDir: join(this.folder, 'data'), status: () => exampleStatus({ operator: this.progress }),
+      operations: noOperations(), dataDir: join(this.folder, 'data'), status: () => exampleStatus({ operator: this.progress }),
       operate: (command) => {
         this.commands.push(command);
         return this.answer;
@@ -186,7 +188,7 @@ test('another body than a command is refused, and changes nothing', async (conte
   assert.equal(await post('/v1/recover', '{"force":true,"by":"me","more":1}'), 400);
   assert.equal(await post('/v1/partner-down', '{"node":"","by":"me"}'), 400);
   assert.equal(await post('/v1/partner-down', 'node=b', 'text/plain'), 400);
-  assert.equal(await post('/v1/recover', `{"force":true,"by":"${'x'.repeat(5000)}"}`), 413);
+  assert.equal(await post('/v1/recover', `{"force":true,"by":"${'x'.repeat(OPERATION_BODY_BYTES_MAX)}"}`), 413);
   assert.equal(await post('/v1/nothing', '{}'), 404);
   assert.deepEqual([node.commands, node.events], [[], []]);
 });

@@ -6,14 +6,17 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
+import { fastify, type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { CONTROL_CALLER_CHARACTERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
+import { CONTROL_CALLER_CHARACTERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_MS_MAX, OPERATION_BODY_BYTES_MAX } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { ControlListenError } from '../control-error.ts';
-import { CONTROL_SOCKET } from '../operator.ts';
+import { CALLER_HEADER, CONTROL_SOCKET } from '../operator.ts';
+import type { OperationRunner } from '../operation-runner.ts';
+import { OPERATIONS } from '../operations/all.ts';
 import type { OperatorAnswer, OperatorCommand } from '../operator.ts';
 import type { NodeStatus } from '../status.ts';
+import { addOperations } from './operations.ts';
 
 export { ControlListenError } from '../control-error.ts';
 
@@ -21,6 +24,7 @@ export interface ControlOptions {
   readonly dataDir: string;
   readonly operate: (command: OperatorCommand) => OperatorAnswer;
   readonly status: () => NodeStatus;
+  readonly operations: OperationRunner;
   /** The store as it is now. */
   readonly backup: () => Readable;
   readonly report: (occurrences: readonly Occurrence[]) => void;
@@ -50,12 +54,13 @@ export async function openControl(options: ControlOptions): Promise<ControlServe
 /** Nobody else has the data folder: what lies there of an earlier start is in nobody's use. @throws ControlListenError */
 export async function startControl(options: ControlOptions): Promise<ControlServer> {
   const path = join(options.dataDir, CONTROL_SOCKET);
-  const server = fastify({ logger: false, forceCloseConnections: true, requestTimeout: HTTP_REQUEST_MS_MAX, bodyLimit: 4096 });
+  const server = fastify({ logger: false, forceCloseConnections: true, requestTimeout: HTTP_REQUEST_MS_MAX, bodyLimit: OPERATION_BODY_BYTES_MAX });
   server.server.maxConnections = HTTP_CONNECTIONS_MAX;
   addFailures(server, options);
   addCommand(server, options, '/v1/recover', recover, ({ force }) => ({ kind: 'recover', force }));
   addCommand(server, options, '/v1/partner-down', partnerDown, ({ node }) => ({ kind: 'partner-down', node }));
   server.get('/v1/status', () => options.status());
+  addOperations(server, OPERATIONS, options.operations, (request) => ({ name: callerName(request), role: 'admin', via: 'socket', from: '' }));
   addBackup(server, options);
   // A socket gets its mode from the process's mask when it is made: nobody may slip in before it is set.
   const before = process.umask(0o177);
@@ -70,6 +75,12 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
     process.umask(before);
   }
   return { path, close: () => server.close() };
+}
+
+/** Whoever can open the socket may do everything; who it is it says itself. */
+function callerName({ headers }: FastifyRequest): string {
+  const name = headers[CALLER_HEADER];
+  return typeof name === 'string' ? decodeURIComponent(name).slice(0, CONTROL_CALLER_CHARACTERS_MAX) : '';
 }
 
 /** One at a time: each holds a moment of the store, whose pages cannot be used again meanwhile. */

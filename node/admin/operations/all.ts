@@ -1,0 +1,5 @@
+/** Every operation that a node carries out for its operators. */
+import type { AnyOperation } from '../operation.ts';
+import { release } from './release.ts';
+
+export const OPERATIONS: readonly AnyOperation[] = [release];
