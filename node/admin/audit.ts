@@ -9,6 +9,7 @@ import { encodeNote } from '../notes/note.ts';
 import type { OwnChange } from '../server/ports.ts';
 import { wallSeconds } from '../time.ts';
 import type { Now } from '../time.ts';
+import { isoMs } from './lease-view.ts';
 import { ROLES } from './operation.ts';
 import type { Audited, Caller } from './operation.ts';
 
@@ -49,7 +50,7 @@ export interface AuditWriter {
 export function auditChange(writer: AuditWriter, { caller, operation, reason }: Attempt, what: Audited & Pick<AuditEntry, 'outcome' | 'answer'>, now: Now): OwnChange {
   const { node, notes } = writer;
   const entry: AuditEntry = {
-    at: new Date(now.wall).toISOString(), node, by: cut(caller.name), role: caller.role, via: caller.via, from: caller.from, operation: cut(operation),
+    at: isoMs(now.wall), node, by: cut(caller.name), role: caller.role, via: caller.via, from: caller.from, operation: cut(operation),
     outcome: what.outcome, target: cut(what.target), before: cut(what.before), after: cut(what.after), reason: cut(reason), answer: cut(what.answer),
   };
   const own = (slot: number): boolean => writer.owns(slot);

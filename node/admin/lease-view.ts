@@ -76,5 +76,10 @@ export function incarnationText(incarnation: number): string {
 
 /** Only writes a given time down: no clock is read. */
 export function isoSeconds(seconds: number): string {
-  return new Date(seconds * 1000).toISOString().replace('.000Z', 'Z');
+  return isoMs(seconds * 1000).replace('.000Z', 'Z');
+}
+
+/** With milliseconds. */
+export function isoMs(ms: number): string {
+  return new Date(ms).toISOString();
 }
