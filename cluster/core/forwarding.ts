@@ -7,7 +7,9 @@
  * for again through the inbox, or of whoever the next view names. It may then be made twice over, so an owner
  * that has made it answers as if it had been asked for the first time.
  */
-import { isRecord, recordIncarnation, recordSeq, recordStamp, sameBinding, type Stamp } from '../../node/lease/record.ts';
+import { mergedRecord } from '../../node/ddns/rewrites.ts';
+import type { DnsRewrites } from '../../node/ddns/rewrites.ts';
+import { isRecord, recordIncarnation, recordSeq, recordStamp, tellsTheSame, type Stamp } from '../../node/lease/record.ts';
 import type { AllocationRequest, Decision, ForwardedChange, OutgoingPacket, OwnChange } from '../../node/server/ports.ts';
 import type { DhcpServer } from '../../node/server/server.ts';
 import type { DropReason } from '../../node/telemetry/counters.ts';
@@ -64,6 +66,8 @@ export interface ForwardingParts {
   readonly waiting: WaitingReplies;
   /** Makes a change of the own log; returns its number. */
   readonly make: (address: number, record: Buffer) => number;
+  /** Changes of an address that concerned DNS alone. */
+  readonly rewrites: DnsRewrites;
   readonly carryOut: (decision: Decision) => void;
 }
 
@@ -202,12 +206,13 @@ export class Forwarding {
 
   /** True: the binding is now as it was wanted, be it that this very change had been made before. */
   #make({ address, expected, record }: Wanted): boolean {
-    const { context, make, server } = this.#parts;
+    const { context, make, rewrites, server } = this.#parts;
     const current = context.table.read(address);
-    if (current !== undefined && sameBinding(current, record)) return true;
+    if (current !== undefined && tellsTheSame(current, record)) return true;
     const unchanged = current === undefined ? expected.seq === 0 : recordSeq(current) === expected.seq && recordIncarnation(current) === expected.incarnation;
-    if (!unchanged || !server.mayApply(address, record, context.now)) return false;
-    make(address, record);
+    const rewritten = !unchanged && current !== undefined && rewrites.isAllSince(address, current, expected.incarnation, expected.seq);
+    if ((!unchanged && !rewritten) || !server.mayApply(address, record, context.now)) return false;
+    make(address, rewritten ? mergedRecord(record, current) : record);
     return true;
   }
 

@@ -3,7 +3,7 @@
  * are committed. What another member owns is asked of it, as for a client.
  */
 import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
-import { recordIncarnation, recordSeq, sameBinding } from '../../node/lease/record.ts';
+import { recordIncarnation, recordSeq, tellsTheSame } from '../../node/lease/record.ts';
 import { OPERATOR_CHANGES_MAX } from '../../node/limits.ts';
 import type { OwnChange } from '../../node/server/ports.ts';
 import type { MonotonicMs } from '../../node/time.ts';
@@ -100,6 +100,6 @@ export class OperatorChanges {
     const { context, core } = this.#parts;
     if (seq !== undefined) return seq <= core.state.committedSeq;
     const current = context.table.read(address);
-    return current !== undefined && sameBinding(current, record) && isCommitted(core.state, recordIncarnation(current), recordSeq(current));
+    return current !== undefined && tellsTheSame(current, record) && isCommitted(core.state, recordIncarnation(current), recordSeq(current));
   }
 }

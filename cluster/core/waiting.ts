@@ -2,7 +2,7 @@
  * Answers that wait: a DHCPACK for the commit of its change, a DHCPNAK for a confirmation, a LEASEQUERY for both. They leave
  * together at each commit, in order; late ones are dropped and counted.
  */
-import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
+import { recordIncarnation, recordSeq, tellsTheSame } from '../../node/lease/record.ts';
 import type { Answer, Question } from '../../node/leasequery/single.ts';
 import { QUERIES_WAITING_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
@@ -24,7 +24,7 @@ interface Waiting {
   readonly ticket: number;
   readonly packet: OutgoingPacket;
   readonly since: MonotonicMs;
-  readonly restsOn?: { readonly address: number; readonly stamp: string };
+  readonly restsOn?: { readonly address: number; readonly record: Buffer | undefined };
 }
 
 export class WaitingReplies {
@@ -79,7 +79,8 @@ export class WaitingReplies {
 
   /** Leaves once confirmed, unless what it rests on, the address's record, has changed by then. */
   forConfirmation(address: number, packet: OutgoingPacket): void {
-    const restsOn = { address, stamp: this.#stampOf(address) };
+    const record = this.#context.table.read(address);
+    const restsOn = { address, record: record === undefined ? undefined : Buffer.from(record) };
     this.#others.push({ incarnation: 0, seq: 0, ticket: this.#core.confirmations.ask(), packet, since: this.#context.now.mono, restsOn });
   }
 
@@ -104,9 +105,10 @@ export class WaitingReplies {
     if (taken > 0) this.#questions = this.#questions.slice(taken);
   }
 
-  #stampOf(address: number): string {
-    const record = this.#context.table.read(address);
-    return record === undefined ? '' : `${recordIncarnation(record)} ${recordSeq(record)}`;
+  /** The address's record says what it said; what DNS has come to meanwhile does not count. */
+  #stands(address: number, before: Buffer | undefined): boolean {
+    const now = this.#context.table.read(address);
+    return now === undefined || before === undefined ? now === before : tellsTheSame(now, before);
   }
 
   dropAll(packets: readonly OutgoingPacket[], reason: DropReason): void {
@@ -142,7 +144,7 @@ export class WaitingReplies {
     if (confirmed && committed) {
       const { restsOn } = waiting;
       // The client asks again, and is told by what is known then.
-      if (restsOn !== undefined && restsOn.stamp !== this.#stampOf(restsOn.address)) this.#counters.drop('superseded');
+      if (restsOn !== undefined && !this.#stands(restsOn.address, restsOn.record)) this.#counters.drop('superseded');
       else this.send(waiting.packet);
       return true;
     }

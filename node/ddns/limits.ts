@@ -28,3 +28,7 @@ export const DNS_CONFIRMATION_MS = 1000;
 /** What is done for an address has so long to begin, and to end; then it is begun anew. */
 export const DNS_BEGIN_MS = 3000;
 export const DNS_JOB_MS = 60_000;
+
+/** Addresses whose records were changed for DNS alone lately: a change that another node had decided on before is made all the same. Past it such a change is refused, and its client asks again. */
+export const DNS_REWRITES_MAX = 8192;
+export const DNS_REWRITES_MS = 5000;

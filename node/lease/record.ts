@@ -230,6 +230,27 @@ export function sameBinding(one: Buffer, other: Buffer): boolean {
     one.compare(other, STAMP_END, other.length, STAMP_END, one.length) === 0;
 }
 
+/** Whether two records say the same of the client and its lease: as `sameBinding`, whatever DNS has come to. */
+export function tellsTheSame(one: Buffer, other: Buffer): boolean {
+  if (one.compare(other, 0, STAMP_AT, 0, STAMP_AT) !== 0 || one.compare(other, STAMP_END, RECORD_HEADER_BYTES, STAMP_END, RECORD_HEADER_BYTES) !== 0) return false;
+  let at = RECORD_HEADER_BYTES;
+  let otherAt = RECORD_HEADER_BYTES;
+  for (;;) {
+    while (one[at] === SectionKind.dns) at = sectionEnd(one, at);
+    while (other[otherAt] === SectionKind.dns) otherAt = sectionEnd(other, otherAt);
+    if (at >= one.length || otherAt >= other.length) return at >= one.length && otherAt >= other.length;
+    const end = sectionEnd(one, at);
+    const otherEnd = sectionEnd(other, otherAt);
+    if (end - at !== otherEnd - otherAt || one.compare(other, otherAt, otherEnd, at, end) !== 0) return false;
+    at = end;
+    otherAt = otherEnd;
+  }
+}
+
+function sectionEnd(record: Buffer, at: number): number {
+  return at + 3 + record.readUInt16BE(at + 1);
+}
+
 /** (epoch, seq) order: whether `record` replaces `existing` (links have no common order). */
 export function supersedes(record: Buffer, existing: Buffer): boolean {
   const epoch = recordEpoch(record);

@@ -3,6 +3,7 @@
  * an own integer costs a twentieth of a metrics library's counter.
  */
 
+import { DnsCounters } from '../ddns/counters.ts';
 import { QueryCounters } from '../leasequery/query-counters.ts';
 import { DurationHistogram, HeldTimes } from './histogram.ts';
 
@@ -93,6 +94,7 @@ export class Counters {
   identifierConflicts = 0;
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   readonly queries = new QueryCounters();
+  readonly dns = new DnsCounters();
   takeovers = 0;
   /** Links that came to nothing because one side does not want the other. */
   linksRefused = 0;

@@ -1,0 +1,306 @@
+/**
+ * Carries what the bindings' records say of DNS to the name servers. The records are the only list of what there is to
+ * do: a job that was begun and forgotten (a crash, another owner) is found there again, and doing it twice does no harm.
+ *
+ * Invariants
+ * - Only the owner of an address begins anything for it, on a record that is committed, and after a confirmation that
+ *   was asked for less than a second ago: a node that was evicted while it was paused changes no zone.
+ * - One job at a time an address. What came of it is written into the record as it is then, in one change, once nothing
+ *   more can be done for the address now.
+ * - Memory is bounded by what is under way; a zone that is dead holds up nothing but what goes into it.
+ */
+import type { ClusterConfig, Scope } from '../config/types.ts';
+import {
+  BindingState, recordIncarnation, recordLeaseSeconds, recordSection, recordSeq, recordState, SectionKind, withSection,
+} from '../lease/record.ts';
+import type { LeaseTable } from '../lease/table.ts';
+import type { Occurrence } from '../telemetry/events.ts';
+import type { MonotonicMs } from '../time.ts';
+import { formatIpv4 } from '../codec/address.ts';
+import { formatDomainName } from '../codec/domain-name.ts';
+import { encodeDnsEntries, readDnsEntries } from './entries.ts';
+import {
+  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_UNDER_WAY_MAX,
+} from './limits.ts';
+import type { DnsCounters } from './counters.ts';
+import { entriesAfter, stepsOf } from './steps.ts';
+import type { DnsStep, DnsStepResult } from './steps.ts';
+import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
+import { reverseName } from './update.ts';
+import { allZones, ttlSecondsOf, zoneOf } from './zone-of.ts';
+import { ZoneStandings } from './zone-standing.ts';
+
+/** What the outbox needs of the node's standing in the cluster. */
+export interface DnsCluster {
+  /** In service, not on its way out, and records may have what this is about. */
+  readonly works: () => boolean;
+  readonly owns: (slot: number) => boolean;
+  readonly isCommitted: (incarnation: number, seq: number) => boolean;
+  /** A ticket; it is confirmed once `confirmed` has reached it. */
+  readonly ask: () => number;
+  readonly confirmed: () => number;
+}
+
+export interface DnsOutboxParts {
+  readonly table: LeaseTable;
+  readonly config: ClusterConfig;
+  readonly cluster: DnsCluster;
+  readonly counters: DnsCounters;
+  /** Makes a change of the own log. */
+  readonly make: (address: number, record: Buffer) => void;
+  readonly report: (event: Occurrence) => void;
+  readonly random: () => number;
+}
+
+/** One address that is being seen to. */
+interface Visit {
+  readonly address: number;
+  ticket: number;
+  askedAt: MonotonicMs;
+  /** Since it waits for what it waits for. */
+  since: MonotonicMs;
+  /** Which change wrote the record that the results are of; 0: nothing was begun yet. */
+  incarnation: number;
+  seq: number;
+  readonly results: DnsStepResult[];
+  job?: { readonly id: number; readonly zone: string; readonly step: DnsStep };
+}
+
+interface Refused {
+  tries: number;
+  readonly since: MonotonicMs;
+  retryAt: MonotonicMs;
+}
+
+export class DnsOutbox {
+  readonly zones: ZoneStandings;
+  readonly #parts: DnsOutboxParts;
+  readonly #visits = new Map<number, Visit>();
+  /** By the number of its job. */
+  readonly #jobs = new Map<number, Visit>();
+  /** By address, the oldest first. */
+  readonly #refused = new Map<number, Refused>();
+  #config: ClusterConfig;
+  #zones: readonly DnsZone[];
+  #nextId = 1;
+  #begun: DnsJob[] = [];
+  #lookedAt = -Infinity;
+  readonly #owned = (slot: number): boolean => this.#parts.cluster.owns(slot);
+
+  constructor(parts: DnsOutboxParts) {
+    this.#parts = parts;
+    this.zones = new ZoneStandings(parts.random, parts.report);
+    this.#config = parts.config;
+    this.#zones = allZones(parts.config);
+  }
+
+  /** Another configuration: what is under way goes on as it began. */
+  configure(config: ClusterConfig): void {
+    this.#config = config;
+    this.#zones = allZones(config);
+    this.zones.clear();
+    this.#refused.clear();
+  }
+
+  get underWay(): number {
+    return this.#jobs.size;
+  }
+
+  /** The node is out of the view. What comes of what is under way is the next owner's to find out. */
+  forget(): void {
+    this.#visits.clear();
+    for (const [id, { job }] of this.#jobs) {
+      if (job !== undefined) this.zones.forgotten(job.zone);
+      this.#jobs.delete(id);
+    }
+    this.#refused.clear();
+    this.#begun = [];
+  }
+
+  /** Once a turn: what is to begin now. Costs nothing where no record has any work. */
+  step(now: MonotonicMs): readonly DnsJob[] {
+    const { cluster, table } = this.#parts;
+    if (this.#visits.size === 0 && table.dns.size === 0) return NO_JOBS;
+    if (!cluster.works()) {
+      if (this.#visits.size > 0) this.forget();
+      return NO_JOBS;
+    }
+    for (const visit of this.#visits.values()) {
+      if (visit.job === undefined) this.#goOn(visit, now);
+      else if (now - visit.since > DNS_JOB_MS) this.onDone(visit.job.id, { kind: 'unavailable', reason: 'nothing came of it' }, now);
+    }
+    this.#takeUp(now);
+    const begun = this.#begun;
+    this.#begun = [];
+    return begun;
+  }
+
+  /** Lately marked addresses at once; the others in turn, several times a second. */
+  #takeUp(now: MonotonicMs): void {
+    const { table } = this.#parts;
+    let room = DNS_UNDER_WAY_MAX - this.#visits.size;
+    if (room <= 0) return;
+    for (const address of table.dns.takeFresh(Math.min(room, DNS_LOOKS_PER_TURN_MAX))) if (this.#visit(address, now)) room--;
+    if (now - this.#lookedAt < LOOK_MS || room <= 0) return;
+    this.#lookedAt = now;
+    for (const address of table.dns.look(DNS_LOOKS_PER_TURN_MAX, this.#owned)) {
+      if (room > 0 && this.#visit(address, now)) room--;
+    }
+  }
+
+  /** True: it is being seen to from now on. */
+  #visit(address: number, now: MonotonicMs): boolean {
+    const { cluster, table } = this.#parts;
+    if (!cluster.owns(address & 255) || this.#visits.has(address)) return false;
+    const refused = this.#refused.get(address);
+    if (refused !== undefined && refused.retryAt > now) return false;
+    const record = table.read(address);
+    if (record === undefined || this.#next(address, record, readEntries(record), now) === undefined) return false;
+    this.#visits.set(address, { address, ticket: cluster.ask(), askedAt: now, since: now, incarnation: 0, seq: 0, results: [] });
+    return true;
+  }
+
+  /** Of what may be done now, the first that is in no zone that waits. */
+  #next(address: number, record: Buffer, entries: readonly DnsEntry[], now: MonotonicMs): { step: DnsStep; zone: DnsZone | undefined } | undefined {
+    for (const step of stepsOf(entries, isActive(record))) {
+      const zone = this.#zoneOf(address, step);
+      if (zone === undefined || !this.zones.isWaiting(zone.name, now)) return { step, zone };
+    }
+    return undefined;
+  }
+
+  #updatesAt(address: number): DnsUpdates | undefined {
+    const { table } = this.#parts;
+    const pool = table.poolOf(address);
+    const scope: Scope | undefined = pool >= 0 ? this.#config.pools[pool]?.scope : this.#config.subnets[table.subnetOf(address)]?.scope;
+    return scope?.dns?.updates;
+  }
+
+  #zoneOf(address: number, { action, name }: DnsStep): DnsZone | undefined {
+    const target = action === 'add-forward' || action === 'remove-forward' ? name : reverseName(address);
+    const own = zoneOf(target, this.#updatesAt(address)?.zones ?? []);
+    const removes = action === 'remove-forward' || action === 'remove-reverse';
+    return own ?? (removes ? zoneOf(target, this.#zones) : undefined);
+  }
+
+  /** No job of it is under way: begins the next one, or ends the visit. */
+  #goOn(visit: Visit, now: MonotonicMs): void {
+    const { cluster, table } = this.#parts;
+    const { address } = visit;
+    if (!cluster.owns(address & 255)) return this.#drop(visit);
+    const record = table.read(address);
+    if (record === undefined) return this.#drop(visit);
+    const begun = visit.seq !== 0;
+    if (begun && (recordSeq(record) !== visit.seq || recordIncarnation(record) !== visit.incarnation)) return this.#end(visit, record);
+    const next = this.#next(address, record, entriesAfter(readEntries(record), isActive(record), visit.results), now);
+    if (next === undefined || this.#refused.get(address)?.retryAt as number > now) return this.#end(visit, record);
+    if (visit.ticket > cluster.confirmed() || !cluster.isCommitted(recordIncarnation(record), recordSeq(record))) {
+      if (now - visit.since > DNS_BEGIN_MS) this.#end(visit, record);
+      return undefined;
+    }
+    if (now - visit.askedAt > DNS_CONFIRMATION_MS) {
+      visit.ticket = cluster.ask();
+      visit.askedAt = now;
+      return undefined;
+    }
+    visit.incarnation = recordIncarnation(record);
+    visit.seq = recordSeq(record);
+    if (next.zone === undefined) {
+      this.#settle(visit, next.step, 'no-zone');
+      return this.#goOn(visit, now);
+    }
+    return this.#begin(visit, record, next.step, next.zone, now);
+  }
+
+  #begin(visit: Visit, record: Buffer, step: DnsStep, zone: DnsZone, now: MonotonicMs): void {
+    const { address } = visit;
+    const updates = this.#updatesAt(address);
+    const id = this.#nextId++;
+    visit.job = { id, zone: zone.name, step };
+    visit.since = now;
+    this.#jobs.set(id, visit);
+    this.zones.begun(zone.name);
+    this.#begun.push({
+      id, action: step.action, zone, name: step.name, dhcid: step.dhcid, address,
+      ttlSeconds: updates === undefined ? 0 : ttlSecondsOf(updates, recordLeaseSeconds(record)), conflicts: updates?.conflicts ?? 'keep',
+    });
+  }
+
+  /** What came of a job. */
+  onDone(id: number, outcome: DnsOutcome, now: MonotonicMs): void {
+    const visit = this.#jobs.get(id);
+    if (visit?.job === undefined) return;
+    const { step, zone } = visit.job;
+    this.#jobs.delete(id);
+    delete visit.job;
+    visit.since = now;
+    this.#parts.counters.count(step.action, outcome.kind);
+    switch (outcome.kind) {
+      case 'done':
+        this.zones.taken(zone, now);
+        return this.#settle(visit, step, 'none');
+      case 'conflict':
+        this.zones.taken(zone, now);
+        if (step.action === 'add-forward') this.#tell('dns.conflict', visit, step, zone, {});
+        return this.#settle(visit, step, 'conflict');
+      case 'unavailable':
+        return this.zones.unavailable(zone, outcome.reason, now);
+      case 'refused':
+        return this.#onRefused(visit, step, zone, outcome.code, now);
+      default: return outcome satisfies never;
+    }
+  }
+
+  /** A name is refused for good only while its zone takes others. */
+  #onRefused(visit: Visit, step: DnsStep, zone: string, code: string, now: MonotonicMs): void {
+    const { address } = visit;
+    if (this.zones.refused(zone, code, now)) return;
+    const refused = this.#refused.get(address) ?? { tries: 0, since: now, retryAt: now };
+    refused.tries++;
+    refused.retryAt = (now + DNS_REFUSED_RETRY_MS * refused.tries) as MonotonicMs;
+    const isFull = this.#refused.size >= DNS_REFUSED_MAX && !this.#refused.has(address);
+    if ((isFull || refused.tries >= DNS_REFUSED_TRIES) && this.zones.tookSince(zone, refused.since)) {
+      this.#refused.delete(address);
+      this.#tell('dns.refused', visit, step, zone, { code });
+      return this.#settle(visit, step, 'refused');
+    }
+    if (!isFull) this.#refused.set(address, refused);
+    return undefined;
+  }
+
+  #settle(visit: Visit, step: DnsStep, refusal: DnsRefusal): void {
+    const removes = step.action === 'remove-forward' || step.action === 'remove-reverse';
+    if (removes && (refusal === 'refused' || refusal === 'no-zone')) this.#parts.counters.givenUp++;
+    if (refusal !== 'refused') this.#refused.delete(visit.address);
+    visit.results.push({ step, refusal });
+  }
+
+  /** What came of it goes into the record as it is now, whoever has changed it meanwhile. */
+  #end(visit: Visit, record: Buffer): void {
+    this.#visits.delete(visit.address);
+    if (visit.results.length === 0) return;
+    const before = recordSection(record, SectionKind.dns);
+    const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
+    if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));
+  }
+
+  #drop(visit: Visit): void {
+    this.#visits.delete(visit.address);
+  }
+
+  #tell(id: 'dns.conflict' | 'dns.refused', { address }: Visit, { action, name }: DnsStep, zone: string, more: Readonly<Record<string, string>>): void {
+    this.#parts.report({ id, fields: { address: formatIpv4(address), name: formatDomainName(name) ?? '', zone, action, ...more } });
+  }
+}
+
+const NO_JOBS: readonly DnsJob[] = [];
+/** So often the addresses with work are gone round. */
+const LOOK_MS = 25;
+
+function isActive(record: Buffer): boolean {
+  return recordState(record) === BindingState.ACTIVE;
+}
+
+function readEntries(record: Buffer): DnsEntry[] {
+  return readDnsEntries(recordSection(record, SectionKind.dns));
+}
