@@ -10,7 +10,10 @@ export function buildReservations(file: ClusterFile, networks: readonly NetworkC
   const home = (address: number): number => subnets[lastIndex(subnets.length, (at) => subnets[at]!.network <= address)]!.networkIndex;
   const build = (entry: ReservationFile, networkIndex: number | undefined): Reservation => {
     const { address, hostname, description = '', until = INFINITE_SECONDS } = entry;
-    return { networkIndex, client: clientOf(entry), address, overlay: buildOverlay(entry, catalogue, hostname), description, endsAt: until };
+    return {
+      networkIndex, client: clientOf(entry), address, overlay: buildOverlay(entry, catalogue, hostname), description, endsAt: until,
+      ...(hostname === undefined ? {} : { hostname }),
+    };
   };
   return [
     ...file.reservations.map((entry) => build(entry, entry.address === undefined ? undefined : home(entry.address))),

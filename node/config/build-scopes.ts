@@ -1,4 +1,7 @@
 /** Scopes, worked out from the outermost in, and the overlays that lie over any of them. */
+import { buildDns } from './build-dns.ts';
+import { DNS_DEFAULTS, mergeDns } from './dns-schema.ts';
+import type { DnsFile } from './dns-schema.ts';
 import { readOptions } from './option-values.ts';
 import { overlaySettings, SCOPE_DEFAULTS, scopeSettings } from './schema.ts';
 import type { OverlayFile, ScopeFile } from './schema.ts';
@@ -9,6 +12,8 @@ import type { OptionCatalogue } from '../codec/options.ts';
 export interface PlacedScope {
   readonly scope: Scope;
   readonly allocation: AllocationMethod;
+  /** What counts of `dns`, whether or not it is on. */
+  readonly dns: DnsFile;
 }
 
 const SCOPE_KEYS = Object.keys(scopeSettings) as readonly (keyof ScopeFile)[];
@@ -25,6 +30,7 @@ export function outermostScope(): PlacedScope {
       options: [], rapidCommit: rapidCommit!, bootp: bootp!, leaseCache: leaseCache!, conflictCheck: conflictCheck!,
     },
     allocation: allocation!,
+    dns: DNS_DEFAULTS,
   };
 }
 
@@ -32,6 +38,8 @@ export function outermostScope(): PlacedScope {
 export function innerScope(file: ScopeFile, outer: PlacedScope, catalogue: OptionCatalogue): PlacedScope {
   if (SCOPE_KEYS.every((key) => file[key] === undefined)) return outer;
   const { scope } = outer;
+  const dns = mergeDns(outer.dns, file.dns);
+  const dnsScope = file.dns === undefined ? scope.dns : buildDns(dns);
   return {
     scope: {
       lease: { ...scope.lease, ...leaseOf(file) },
@@ -41,8 +49,10 @@ export function innerScope(file: ScopeFile, outer: PlacedScope, catalogue: Optio
       bootp: file.bootp ?? scope.bootp,
       leaseCache: file.leaseCache ?? scope.leaseCache,
       conflictCheck: file.conflictCheck ?? scope.conflictCheck,
+      ...(dnsScope === undefined ? {} : { dns: dnsScope }),
     },
     allocation: file.allocation ?? outer.allocation,
+    dns,
   };
 }
 

@@ -5,6 +5,7 @@
 import { formatPrefix } from '../codec/address.ts';
 import { NODES_MAX } from '../limits.ts';
 import { checkClasses } from './check-classes.ts';
+import { checkDns } from './check-dns.ts';
 import { checkNetworks } from './check-networks.ts';
 import { checkReservations } from './check-reservations.ts';
 import { checkScopes } from './check-scopes.ts';
@@ -31,6 +32,7 @@ export function checkCluster(file: unknown, report: Report): void {
   checkNetworks(networks, report);
   checkClasses(file, networks, catalogue, report);
   checkScopes(file, networks, catalogue, report);
+  checkDns(file, networks, report);
   checkReservations(file, networks, report);
 }
 

@@ -6,6 +6,7 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { jsonSchemaOf, OptionCatalogue } from '../codec/options.ts';
+import { dnsSettings } from './dns-schema.ts';
 import { REFERENCE_PATTERN } from './environment.ts';
 import type { JsonSchema } from './kinds.ts';
 import { nodeSchema } from './node-schema.ts';
@@ -13,7 +14,7 @@ import { clusterSchema, condition, scopeSettings } from './schema.ts';
 import { blocks, mapForms, settingDocs } from './settings.ts';
 import { stepDown, unwrap } from './shape.ts';
 
-const SHARED: ReadonlySet<z.core.$ZodType> = new Set(Object.values(scopeSettings));
+const SHARED: ReadonlySet<z.core.$ZodType> = new Set([...Object.values(scopeSettings), ...Object.values(dnsSettings)]);
 const DRAFT = 'http://json-schema.org/draft-07/schema#';
 
 export function clusterJsonSchema(): JsonSchema {

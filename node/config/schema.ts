@@ -7,11 +7,13 @@
 import { z } from 'zod';
 import { CUSTOM_TYPES } from '../codec/options.ts';
 import * as byteKinds from './byte-kinds.ts';
+import { dnsMap } from './dns-schema.ts';
 import { OptionCatalogue } from '../codec/options.ts';
 import { DEFAULT_QUERY_OPTIONS } from '../leasequery/default-options.ts';
 import * as kinds from './kinds.ts';
 import type { JsonSchema, Kind } from './kinds.ts';
 import { defaulted, documented, group, list, listOf, map, optional, optionalList, optionalPlainOrMap, plainOrMap, required } from './settings.ts';
+import { byteSize } from './size-kinds.ts';
 import * as timeKinds from './time-kinds.ts';
 import type { AddressRange, ConflictCheck, LeaseTimes, Rate } from './types.ts';
 
@@ -81,6 +83,7 @@ export const scopeSettings = {
   bootp: optional(kinds.bool, 'Whether BOOTP clients (RFC 951) get an address from the pools, for ever.', false),
   allocation: optional(kinds.oneOf('iterative', 'random', 'hashed'), 'How a new client\'s address is chosen: in order and then the one that is free for longest, at random, or by the client\'s own hash (it tends to get the same one again).', 'iterative'),
   conflictCheck: optionalPlainOrMap(conflictCheck, 'Whether somebody uses an address already is asked before it is offered.', 'none'),
+  dns: documented(dnsMap.optional(), { type: 'map', required: false, help: 'Names of clients in DNS: A and PTR records that follow every lease, and the names that clients are told (RFC 4702). Each key counts for itself: what is not set here is taken from the next `dns` further out.' }),
 };
 
 const scope = map(scopeSettings);
@@ -115,7 +118,7 @@ export const reservation = map({
   remoteId: optional(byteKinds.relayIdentifier, 'What the relay knows the client by (option 82, sub-option 2).'),
   relayId: optional(byteKinds.relayIdentifier, 'The relay itself (option 82, sub-option 12).'),
   address: optional(kinds.address, 'The address that is this client\'s, in a subnet of this network; inside or outside its pools. Left out: the settings only.'),
-  hostname: optional(kinds.hostname, 'Sent to the client as its host name (option 12).'),
+  hostname: optional(kinds.hostname, 'Sent to the client as its host name (option 12), and its name in DNS, whatever it calls itself.'),
   description: optional(kinds.description, 'For people.'),
   until: optional(timeKinds.until, 'When the reservation ends. Left out: never.'),
   ...overlaySettings,
@@ -270,6 +273,10 @@ export const clusterSchema = map({
       historySize: defaulted(kinds.integer(1, 65_536, 'MiB'), 256, 'And how much of them at most, on each node\'s disk.'),
     }, 'Requestors that are told of each change as it happens.'),
   }, 'Who may ask which leases there are (RFC 4388, RFC 6926, RFC 7724).'),
+  history: group({
+    days: defaulted(kinds.integer(0, 3650, 'days'), 90, 'How long a lease is remembered after it has ended; it is gone within a day more. 0: not at all, and what was kept is removed.'),
+    size: defaulted(byteSize('10MB', '8TB'), '2GB', 'And how much of them at most, on each node\'s disk; past it the oldest day goes. A lease takes about 250 bytes.'),
+  }, 'Who held which address when (`lessor history`).'),
   loadBalance: group({
     maxSeconds: defaulted(kinds.integer(0, 3600, 'seconds'), 3, 'A client that has asked for so long is answered by any node, not only by its own (RFC 3074).'),
   }, 'Which node answers which client.'),

@@ -13,6 +13,7 @@
  */
 import type { ClassConfig } from '../classes/types.ts';
 import type { Ipv4Prefix } from '../codec/address.ts';
+import type { DnsScope } from '../ddns/types.ts';
 import type { ProtocolRange } from '../protocol.ts';
 
 /** An option ready for the wire. `value` may exceed 255 bytes: the writer splits it (RFC 3396). */
@@ -75,6 +76,8 @@ export interface Scope {
   readonly leaseCache: number;
   /** Whether somebody uses an address already is asked before it is offered. */
   readonly conflictCheck: ConflictCheck;
+  /** Left out: names of clients are not put into DNS. */
+  readonly dns?: DnsScope;
 }
 
 export interface ConflictCheck {
@@ -165,6 +168,8 @@ export interface Reservation {
   readonly address: number | undefined;
   /** With its host name as option 12, if it has one. */
   readonly overlay: Overlay;
+  /** Its client's name in DNS; left out: what else makes one. */
+  readonly hostname?: string;
   readonly description: string;
   /** UTC seconds from which it counts for nothing; 0xffffffff: never. */
   readonly endsAt: number;
@@ -209,6 +214,12 @@ export interface ActiveQueryConfig {
   readonly historyBytes: number;
 }
 
+/** The history of leases: what is older, or too much, goes, a day at a time. */
+export interface LeaseHistoryLimits {
+  readonly days: number;
+  readonly bytes: number;
+}
+
 /** PEM files, absolute paths. */
 export interface TlsFiles {
   readonly certificate: string;
@@ -239,6 +250,8 @@ export interface ClusterConfig {
   readonly reservations: readonly Reservation[];
   readonly limits: FloodLimits;
   readonly leaseQuery: LeaseQueryConfig;
+  /** Undefined: none is kept. */
+  readonly history: LeaseHistoryLimits | undefined;
   /** Clients may say which link they mean (option 118); off unless configured (RFC 3011 §6). */
   readonly subnetSelection: boolean;
   /** Servers outside this cluster that are no surprise where clients choose them. */

@@ -38,7 +38,16 @@ function client(config: ClusterConfig, fields: ClientFields, more: RequestFields
 
 test('each example is checked', () => {
   const names = globSync('deploy/examples/*.yaml', { cwd: PROJECT }).map((file) => file.replace(/.*\/|\.yaml$/g, '')).toSorted();
-  assert.deepEqual(names, ['campus-relays', 'guests-and-infrastructure', 'ipv6-mostly', 'phones', 'pxe-boot', 'shared-network']);
+  assert.deepEqual(names, ['campus-relays', 'guests-and-infrastructure', 'ipv6-mostly', 'names-in-dns', 'phones', 'pxe-boot', 'shared-network']);
+});
+
+test('office machines have their own names in DNS, guests made-up ones, test machines none', () => {
+  const [office, guests, tests] = load('names-in-dns').subnets as [SubnetConfig, SubnetConfig, SubnetConfig];
+  assert.deepEqual(office.scope.dns?.updates, guests.scope.dns?.updates);
+  assert.deepEqual(office.scope.dns?.updates.zones.map(({ name, key }) => [name, key]), [['example.net.', 'lessor-key'], ['70.10.in-addr.arpa.', 'lessor-key']]);
+  assert.deepEqual([office, guests].map(({ scope }) => scope.dns?.naming.replaceName), ['never', 'always']);
+  assert.deepEqual([guests.scope.dns?.naming.clientUpdates, guests.scope.dns?.naming.generated], ['override', 'guest-{address}']);
+  assert.equal(tests.scope.dns, undefined);
 });
 
 test('guests have half an hour and infrastructure a week', () => {

@@ -69,7 +69,7 @@ test('the example of cluster.yaml is read', () => {
     subnets: [subnet], pools: [pool], classes: [],
     reservations: [{
       networkIndex: 0, client: { hardware: '\x01\x52\x54\x00\x12\x34\x56' }, address: 0x0a000505,
-      overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, description: '', endsAt: INFINITE_SECONDS,
+      overlay: { options: [{ code: 12, value: Buffer.from('printer'), send: 'requested' }] }, hostname: 'printer', description: '', endsAt: INFINITE_SECONDS,
     }],
     subnetSelection: false,
     knownServers: [],

@@ -217,8 +217,8 @@ test('protocol versions are those that the build speaks, the oldest not above th
     `node: a\ndhcp: { interfaces: [eth0] }\ncluster:\n  name: x\n  listen: 10.0.0.1:7067\n  etcd: [http://127.0.0.1:2379]\n  ${more}\n`;
   assert.deepEqual(node(file('protocolMax: 1')), []);
   assert.deepEqual(node(file('protocolMin: 2')), []);
-  assertOne(node(file('protocolMax: 3')), 'n.yaml:7:16: cluster.protocolMax: expected a whole number from 1 to 2, found 3');
-  assertOne(node(file('protocolMin: 0')), 'n.yaml:7:16: cluster.protocolMin: expected a whole number from 1 to 2, found 0');
+  assertOne(node(file('protocolMax: 4')), 'n.yaml:7:16: cluster.protocolMax: expected a whole number from 1 to 3, found 4');
+  assertOne(node(file('protocolMin: 0')), 'n.yaml:7:16: cluster.protocolMin: expected a whole number from 1 to 3, found 0');
   assertOne(node(file('protocolMin: 2\n  protocolMax: 1')), 'n.yaml:7:16: cluster.protocolMin: expected at most protocolMax, which is 1, found 2');
 });
 
