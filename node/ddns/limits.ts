@@ -25,6 +25,9 @@ export const DNS_ZONE_REFUSALS = 3;
 /** An update begins at most so long after the confirmation that it rests on was asked for. */
 export const DNS_CONFIRMATION_MS = 1000;
 
+/** A message of an update leaves at most so long after a confirmation was asked for that has come: less than it takes to evict a node that stands still. */
+export const DNS_CONFIRMED_MS = 2000;
+
 /** What is done for an address has so long to begin, and to end; then it is begun anew. */
 export const DNS_BEGIN_MS = 3000;
 export const DNS_JOB_MS = 60_000;

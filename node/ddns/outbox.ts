@@ -11,16 +11,16 @@
  */
 import type { ClusterConfig, Scope } from '../config/types.ts';
 import {
-  BindingState, recordIncarnation, recordLeaseSeconds, recordSection, recordSeq, recordState, SectionKind, withSection,
+  BindingState, recordClientKey, recordIncarnation, recordLastTransaction, recordLeaseSeconds, recordSection, recordSeq, recordState, SectionKind, withSection,
 } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import type { MonotonicMs } from '../time.ts';
 import { formatIpv4 } from '../codec/address.ts';
 import { formatDomainName } from '../codec/domain-name.ts';
-import { encodeDnsEntries, readDnsEntries } from './entries.ts';
+import { currentEntry, encodeDnsEntries, readDnsEntries } from './entries.ts';
 import {
-  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_UNDER_WAY_MAX,
+  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_UNDER_WAY_MAX,
 } from './limits.ts';
 import type { DnsCounters } from './counters.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
@@ -57,6 +57,8 @@ interface Visit {
   readonly address: number;
   ticket: number;
   askedAt: MonotonicMs;
+  /** When the last confirmation was asked for that has come. */
+  freshAt: MonotonicMs;
   /** Since it waits for what it waits for. */
   since: MonotonicMs;
   /** Which change wrote the record that the results are of; 0: nothing was begun yet. */
@@ -128,11 +130,31 @@ export class DnsOutbox {
     for (const visit of this.#visits.values()) {
       if (visit.job === undefined) this.#goOn(visit, now);
       else if (now - visit.since > DNS_JOB_MS) this.onDone(visit.job.id, { kind: 'unavailable', reason: 'nothing came of it' }, now);
+      else this.#refresh(visit, now);
     }
     this.#takeUp(now);
     const begun = this.#begun;
     this.#begun = [];
     return begun;
+  }
+
+  /** A job that takes its time is confirmed again and again. */
+  #refresh(visit: Visit, now: MonotonicMs): void {
+    const { cluster } = this.#parts;
+    if (visit.ticket > cluster.confirmed()) return;
+    visit.freshAt = visit.askedAt;
+    if (now - visit.askedAt < DNS_CONFIRMATION_MS / 2) return;
+    visit.ticket = cluster.ask();
+    visit.askedAt = now;
+  }
+
+  /**
+   * Whether a message of the job may leave now: asked before each. A node that stood still finds that it may not, until
+   * it is confirmed that it still is who sees to the address; a job that may not go on ends as `unavailable`.
+   */
+  mayGoOn(id: number, now: MonotonicMs): boolean {
+    const visit = this.#jobs.get(id);
+    return visit !== undefined && now - visit.freshAt <= DNS_CONFIRMED_MS && this.#parts.cluster.works() && this.#parts.cluster.owns(visit.address & 255);
   }
 
   /** Lately marked addresses at once; the others in turn, several times a second. */
@@ -156,7 +178,7 @@ export class DnsOutbox {
     if (refused !== undefined && refused.retryAt > now) return false;
     const record = table.read(address);
     if (record === undefined || this.#next(address, record, readEntries(record), now) === undefined) return false;
-    this.#visits.set(address, { address, ticket: cluster.ask(), askedAt: now, since: now, incarnation: 0, seq: 0, results: [] });
+    this.#visits.set(address, { address, ticket: cluster.ask(), askedAt: now, freshAt: now, since: now, incarnation: 0, seq: 0, results: [] });
     return true;
   }
 
@@ -203,13 +225,32 @@ export class DnsOutbox {
       visit.askedAt = now;
       return undefined;
     }
+    visit.freshAt = visit.askedAt;
     visit.incarnation = recordIncarnation(record);
     visit.seq = recordSeq(record);
     if (next.zone === undefined) {
       this.#settle(visit, next.step, 'no-zone');
       return this.#goOn(visit, now);
     }
+    if (next.step.action === 'add-forward' && this.#isElsewhere(address, record, next.step)) {
+      this.#settle(visit, next.step, 'conflict');
+      return this.#goOn(visit, now);
+    }
     return this.#begin(visit, record, next.step, next.zone, now);
+  }
+
+  /** The client has taken the name to another address since: there it is to stay. */
+  #isElsewhere(address: number, record: Buffer, { dhcid, name }: DnsStep): boolean {
+    const { table } = this.#parts;
+    const client = recordClientKey(record);
+    if (client.length === 0) return false;
+    return table.findAllByClient(client).some((other) => {
+      if (other === address) return false;
+      const found = table.read(other)!;
+      if (!isActive(found) || recordLastTransaction(found) <= recordLastTransaction(record)) return false;
+      const entry = currentEntry(found);
+      return entry?.forward === true && entry.name.equals(name) && entry.dhcid.equals(dhcid);
+    });
   }
 
   #begin(visit: Visit, record: Buffer, step: DnsStep, zone: DnsZone, now: MonotonicMs): void {
@@ -244,6 +285,8 @@ export class DnsOutbox {
         if (step.action === 'add-forward') this.#tell('dns.conflict', visit, step, zone, {});
         return this.#settle(visit, step, 'conflict');
       case 'unavailable':
+        // Nobody may be told anything by a node that does not know whether it still is who sees to it.
+        if (now - visit.freshAt > DNS_CONFIRMED_MS) return this.zones.forgotten(zone);
         return this.zones.unavailable(zone, outcome.reason, now);
       case 'refused':
         return this.#onRefused(visit, step, zone, outcome.code, now);
