@@ -78,7 +78,7 @@ function readAlgorithm(reader: Reader): TsigAlgorithm {
   const use = `use ${Object.keys(TSIG_ALGORITHMS).join(', ')}: tsig-keygen -a hmac-sha256 makes such a key, and the name server needs it as well`;
   if (/^hmac-(md5|sha1)\b/.test(name)) throw reader.error(line, `${name} is not safe any more and refused: ${use}`);
   if (name === 'gss-tsig') throw reader.error(line, `keys of GSS-TSIG are not for files, and Lessor does not speak it: ${use}`);
-  throw reader.error(line, `the algorithm ${JSON.stringify(text)} is not supported: ${use}`);
+  throw reader.error(line, `the algorithm${text.length > 30 ? '' : ` ${JSON.stringify(text)}`} is not supported: ${use}`);
 }
 
 function readSecret(reader: Reader): Buffer {
