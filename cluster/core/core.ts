@@ -7,6 +7,7 @@ import { Beats } from '../recovery/beats.ts';
 import { answerFetch } from '../recovery/fetch.ts';
 import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
+import { LongestLease } from '../recovery/longest-lease.ts';
 import { Restart } from '../recovery/restart.ts';
 import { Stuck } from '../recovery/stuck.ts';
 import { Vouching } from '../recovery/vouching.ts';
@@ -36,7 +37,7 @@ import { newIncarnation, optionsOf } from './context.ts';
 import type { Context } from './context.ts';
 import type { NodeState } from './node-state.ts';
 import { Dispatcher } from './dispatch.ts';
-import type { RequestBody } from './dispatch.ts';
+import type { HistoryBody, RequestBody } from './dispatch.ts';
 import { meetPeers } from './peer.ts';
 import type { Peer } from './peer.ts';
 import type { EtcdResult, LinkEvent } from './ports.ts';
@@ -48,7 +49,7 @@ import { Watches } from './watches.ts';
 
 export interface CoreHooks {
   /** A forwarded request or its answer, for the engine. */
-  readonly onRequest: (from: string, body: RequestBody) => void;
+  readonly onRequest: (from: string, body: RequestBody | HistoryBody) => void;
   readonly offersIn: OffersIn;
   /** The node is no member any more: nothing that waits for a commit will be told. */
   readonly onOut: () => void;
@@ -80,6 +81,7 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
+  readonly #longestLease: LongestLease;
   readonly #stuck: Stuck;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
@@ -126,8 +128,9 @@ export class ClusterCore {
     this.#vouching = new Vouching(state, this.inbox);
     this.leaving = new Drain(state, this.leader, this.session, hooks.offersIn);
     this.#stuck = new Stuck(state, this.inbox, this.leader, this.session);
+    this.#longestLease = new LongestLease(context.store, context.options.longestLeaseSeconds, context.now);
     this.lastResort = new LastResort({
-      state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
+      state, longestLease: this.#longestLease, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
       onForced: () => this.#dispatcher.runDeferred(), onGeneration: hooks.onGeneration,
     });
@@ -433,6 +436,7 @@ export class ClusterCore {
   #onConfig(config: ClusterConfig): void {
     const { context } = this.state;
     context.options = optionsOf(context.options, config);
+    this.#longestLease.note(context.options.longestLeaseSeconds, context.now);
     this.home = homeTable(context.options.nodes);
     this.#roster.meet();
     this.#hooks.onConfig(config);

@@ -9,8 +9,6 @@
  * reading tells.
  */
 import type { OperatorAnswer, OperatorCommand, OperatorProgress } from '../../node/admin/operator.ts';
-import { INFINITE_SECONDS, wallSecondsUp } from '../../node/time.ts';
-import { driftSeconds } from '../../node/lease/reuse.ts';
 import type { Hello } from '../../proto/gen/replication.ts';
 import type { NodeState } from '../core/node-state.ts';
 import type { Peer } from '../core/peer.ts';
@@ -28,10 +26,9 @@ import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { Beats } from './beats.ts';
 import { ForcedView } from './forced-view.ts';
+import type { LongestLease } from './longest-lease.ts';
 import { beatsLost, describeLoss } from './loss.ts';
 
-/** A lease without an end is never heard of again by itself: addresses are probed for so long. */
-const PROBE_FOR_EVER_SECONDS = 365 * 86_400;
 /** A reply may leave so long after its packet was read. */
 const REPLY_AGE_SECONDS = 5;
 /** What etcd showed must not be older. */
@@ -45,6 +42,7 @@ export interface LastResortParts {
   readonly beats: Beats;
   readonly configuration: Configuration;
   readonly coordination: Coordination;
+  readonly longestLease: LongestLease;
   readonly memory: EtcdMemory;
   readonly versions: Versions;
   /** A member is reached neither over its link nor through etcd. */
@@ -89,10 +87,8 @@ export class LastResort {
 
   /** By then every lease that this node does not know of has ended, or its client has renewed it here. */
   probeUntil(): number {
-    const { now, options } = this.#parts.state.context;
-    const longest = options.longestLeaseSeconds;
-    if (longest === INFINITE_SECONDS) return wallSecondsUp(now.wall) + PROBE_FOR_EVER_SECONDS;
-    return wallSecondsUp(now.wall) + longest + Math.ceil(driftSeconds(longest) + options.maxClockSkewMs / 1000) + REPLY_AGE_SECONDS;
+    const { longestLease, state: { context: { now, options } } } = this.#parts;
+    return longestLease.end(now, options.maxClockSkewMs) + REPLY_AGE_SECONDS;
   }
 
   // ── recover, on a node outside the view ──────────────────────────────────────────────────────

@@ -176,7 +176,8 @@ export class Learner {
     if (!run.started) {
       run.started = true;
       this.#beats.strike();
-      context.history?.suspend();
+      const theirs = new Map(run.cursors.map(({ incarnation, seq }) => [incarnation, seq]));
+      context.history?.suspend((incarnation, seq) => seq <= (theirs.get(incarnation) ?? 0));
     }
     for (const { address, record } of answer.changes) {
       run.came?.add(address);
