@@ -7,6 +7,7 @@ import { drop, isCircuitFull, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { exhausted } from './exhausted.ts';
 import { grantChosen, leaseSecondsOf } from './grant.ts';
+import { wishFor } from './names.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
 import { V6_ONLY_PREFERRED } from './replies.ts';
@@ -34,5 +35,6 @@ export function offerOrGrant(context: ServerContext, x: Exchange, address: numbe
   const terms = termsOf(context, x, address);
   if (terms.scope.rapidCommit && x.message.has(RAPID_COMMIT)) return grantChosen(context, x, address);
   if (!context.offers.hold(address, x.clientKey, x.now, x.message.xid)) return exhausted(context, x);
-  return { ...NOTHING, sendNow: [context.replies.offer(x, terms, address, leaseSecondsOf(x, terms))] };
+  const wish = wishFor(context, x, terms, address, undefined);
+  return { ...NOTHING, sendNow: [context.replies.offer(x, terms, address, leaseSecondsOf(x, terms), wish)] };
 }

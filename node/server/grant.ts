@@ -11,9 +11,11 @@ import type { Occurrence } from '../telemetry/events.ts';
 import { exchangeEvent } from './describe.ts';
 import { drop, isClients, isReservedFor, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
+import { dnsOf, wishFor } from './names.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision, GrantReply } from './ports.ts';
 import type { ClientState } from './request.ts';
+import type { NameWish } from '../ddns/names.ts';
 import { leaseSecondsFor } from '../classes/terms.ts';
 import type { Terms } from '../classes/terms.ts';
 import { isSameTransaction } from './transactions.ts';
@@ -50,16 +52,19 @@ export function grantChosen(context: ServerContext, x: Exchange, address: number
   const own = record !== undefined && isClients(record, x.clientKey) ? record : undefined;
   if (own !== undefined && isSameTransaction(own, x.message.xid, x.now)) return answerAgain(context, x, address, own);
   if (context.transactions.isUnderWay(address, x.message.xid, x.now)) return drop(context, 'duplicate');
-  return grant(context, x, address, own, x.message.type === 0 ? 'BOOTP' : 'RAPID-COMMIT');
+  return grant(context, x, address, record, x.message.type === 0 ? 'BOOTP' : 'RAPID-COMMIT');
 }
 
-/** `own`: the client's own record of the address, if it has one. */
-export function grant(context: ServerContext, x: Exchange, address: number, own: Buffer | undefined, clientState: GrantState): Decision {
+/** `replaced`: the record of the address as it is, the client's own or another one's. */
+export function grant(context: ServerContext, x: Exchange, address: number, replaced: Buffer | undefined, clientState: GrantState): Decision {
+  const own = replaced !== undefined && isClients(replaced, x.clientKey) ? replaced : undefined;
   const terms = termsOf(context, x, address);
   const extending = clientState === 'RENEWING' || clientState === 'REBINDING';
   const leaseSeconds = Math.max(leaseSecondsOf(x, terms), own === undefined || extending ? 0 : secondsTold(own, x));
   const active = own !== undefined && recordState(own) === BindingState.ACTIVE ? own : undefined;
-  const fields = clientFields(x, extending ? active : undefined);
+  const wish = wishFor(context, x, terms, address, own);
+  const dns = dnsOf(context, x, wish, replaced, active, !extending);
+  const fields = clientFields(x, extending ? active : undefined, dns);
   // Only a client that has its lease and holds on to it is answered without a word to the disk: one that begins
   // anew may have sent a release or a decline before, which is told from a new one by the time of this grant.
   const mayLeave = extending || x.message.type === 0;
@@ -72,19 +77,20 @@ export function grant(context: ServerContext, x: Exchange, address: number, own:
   if (made.forwarded.length > 0) context.transactions.forwarded(address, x.message.xid, x.now);
   return {
     changes: made.changes, forwarded: made.forwarded, allocations: NOTHING.allocations, probes: NOTHING.probes, sendNow: NOTHING.sendNow,
-    sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm, questions: NOTHING.questions,
+    sendOnCommit: [{ address, reply: replyOf(context, x, terms, address, leaseSeconds, wish), confirm: false }], sendOnConfirm: NOTHING.sendOnConfirm, questions: NOTHING.questions,
     events: eventsOf(context, x, address, active, clientState, leaseSeconds),
   };
 }
 
 /** A request that changes nothing (a copy, or a renewal very soon): the reply waits for what is stored. */
 export function answerAgain(context: ServerContext, x: Exchange, address: number, record: Buffer): Decision {
-  const reply = replyOf(context, x, termsOf(context, x, address), address, remainingSeconds(record, x));
+  const terms = termsOf(context, x, address);
+  const reply = replyOf(context, x, terms, address, remainingSeconds(record, x), wishFor(context, x, terms, address, record));
   return { ...NOTHING, sendOnCommit: [{ address, reply, confirm: true }] };
 }
 
-function replyOf(context: ServerContext, x: Exchange, terms: Terms, address: number, leaseSeconds: number): GrantReply {
-  return x.message.type === 0 ? context.replies.bootp(x, terms, address) : context.replies.grant(x, terms, address, leaseSeconds);
+function replyOf(context: ServerContext, x: Exchange, terms: Terms, address: number, leaseSeconds: number, wish: NameWish | undefined): GrantReply {
+  return x.message.type === 0 ? context.replies.bootp(x, terms, address, wish) : context.replies.grant(x, terms, address, leaseSeconds, wish);
 }
 
 /** The client counts from when it sent this copy, which is later than when the lease was counted from. */
@@ -110,15 +116,16 @@ function secondsTold(own: Buffer, { now }: Exchange): number {
   return Math.max(0, Math.min(lastToldEnd(own) + Math.ceil(driftSeconds(toldSeconds)) - wallSeconds(now.wall), toldSeconds));
 }
 
-/** What the client and its relay say of themselves, as it is kept with the binding. */
+/** What the client and its relay say of themselves, as it is kept with the binding, and what follows from it. */
 interface ClientFields {
   readonly relayAgentInformation: Buffer;
   readonly hostname: Buffer;
   readonly vendorClass: Buffer;
+  readonly dns: Buffer;
 }
 
 /** `extended`: the lease of a client that sent no more than it takes to extend it. */
-function clientFields({ message, relayAgentInformation }: Exchange, extended: Buffer | undefined): ClientFields {
+function clientFields({ message, relayAgentInformation }: Exchange, extended: Buffer | undefined, dns: Buffer): ClientFields {
   const said = (code: number, kept: typeof SectionKind.hostname | typeof SectionKind.vendorClass): Buffer => {
     const value = message.option(code) ?? (extended === undefined ? EMPTY : recordSection(extended, kept));
     return value.length > KEPT_OPTION_BYTES_MAX ? value.subarray(0, KEPT_OPTION_BYTES_MAX) : value;
@@ -127,6 +134,7 @@ function clientFields({ message, relayAgentInformation }: Exchange, extended: Bu
     relayAgentInformation: relayAgentInformation ?? EMPTY,
     hostname: said(HOST_NAME, SectionKind.hostname),
     vendorClass: said(VENDOR_CLASS, SectionKind.vendorClass),
+    dns,
   };
 }
 
@@ -140,7 +148,8 @@ function isFresh(active: Buffer, x: Exchange, { scope }: Terms, leaseSeconds: nu
   } else if (x.message.type !== 0) return false;
   return sameBytes(recordSection(active, SectionKind.relayAgentInformation), fields.relayAgentInformation) &&
     sameBytes(recordSection(active, SectionKind.hostname), fields.hostname) &&
-    sameBytes(recordSection(active, SectionKind.vendorClass), fields.vendorClass) && sameBytes(recordChaddr(active), x.message.chaddr());
+    sameBytes(recordSection(active, SectionKind.vendorClass), fields.vendorClass) && sameBytes(recordSection(active, SectionKind.dns), fields.dns) &&
+    sameBytes(recordChaddr(active), x.message.chaddr());
 }
 
 function endOf(x: Exchange, leaseSeconds: number): number {

@@ -12,6 +12,7 @@ import type { OptionValue } from '../config/types.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import { OPTION_LISTS_CACHED, PARAMETER_REQUEST_LIST_CACHED_BYTES_MAX } from '../limits.ts';
 import type { Counters } from '../telemetry/counters.ts';
+import type { NameWish } from '../ddns/names.ts';
 import type { Exchange } from './exchange.ts';
 import type { ConfirmedReply, GrantReply, OutgoingPacket, ProvisionalReply, ReceivedPacket } from './ports.ts';
 import { echoedRelayInformation, echoedSubnetSelection, echoedVirtualSubnet, relayPort } from './relay.ts';
@@ -31,10 +32,12 @@ const BOOTP_BYTES_MAX = 300;
 
 const SUBNET_MASK = 1;
 const ROUTERS = 3;
+const HOST_NAME = 12;
 const MESSAGE = 56;
 const RENEWAL_TIME = 58;
 const REBINDING_TIME = 59;
 const RAPID_COMMIT = 80;
+const CLIENT_FQDN = 81;
 const SUBNET_SELECTION = 118;
 const VIRTUAL_SUBNET_SELECTION = 221;
 /** RFC 8925 §3.1. */
@@ -67,6 +70,8 @@ interface Extras {
   readonly rapidCommit?: boolean;
   /** RFC 2563 §2: the client asks whether it may give itself an address; the configured answer, or no. */
   readonly answersAutoConfigure?: boolean;
+  /** Undefined: names are none of this server's business. */
+  readonly wish?: NameWish | undefined;
 }
 
 export class Replies {
@@ -81,8 +86,8 @@ export class Replies {
     this.#subnetSelection = subnetSelection;
   }
 
-  offer(x: Exchange, terms: Terms, address: number, leaseSeconds: number): ProvisionalReply {
-    return leased(x, address, this.#encode(x, MessageType.OFFER, 0, address, terms, { leaseSeconds })) as ProvisionalReply;
+  offer(x: Exchange, terms: Terms, address: number, leaseSeconds: number, wish: NameWish | undefined): ProvisionalReply {
+    return leased(x, address, this.#encode(x, MessageType.OFFER, 0, address, terms, { leaseSeconds, wish })) as ProvisionalReply;
   }
 
   /** A DHCPOFFER of 0.0.0.0: the client is told something (RFC 8925 §3.3, RFC 2563 §2), and gets no address. */
@@ -97,16 +102,16 @@ export class Replies {
   }
 
   /** `leaseSeconds`: from now to the lease's end, so that the client's clock ends first. */
-  grant(x: Exchange, terms: Terms, address: number, leaseSeconds: number): GrantReply {
+  grant(x: Exchange, terms: Terms, address: number, leaseSeconds: number, wish: NameWish | undefined): GrantReply {
     const { message } = x;
     const rapidCommit = message.type === MessageType.DISCOVER;
-    const bytes = this.#encode(x, MessageType.ACK, rapidCommit ? 0 : message.ciaddr, address, terms, { leaseSeconds, rapidCommit });
+    const bytes = this.#encode(x, MessageType.ACK, rapidCommit ? 0 : message.ciaddr, address, terms, { leaseSeconds, rapidCommit, wish });
     return leased(x, address, bytes) as GrantReply;
   }
 
   /** To a BOOTP client (RFC 951 §7.3), which knows nothing of leases. */
-  bootp(x: Exchange, terms: Terms, address: number): GrantReply {
-    return leased(x, address, this.#encode(x, 0, x.message.ciaddr, address, terms, {})) as GrantReply;
+  bootp(x: Exchange, terms: Terms, address: number, wish: NameWish | undefined): GrantReply {
+    return leased(x, address, this.#encode(x, 0, x.message.ciaddr, address, terms, { wish })) as GrantReply;
   }
 
   /** RFC 2131 §4.3.5: to the address in 'ciaddr', with neither 'yiaddr' nor a lease time. */
@@ -155,6 +160,10 @@ export class Replies {
       options.push(terms.options.find(({ code }) => code === AUTO_CONFIGURE) ?? DO_NOT_AUTO_CONFIGURE);
       bytes += 3;
     }
+    if (extras.wish !== undefined) {
+      if (type !== 0 && extras.wish.fqdnAnswer !== undefined) options = options.filter(({ code }) => code !== CLIENT_FQDN);
+      bytes += addNames(options, x, type, extras.wish);
+    }
     if (type !== 0) bytes += addEchoes(options, x, this.#subnetSelection);
     // RFC 6842 §3: returned unaltered, also by a server that knows clients by their hardware address.
     const identifier = type === 0 ? undefined : x.byClientIdentifier ? x.clientKey : message.option(OptionCode.CLIENT_IDENTIFIER);
@@ -199,6 +208,24 @@ export class Replies {
     this.#lists[at] = made;
     return made;
   }
+}
+
+/**
+ * What the client is told of its name; returns what that takes. Option 81 where it sent one (RFC 4702 §4); the host
+ * name as any other option: where it is asked for, and not where one is configured.
+ */
+function addNames(options: OptionValue[], { message }: Exchange, type: number, { fqdnAnswer, hostNameAnswer }: NameWish): number {
+  let bytes = 0;
+  if (type !== 0 && fqdnAnswer !== undefined) {
+    options.push({ code: CLIENT_FQDN, value: fqdnAnswer });
+    bytes += fqdnAnswer.length + 4;
+  }
+  const requested = message.option(OptionCode.PARAMETER_REQUEST_LIST);
+  if (hostNameAnswer !== undefined && requested?.includes(HOST_NAME) !== false && !options.some(({ code }) => code === HOST_NAME)) {
+    options.push({ code: HOST_NAME, value: hostNameAnswer });
+    bytes += hostNameAnswer.length + 2;
+  }
+  return bytes;
 }
 
 /** Options that a client gets back as it sent them; returns what they take. */

@@ -59,7 +59,7 @@ export function giveRequested(context: ServerContext, x: Exchange, address: numb
   const state = clientState(x)!;
   const record = context.table.read(address);
   const own = record !== undefined && isClients(record, x.clientKey);
-  return mayGrant(context, x, state, address, own) ? grant(context, x, address, own ? record : undefined, state) : refuse(context, x, state, address);
+  return mayGrant(context, x, state, address, own) ? grant(context, x, address, record, state) : refuse(context, x, state, address);
 }
 
 /** What a request that waited names. */
