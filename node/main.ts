@@ -6,6 +6,7 @@
  * next flush begins if none is under way, and answers leave in as few system calls as possible.
  */
 import { randomBytes } from 'node:crypto';
+import { setImmediate as pause } from 'node:timers/promises';
 import { ConfigChanges } from '../cluster/io/config-changes.ts';
 import { ConfigSource } from '../cluster/io/config-source.ts';
 import { ConfigStore } from '../cluster/io/config-store.ts';
@@ -190,7 +191,7 @@ class NodeProcess {
     const operations = new OperationRunner({
       host: {
         node: this.#config.node, table: this.#table, notes: engine.notes, now: readClock, config: () => engine.config, status: () => this.#status(),
-        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot),
+        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause,
       },
       change: (decide, done) => {
         this.#input((asked, now) => asked.change(decide, done, now));

@@ -67,6 +67,8 @@ export interface OperationHost {
   /** Of the members: who the view gives a slot to. */
   ownerOf(slot: number): string | undefined;
   owns(slot: number): boolean;
+  /** Lets packets go first; between two pages of whatever may be long. */
+  pause(): Promise<void>;
 }
 
 /** The host in the hands of an operation that changes something. */

@@ -1,5 +1,6 @@
 /** Operations on the production engines of a small simulated cluster, as an operator gives them to one of its nodes. */
 import assert from 'node:assert/strict';
+import { setImmediate as pause } from 'node:timers/promises';
 import { OperationRunner } from '../../node/admin/operation-runner.ts';
 import type { AnyOperation, Caller, Operation, OperationHost } from '../../node/admin/operation.ts';
 import { auditEntry } from '../../node/admin/audit.ts';
@@ -38,7 +39,7 @@ export class OperatedCluster extends SmallCluster {
     assert(engine !== undefined, `${id} does not run`);
     return {
       node: id, table: node.table!, notes: engine.notes, now: () => node.now(), config: () => engine.config, status: () => exampleStatus({ node: id }),
-      protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot),
+      protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause: () => pause(),
     };
   }
 
