@@ -41,7 +41,8 @@ function nextEntry(wish: NameWish | undefined, last: DnsEntry | undefined, claim
   // The hardware address as option 61 is the same key, and another DHCID.
   const isSame = goesOn && last !== undefined && recordHasClientIdentifier(replaced!) === byClientIdentifier && last.name.equals(name);
   const dhcid = isSame ? last.dhcid : dhcidOf(clientKey, byClientIdentifier, name);
-  const isKnown = isSame && (!begins || last.refusal === 'none');
+  // With a refusal nobody knows which part of it is there.
+  const isKnown = isSame && (last.refusal === 'none' || (!begins && last.forward === forward && last.reverse === reverse));
   const forwardSettled = isKnown && forward && last.forward && last.forwardSettled;
   const reverseSettled = isKnown && reverse && last.reverse && last.reverseSettled;
   const refusal = forwardSettled || reverseSettled ? last.refusal : 'none';

@@ -4,7 +4,8 @@
  * store's meta values, in chunks (`history-chunk.ts`), and goes to the disk in the same flush as the records.
  *
  * Invariants
- * - Every change of the second `since` or a later one is in it, or waits for the next flush.
+ * - Every change of the second `since` or a later one is in it, or waits for the next flush; but for those that say
+ *   nothing new of a lease, only what DNS has come to.
  * - Numbers and seconds never go down from one change to the next. A change may carry a second later than its
  *   own, after the clock was set back a little; if it was set back by more, the history begins anew.
  * - `since` never goes down while it is on: whoever comes back with a second that was told before the clock was
@@ -20,6 +21,7 @@
  * newest change.
  */
 import type { LeaseQueryConfig } from '../config/types.ts';
+import { sameBinding, tellsTheSame } from '../lease/record.ts';
 import type { BindingStore } from '../lease/store.ts';
 import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_BYTES_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../limits.ts';
 import { wallSeconds } from '../time.ts';
@@ -191,9 +193,9 @@ export class ChangeHistory {
     this.#feed.lose();
   }
 
-  /** A record was stored; undefined: it went. */
-  add(address: number, record: Buffer | undefined, now: Now): void {
-    if (!this.#recording) return;
+  /** A record was stored in the place of `before`; undefined: it went. */
+  add(address: number, record: Buffer | undefined, now: Now, before?: Buffer): void {
+    if (!this.#recording || isOfDnsOnly(before, record)) return;
     const second = this.#secondAt(now);
     const change = { number: this.#next++, second, address, record };
     this.#pendingBytes += changeBytes(change);
@@ -318,4 +320,9 @@ export class ChangeHistory {
   baseSecond(now: Now): number {
     return this.#feed.oldestSecond() ?? this.#secondAt(now);
   }
+}
+
+/** What a requestor is told has not changed by it: whoever follows hears nothing of the node's own work. */
+function isOfDnsOnly(before: Buffer | undefined, record: Buffer | undefined): boolean {
+  return before !== undefined && record !== undefined && tellsTheSame(before, record) && !sameBinding(before, record);
 }

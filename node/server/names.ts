@@ -36,6 +36,6 @@ export function dnsOf(
   if (wish === undefined && (replaced === undefined || sectionStart(replaced, SectionKind.dns) < 0)) return EMPTY;
   const { clientKey, byClientIdentifier } = x;
   const { section, givenUp } = dnsSection(wish, { replaced, goesOn: active !== undefined, begins, clientKey, byClientIdentifier });
-  context.counters.dnsEntriesGivenUp += givenUp;
+  context.counters.dns.givenUp += givenUp;
   return section;
 }

@@ -90,8 +90,6 @@ export class Counters {
   readonly held = new HeldTimes();
   /** Replies without relay agent information, since it did not fit (RFC 3046 §2.2). */
   relayAgentInformationOmitted = 0;
-  /** Names that a binding had too many of on their way out of DNS (DNS_ENTRIES_PER_BINDING_MAX), and that may be left there. */
-  dnsEntriesGivenUp = 0;
   /** Grants of a lease that another hardware address with the same client identifier held. */
   identifierConflicts = 0;
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };

@@ -39,8 +39,9 @@ export class HistoryHost {
 
   /** As the table does it. */
   put(address: number, record = stamped(1, ++this.#seq)): Buffer {
+    const before = this.store.read(address);
     this.store.put(address, record);
-    this.history.add(address, record, at(this.second));
+    this.history.add(address, record, at(this.second), before);
     return record;
   }
 

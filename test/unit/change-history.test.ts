@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { SectionKind, withSection, writeStamp } from '../../node/lease/record.ts';
 import { HISTORY_CHUNK_BYTES_MAX, HISTORY_CLOCK_BACK_SECONDS_MAX, HISTORY_REMOVED_CHUNKS_MAX } from '../../node/limits.ts';
 import { encodeChunk, historyKey, historyNumber, readChunk, readChunkHeader } from '../../node/leasequery/history-chunk.ts';
 import { HistoryHost, LARGE, stamped, T } from './change-history-fixture.ts';
@@ -24,6 +25,21 @@ test('every change is there in the order in which it was stored, also several of
   ]);
   assert.deepEqual(host.keys, [historyKey(1), historyKey(4)]);
   assert.equal(host.history.nextNumber, 5);
+});
+
+test('what DNS has come to is no change that anybody is told of', () => {
+  const host = new HistoryHost();
+  const granted = host.put(1);
+  const dns = Buffer.from([1, 2, 3]);
+  for (const [seq, section] of [[2, dns], [3, Buffer.alloc(0)], [4, dns]] as const) {
+    const next = withSection(granted, SectionKind.dns, section);
+    writeStamp(next, { epoch: 1, incarnation: 1, seq });
+    host.put(1, next);
+  }
+  const renewed = withSection(stamped(1, 5, 'another client'), SectionKind.dns, dns);
+  host.put(1, renewed);
+  host.flush();
+  assert.deepEqual(host.read().map(({ number, record }) => [number, record]), [[1, granted], [2, renewed]]);
 });
 
 test('a chunk goes to the disk in the very flush of its records', () => {
