@@ -19,6 +19,37 @@ export const AUDIT_TEXT_CHARACTERS_MAX = 500;
 /** How long an entry of the audit log is kept: a year. */
 export const AUDIT_SECONDS = 365 * 86_400;
 
+/** The file of the API's tokens: its bytes (a longer one is not read), its tokens (those behind are told as mistakes), and how long a name may be. */
+export const API_TOKEN_FILE_BYTES_MAX = 256 * 1024;
+export const API_TOKENS_MAX = 1000;
+export const API_NAME_CHARACTERS_MAX = 64;
+
+/** Of a token file's mistakes so many are named in an event; the rest is counted. */
+export const API_MISTAKES_TOLD_MAX = 5;
+
+/** Headers of a request over HTTP; more of them are refused with 431. */
+export const HTTP_HEADER_BYTES_MAX = 8192;
+
+/** Credentials that are no good, of one source: past the burst they get 429, and the connection is closed. Whoever shows good ones is let in all the same. */
+export const API_FAILURES_BURST = 10;
+export const API_FAILURES_PER_SECOND = 0.1;
+
+/** Sources whose failures are counted, a power of two; past it the one that has failed least is forgotten. */
+export const API_SOURCES_MAX = 1024;
+
+/**
+ * Refused attempts at changes that the audit log has one by one: of one source and of all, so many at once and then so many
+ * a second. Those beyond are counted, and told of together so often.
+ */
+export const REFUSALS_OF_SOURCE_BURST = 5;
+export const REFUSALS_OF_SOURCE_PER_SECOND = 1 / 60;
+export const REFUSALS_BURST = 60;
+export const REFUSALS_PER_SECOND = 1 / 20;
+export const REFUSALS_SUMMARY_MS = 60_000;
+
+/** Entries of the audit log that are read for one page of an answer. */
+export const AUDIT_PAGE_ENTRIES = 128;
+
 /** Changes that operators have asked for and that are under way; past it they are refused. */
 export const OPERATOR_CHANGES_MAX = 256;
 
@@ -376,37 +407,6 @@ export const DNS_SOCKET_IDLE_MS = 10_000;
 
 /** A server that transfers a zone may be silent for so long. */
 export const DNS_TRANSFER_IDLE_MS = 30_000;
-
-// ── the history of leases ───────────────────────────────────────────────────────────────────────
-
-/** What a row takes on the disk beside its key and value: its keys by client, and LMDB's own (measured with random clients). */
-export const LEASE_HISTORY_ROW_OVERHEAD_BYTES = 90;
-
-/** Of days that are too old or too much, so many keys are removed at a time, so often; the others follow. */
-export const LEASE_HISTORY_REMOVED_MAX = 512;
-export const LEASE_HISTORY_REMOVE_EVERY_MS = 100;
-
-/** How often a node writes down that it hears all changes. */
-export const LEASE_HISTORY_LEVEL_SECONDS = 30;
-
-/** What a node may not have heard yet of changes that others made before that, and their clocks: the most that `maxClockSkew` may be. */
-export const LEASE_HISTORY_MARGIN_SECONDS = 600;
-
-/** By so much the beginnings and ends of two nodes' absences are known at worst, while both hear each other. */
-export const LEASE_HISTORY_SLACK_SECONDS = 60;
-
-/** A node that was away asks for so many rows of what it missed at a time, and rests in between; without an answer it asks again. */
-export const HISTORY_COPY_PAGE_ROWS = 256;
-export const HISTORY_COPY_PAUSE_MS = 50;
-export const HISTORY_COPY_ANSWER_MS = 5000;
-export const HISTORY_COPY_RETRY_MS = 5000;
-
-/** A search reads so many rows, or looks into so many days, between two turns of the event loop. */
-export const HISTORY_SEARCH_ROWS_PER_STEP = 256;
-export const HISTORY_SEARCH_DAYS_PER_STEP = 32;
-
-/** Rows of one answer; past it the oldest are told, and from when on to ask again. */
-export const HISTORY_SEARCH_ROWS_MAX = 20_000;
 
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 

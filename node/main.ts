@@ -38,6 +38,7 @@ import { PacedSender } from './io/paced-sender.ts';
 import { openJournaledDisk } from './io/journaled-disk.ts';
 import type { JournaledDisk } from './io/journaled-disk.ts';
 import { BindingStore } from './lease/store.ts';
+import { LeaseHistory } from './history/lease-history.ts';
 import { ChangeHistory, historyLimits } from './leasequery/change-history.ts';
 import { QueryThread } from './leasequery/io/thread.ts';
 import { LeaseTable } from './lease/table.ts';
@@ -139,9 +140,10 @@ class NodeProcess {
     this.#table = new LeaseTable(this.#store, config, { hashSeed: randomBytes(4).readUInt32BE() });
     this.#table.load(readClock());
     const history = new ChangeHistory(this.#store, historyLimits(config.leaseQuery), readClock());
+    const tenures = new LeaseHistory(this.#store, config.history, readClock());
     this.#engine = new Engine({
       options: hostOptions(this.#config, config), config, configRevision: revision, store: this.#store, table: this.#table,
-      counters: this.#counters, history, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
+      counters: this.#counters, history, tenures, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
       logLeases: this.#config.logLeases, now: readClock(),
     });
     this.#flusher = new Flusher({

@@ -5,6 +5,7 @@
  */
 import { longestLeaseSeconds } from '../../node/config/longest-lease.ts';
 import type { ClusterConfig, NodeWeight } from '../../node/config/types.ts';
+import type { IsKnown } from '../../node/history/lease-history.ts';
 import type { BindingStore } from '../../node/lease/store.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
@@ -53,17 +54,22 @@ export interface BindingTable {
   /** How many there are. */
   readonly size: number;
   read(address: number): Buffer | undefined;
-  put(address: number, record: Buffer, now: Now): number;
+  put(address: number, record: Buffer, now: Now, existing?: Buffer): number;
   remove(address: number, now: Now): number;
   records(after: number, limit: number): { address: number; record: Buffer }[];
 }
 
 /** The history of changes, as far as the core knows when it has holes. */
 export interface HistoryOfChanges {
-  /** What others changed is not known here from now on. In one flush with the first record fetched. */
-  suspend(): void;
+  /** What others changed is not known here from now on. In one flush with the first record fetched; `isKnown`: which changes the members have. */
+  suspend(isKnown: IsKnown): void;
   /** The node is a member. */
   resume(now: Now): void;
+}
+
+/** The history of leases, as far as the core feeds it beside the table. */
+export interface HistoryOfLeases {
+  addLate(address: number, late: Buffer, current: Buffer, now: Now): void;
 }
 
 type MessageBody = NonNullable<PeerMessage['body']>;
@@ -165,6 +171,8 @@ export interface Context {
   readonly store: BindingStore;
   readonly table: BindingTable;
   readonly history?: HistoryOfChanges | undefined;
+  /** The engine's own to set. */
+  tenures?: HistoryOfLeases | undefined;
   readonly out: Outbox;
   readonly etcd: EtcdCalls;
   /** Uniform in [0, 1): from the world in production, from the seed in the simulator. */

@@ -23,6 +23,7 @@ const DEFERRED_MAX = 1024;
 
 type Body = NonNullable<PeerMessage['body']>;
 export type RequestBody = Extract<Body, { $case: 'propose' | 'proposeResult' | 'allocate' | 'allocateResult' | 'held' }>;
+export type HistoryBody = Extract<Body, { $case: 'historyRequest' | 'historyPage' }>;
 
 export interface DispatchParts {
   readonly state: ClusterState;
@@ -37,8 +38,8 @@ export interface DispatchParts {
   readonly replication: Replication;
   readonly vouching: Vouching;
   readonly onFetch: (peer: Peer, fetch: Fetch) => void;
-  /** A forwarded request or its answer, for the engine. */
-  readonly onRequest: (from: string, body: RequestBody) => void;
+  /** A forwarded request, or one for history, or its answer, for the engine. */
+  readonly onRequest: (from: string, body: RequestBody | HistoryBody) => void;
 }
 
 export class Dispatcher {
@@ -87,7 +88,7 @@ export class Dispatcher {
       case 'tail': return adoption.onTail(peer, body.value);
       case 'confirmRequest': return confirmations.onRequest(peer, body.value);
       case 'confirmReply': return confirmations.onReply(peer, body.value);
-      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult': case 'held':
+      case 'propose': case 'proposeResult': case 'allocate': case 'allocateResult': case 'held': case 'historyRequest': case 'historyPage':
         return this.#parts.onRequest(peer.id, body);
       case 'fetch': return this.#parts.onFetch(peer, body.value);
       case 'fetchRecords': return learner.onRecords(peer, body.value);

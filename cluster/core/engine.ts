@@ -15,6 +15,7 @@ import type { ClusterConfig } from '../../node/config/types.ts';
 import { DnsRewrites } from '../../node/ddns/rewrites.ts';
 import type { DnsOutbox } from '../../node/ddns/outbox.ts';
 import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
+import type { LeaseHistory } from '../../node/history/lease-history.ts';
 import { heldSeconds } from '../../node/lease/held.ts';
 import { BindingState, recordState } from '../../node/lease/record.ts';
 import type { BindingStore, WriteBatch } from '../../node/lease/store.ts';
@@ -34,8 +35,11 @@ import type { MonotonicMs, Now } from '../../node/time.ts';
 import { EtcdCalls, newIncarnation, Outbox, STALL_MS } from './context.ts';
 import type { ClusterOptions, Context } from './context.ts';
 import { ClusterCore } from './core.ts';
+import type { HistoryBody, RequestBody } from './dispatch.ts';
 import { openOutbox } from './dns.ts';
 import { Forwarding } from './forwarding.ts';
+import { HistoryCopy } from '../recovery/history-copy.ts';
+import { hearsAll, inStep } from './histories.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
@@ -70,6 +74,8 @@ export interface EngineParts {
   readonly table: LeaseTable;
   /** Of the same store; without one nothing is recorded. */
   readonly history?: ChangeHistory | undefined;
+  /** Likewise. */
+  readonly tenures?: LeaseHistory | undefined;
   readonly counters: Counters;
   readonly random: () => number;
   /** Also where the configuration does not ask for it. */
@@ -87,6 +93,8 @@ export class Engine {
   readonly #counters: Counters;
   readonly #table: LeaseTable;
   readonly #history: ChangeHistory | undefined;
+  readonly tenures: LeaseHistory | undefined;
+  readonly #historyCopy: HistoryCopy | undefined;
   #config: ClusterConfig;
 
   readonly #waiting: WaitingReplies;
@@ -98,22 +106,26 @@ export class Engine {
   #lastTurnAt: MonotonicMs;
 
   constructor(parts: EngineParts) {
-    const { options, config, configRevision, store, table, counters, history, random, now } = parts;
+    const { options, config, configRevision, store, table, counters, random, now, tenures } = parts;
     this.#config = config;
     this.#table = table;
-    this.#history = history;
+    this.#history = parts.history;
+    this.tenures = tenures;
     this.notes = new NoteBook(table);
-    table.onChange = (address, record, at) => {
-      if (address < NOTE_KEYS_END) this.notes.onRecord(address, record);
-      else history?.add(address, record, at);
+    table.onChange = (address, record, at, before) => {
+      if (address < NOTE_KEYS_END) return this.notes.onRecord(address, record);
+      parts.history?.add(address, record, at);
+      return tenures?.add(address, before, record, at);
     };
+    const history = inStep(parts.history, tenures);
     const out = new Outbox();
     this.#context = { options, store, table, history, out, etcd: new EtcdCalls(out), random, now, incarnation: newIncarnation(random) };
+    this.#context.tenures = tenures;
     this.#counters = counters;
     this.offers = table.offers;
     this.#lastTurnAt = now.mono;
     this.core = new ClusterCore(this.#context, configRevision, {
-      onRequest: (from, body) => this.#forwarding.onRequest(from, body),
+      onRequest: (from, body) => this.#onRequest(from, body),
       offersIn: (slots, limit) => table.offers.newest((address) => slots(address & 0xff), limit)
         .map(({ address, clientKey, xid }) => ({ address, client: Buffer.from(clientKey), xid })),
       onOut: () => this.#forget(),
@@ -141,6 +153,7 @@ export class Engine {
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters, (question) => this.server.answer(question, this.#context.now));
     this.#snapshots = new Snapshots(this.#context, core);
+    this.#historyCopy = tenures === undefined ? undefined : new HistoryCopy(core.state, tenures);
     const rewrites = new DnsRewrites();
     this.dns = openOutbox({ config, context: this.#context, core, counters: counters.dns, table, rewrites, make: (address, record) => this.#make(address, record) });
     this.#forwarding = new Forwarding({
@@ -175,6 +188,7 @@ export class Engine {
     this.server.configure(config);
     this.dns.configure(config);
     this.#history?.configure(historyLimits(config.leaseQuery), this.#context.now);
+    this.tenures?.configure(config.history, this.#context.now);
     this.#counters.held.keep(new Set(config.subnets.map(({ name }) => name)));
   }
 
@@ -219,6 +233,12 @@ export class Engine {
   onDnsDone(id: number, outcome: DnsOutcome, now: Now): void {
     this.#enter(now);
     this.dns.onDone(id, outcome, now.mono);
+  }
+
+  #onRequest(from: string, body: RequestBody | HistoryBody): void {
+    if (body.$case === 'historyRequest') this.#historyCopy?.onRequest(from, body.value);
+    else if (body.$case === 'historyPage') this.#historyCopy?.onPage(from, body.value);
+    else this.#forwarding.onRequest(from, body);
   }
 
   onLink(event: LinkEvent, now: Now): void {
@@ -304,6 +324,7 @@ export class Engine {
     this.#operatorChanges.step();
     for (const packet of this.#waiting.take()) this.#packets.push(packet);
     const dns = this.dns.step(now.mono);
+    this.#historyCopy?.step();
     this.core.replication.sendBatches();
     const { out } = this.#context;
     const outputs: Outputs = {
@@ -326,6 +347,7 @@ export class Engine {
   takeWrites(): WriteBatch | undefined {
     this.core.beforeWrites();
     this.#history?.beforeWrites(this.#context.now);
+    this.tenures?.beforeWrites(this.#context.now, hearsAll(this.core));
     return this.#context.store.takeWrites();
   }
 

@@ -12,7 +12,7 @@ import { etcdReachable, isMember, memberNamed } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
   'node' | 'state' | 'role' | 'ready' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' |
-  'clockDifferenceMaxSeconds' | 'drains' | 'log' | 'etcd' | 'leases' | 'interfaces' | 'backlog'>;
+  'clockDifferenceMaxSeconds' | 'drains' | 'log' | 'etcd' | 'leases' | 'history' | 'interfaces' | 'backlog'>;
 
 /** Whether clients should be sent here; `reason` names what forbids it. */
 export function readiness({ core }: Engine): { ready: boolean; reason: string } {
@@ -55,6 +55,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
       wentBack: state.wentBack,
     },
     leases: engine.config.subnets.map((subnet) => describeSubnet(table, subnet, owners)),
+    ...describeHistory(engine),
     interfaces: interfaces.map(({ name, addresses }) => ({
       name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
     })),
@@ -62,6 +63,12 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
       offers: engine.offers.size, waitingForCommit: engine.waitingForCommit, waitingForConfirm: core.confirmations.waiting,
     },
   };
+}
+
+function describeHistory({ tenures }: Engine): Pick<ClusterStatus, 'history'> {
+  if (tenures?.since === undefined) return {};
+  const { bytes, gap, since } = tenures;
+  return { history: { since, bytes, gap: gap === undefined ? null : { from: gap.from, to: gap.to } } };
 }
 
 function describeConfig({ core }: Engine): ClusterStatus['config'] {

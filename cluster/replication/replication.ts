@@ -86,7 +86,7 @@ export class Replication {
     assert(allowed, `a binding cannot go from ${from} to ${to}`);
     this.#countTransition(`${from} ${to}`);
     writeStamp(record, { epoch: view.epoch, incarnation: context.incarnation, seq: log.last + 1 });
-    const position = context.table.put(address, record, context.now);
+    const position = context.table.put(address, record, context.now, existing);
     const entry = log.append(address, record, position, context.now.mono);
     cursors.set(context.incarnation, entry.seq, entry.checksum);
     return entry.seq;
@@ -263,8 +263,11 @@ export class Replication {
     const { context } = this.#state;
     const existing = context.table.read(address);
     if (existing !== undefined && recordEpoch(record) === recordEpoch(existing) && recordIncarnation(record) !== recordIncarnation(existing)) this.conflicts++;
-    if (existing !== undefined && !supersedes(record, existing)) return context.store.position;
-    return context.table.put(address, record, context.now);
+    if (existing !== undefined && !supersedes(record, existing)) {
+      context.tenures?.addLate(address, record, existing, context.now);
+      return context.store.position;
+    }
+    return context.table.put(address, record, context.now, existing);
   }
 
   /** The log is stored up to `seq` here; acknowledged when it is flushed. */

@@ -125,6 +125,8 @@ export interface NodeStatus {
     readonly wentBack: string;
   };
   readonly leases: readonly SubnetLeases[];
+  /** The history of leases, where one is kept. `since`: it goes back to that UTC second; `gap`: but for what is still to be copied. */
+  readonly history?: { readonly since: number; readonly bytes: number; readonly gap: { readonly from: number; readonly to: number } | null };
   /** DHCPACKs over the last seconds. */
   readonly exchangesPerSecond: number;
   readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];

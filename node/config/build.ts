@@ -19,8 +19,12 @@ export function buildNode(file: NodeFile, folder: string): NodeConfig {
     dataDir: resolve(folder, file.dataDir),
     user: file.user,
     interfaces: file.dhcp.interfaces,
-    http: { ...file.http.listen, tls: file.http.tls && serverTlsFiles(file.http.tls, folder) },
+    http: {
+      ...file.http.listen, tls: file.http.tls && serverTlsFiles(file.http.tls, folder), roles: new Map(Object.entries(file.http.roles)),
+      tokens: file.http.tokens === undefined ? undefined : resolve(folder, file.http.tokens),
+    },
     leaseQuery: { ...file.leasequery.listen, tls: file.leasequery.tls && tlsFiles(file.leasequery.tls, folder) },
+    dnsKeys: file.dnsKeys.map((path) => resolve(folder, path)),
     ...(file.cluster === undefined ? {} : {
       cluster: {
         name: file.cluster.name,
@@ -56,6 +60,7 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
     reservations: buildReservations(file, networks, catalogue),
     limits: buildLimits(file),
     leaseQuery: buildLeaseQuery(file.leasequery),
+    history: file.history.days === 0 ? undefined : { days: file.history.days, bytes: file.history.size },
     subnetSelection: file.subnetSelection,
     maxClockSkewMs: file.maxClockSkew,
     knownServers: file.knownServers.map(({ network, prefixLength }) => ({ network, prefixLength })),

@@ -17,7 +17,7 @@ import { CircuitCounts } from './circuits.ts';
 import { DnsMarks } from './dns-marks.ts';
 import { fingerprint, FingerprintIndex, sameBytes } from './fingerprint.ts';
 import { recordsOf } from './merged-records.ts';
-import { HELD } from './pages.ts';
+import { BLOCKED, HELD } from './pages.ts';
 import type { Page } from './pages.ts';
 import type { SlotChoice } from './pool-lists.ts';
 import {
@@ -66,10 +66,12 @@ export class LeaseTable {
   /** By hardware address; only of bindings whose client key is another. */
   readonly #hardware = new FingerprintIndex();
   readonly #circuits = new CircuitCounts();
+  /** Addresses that nobody gets. */
+  readonly #blocked = new Set<number>();
   /** Whose binding has something to be done in DNS. */
   readonly dns = new DnsMarks();
-  /** Hears of every record that is stored, and of every one that goes (undefined); not of those that `load` finds. */
-  onChange: ((address: number, record: Buffer | undefined, now: Now) => void) | undefined;
+  /** Hears of every record that is stored, and of every one that goes (undefined), with the one before; not of those that `load` finds. */
+  onChange: ((address: number, record: Buffer | undefined, now: Now, before: Buffer | undefined) => void) | undefined;
 
   /** `hashSeed`: any number that clients cannot know. */
   constructor(store: BindingStore, config: TableConfig, options: { readonly hashSeed?: number } = {}) {
@@ -112,6 +114,7 @@ export class LeaseTable {
       if (page.length === 0) break;
       after = page.at(-1)!.address;
     }
+    for (const address of this.#blocked) this.#states.block(address);
     abandoned.sort((a, b) => a.due - b.due);
     for (const { address } of abandoned) this.#states.requeue(this.#states.page(address), address);
     this.advance(now, Infinity);
@@ -143,6 +146,22 @@ export class LeaseTable {
     }
   }
 
+  /** From now on nobody is given the address, whoever has it or may have it, until it is unblocked. */
+  block(address: number): void {
+    if (this.#blocked.has(address)) return;
+    this.#blocked.add(address);
+    this.offers.release(address);
+    this.#states.block(address);
+  }
+
+  unblock(address: number): void {
+    if (this.#blocked.delete(address)) this.#states.unblock(address);
+  }
+
+  isBlocked(address: number): boolean {
+    return this.#blocked.size > 0 && this.#blocked.has(address);
+  }
+
   /** Index into the configured subnets; -1 when the address lies in none. */
   subnetOf(address: number): number {
     return this.#plan.subnetAt(address);
@@ -162,22 +181,24 @@ export class LeaseTable {
     return this.#store.read(address);
   }
 
-  /** Stores and indexes a record, own change or replicated one alike; returns the store's position. */
-  put(address: number, record: Buffer, now: Now): number {
+  /** Stores and indexes a record, own change or replicated one alike; returns the store's position. `existing`: what `read` has just said, if it was asked. */
+  put(address: number, record: Buffer, now: Now, existing?: Buffer): number {
+    const before = existing ?? this.#readBefore(address);
     if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), record);
     const position = this.#store.put(address, record);
     const state = recordState(record);
     const moved = this.#index(address, record);
     if (state === BindingState.ACTIVE || (moved && state === BindingState.ABANDONED)) this.offers.release(address);
-    this.onChange?.(address, record, now);
+    this.onChange?.(address, record, now, before);
     return position;
   }
 
   /** The binding becomes FREE: its record goes. Returns the store's position. */
   remove(address: number, now: Now): number {
     if (this.#circuits.areKept) this.#circuits.change(this.#readActive(address), undefined);
+    const before = this.#readBefore(address);
     const position = this.#store.put(address, null);
-    this.onChange?.(address, undefined, now);
+    this.onChange?.(address, undefined, now, before);
     const page = this.#states.page(address);
     const s = address & 255;
     if (page.state[s] === 0) return position;
@@ -187,6 +208,12 @@ export class LeaseTable {
     this.dns.set(page, address, false);
     this.#states.free(page, address, wallSeconds(now.wall));
     return position;
+  }
+
+  /** For who listens: an address without a record costs nothing. */
+  #readBefore(address: number): Buffer | undefined {
+    const state = this.onChange === undefined ? undefined : this.#states.peek(address)?.state[address & 255];
+    return state === undefined || state === 0 ? undefined : this.#store.read(address);
   }
 
   /** The address's record, if it is ACTIVE. */
@@ -279,6 +306,7 @@ export class LeaseTable {
     const page = this.#states.peek(address);
     if (page === undefined) return true;
     const s = address & 255;
+    if ((page.flags[s]! & BLOCKED) !== 0) return false;
     if ((page.flags[s]! & HELD) !== 0 && !this.offers.isHeldBy(address, clientKey)) return false;
     switch (page.state[s] as BindingState | 0) {
       case 0:

@@ -104,6 +104,8 @@ export const EVENTS = {
   'etcd.reachable': { level: 'info', message: 'etcd answers again', action: 'None.' },
   'recover.fetch': { level: 'info', message: 'fetching what changed', action: 'None.' },
   'recover.fetched': { level: 'info', message: 'what changed is fetched; following the logs', action: 'None.' },
+  'history.copying': { level: 'info', message: 'the history of leases lacks what ended while this node was away; it is copied from a member', action: 'None: lessor history says until then what is missing.' },
+  'history.copied': { level: 'info', message: 'the history of leases is complete again', action: 'None: it goes back to `since` (UTC seconds).' },
   'store.failed': { level: 'error', message: 'the lease store cannot be written', action: 'Free space or repair the disk; nothing is acknowledged until then, and the write is tried again.' },
   'config.prepared': { level: 'info', message: 'a new revision of the configuration is ready here', action: 'None: it comes into force when every node of the view has it ready.' },
   'config.applied': { level: 'info', message: 'another revision of the configuration is in force', action: 'None.' },
@@ -141,6 +143,12 @@ export const EVENTS = {
     level: 'warn', message: 'addresses cannot be probed before they are offered',
     action: 'Give the process CAP_NET_RAW, or set the conflict check to none; until then such addresses are offered unchecked.',
   },
+  'dns.keys-changed': { level: 'info', message: 'a changed file of DNS keys is used from now on', action: 'None.' },
+  'dns.keys-unusable': {
+    level: 'error', message: 'a file of DNS keys cannot be used: its keys from before stay in use, if there are any',
+    action: 'Do what `problem` says (`lessor config check node.yaml` shows it again); a corrected file is taken up by itself. Updates of zones with a key that is missing wait for it.',
+  },
+  'dns.key-exposed': { level: 'warn', message: 'a DNS key may be used by every user of the host', action: 'chmod 600, owned by the user of the node. If others have used the host, make a new key (tsig-keygen) and give it to the name servers and to all nodes.' },
   'dns.zone-failing': {
     level: 'error', message: 'a DNS zone cannot be changed: names of clients wait',
     action: 'Look at `reason`: the name servers of the zone must be reachable from every node, take updates for it, and know the key (deploy/runbooks/dns-zone-failing.md). DHCP clients are not concerned; what waits is done by itself.',

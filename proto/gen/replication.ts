@@ -117,6 +117,8 @@ export interface PeerMessage {
     | { $case: "forceRequest"; value: ForceRequest }
     | { $case: "forceAnswer"; value: ForceAnswer }
     | { $case: "held"; value: Held }
+    | { $case: "historyRequest"; value: HistoryRequest }
+    | { $case: "historyPage"; value: HistoryPage }
     | undefined;
 }
 
@@ -381,6 +383,36 @@ export interface HeldOffer {
   xid: number;
 }
 
+/**
+ * From protocol version 3 on. Asks a member for rows of the history of leases (node/history/row.ts) that the sender has
+ * missed: of changes made from `from` to `to` (UTC seconds) and a little before and after, with keys above `after`.
+ */
+export interface HistoryRequest {
+  id: number;
+  /** The view that both have finished: what was changed before it is known to all its members. */
+  epoch: number;
+  from: number;
+  to: number;
+  after: string;
+}
+
+export interface HistoryPage {
+  id: number;
+  /** The member is in another view, keeps no history, or lacks some of it itself: ask another one, or later. */
+  refused: boolean;
+  rows: HistoryRow[];
+  /** Rows up to this key have been looked at; done: there are no more. */
+  through: string;
+  done: boolean;
+  /** The sender's history goes back to this UTC second. */
+  since: number;
+}
+
+export interface HistoryRow {
+  key: string;
+  value: Buffer;
+}
+
 export interface InboxItem {
   messages: PeerMessage[];
   /** The incarnation of the reader that it was written for: requests to an earlier one are void. */
@@ -462,6 +494,12 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         break;
       case "held":
         Held.encode(message.body.value, writer.uint32(186).fork()).join();
+        break;
+      case "historyRequest":
+        HistoryRequest.encode(message.body.value, writer.uint32(194).fork()).join();
+        break;
+      case "historyPage":
+        HistoryPage.encode(message.body.value, writer.uint32(202).fork()).join();
         break;
     }
     return writer;
@@ -664,6 +702,22 @@ export const PeerMessage: MessageFns<PeerMessage> = {
             message.body = { $case: "held", value: Held.decode(reader, reader.uint32()) };
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.body = { $case: "historyRequest", value: HistoryRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.body = { $case: "historyPage", value: HistoryPage.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -742,6 +796,14 @@ export const PeerMessage: MessageFns<PeerMessage> = {
         ? { $case: "forceAnswer", value: ForceAnswer.fromJSON(object.force_answer) }
         : isSet(object.held)
         ? { $case: "held", value: Held.fromJSON(object.held) }
+        : isSet(object.historyRequest)
+        ? { $case: "historyRequest", value: HistoryRequest.fromJSON(object.historyRequest) }
+        : isSet(object.history_request)
+        ? { $case: "historyRequest", value: HistoryRequest.fromJSON(object.history_request) }
+        : isSet(object.historyPage)
+        ? { $case: "historyPage", value: HistoryPage.fromJSON(object.historyPage) }
+        : isSet(object.history_page)
+        ? { $case: "historyPage", value: HistoryPage.fromJSON(object.history_page) }
         : undefined,
     };
   },
@@ -794,6 +856,10 @@ export const PeerMessage: MessageFns<PeerMessage> = {
       obj.forceAnswer = ForceAnswer.toJSON(message.body.value);
     } else if (message.body?.$case === "held") {
       obj.held = Held.toJSON(message.body.value);
+    } else if (message.body?.$case === "historyRequest") {
+      obj.historyRequest = HistoryRequest.toJSON(message.body.value);
+    } else if (message.body?.$case === "historyPage") {
+      obj.historyPage = HistoryPage.toJSON(message.body.value);
     }
     return obj;
   },
@@ -939,6 +1005,18 @@ export const PeerMessage: MessageFns<PeerMessage> = {
       case "held": {
         if (object.body?.value !== undefined && object.body?.value !== null) {
           message.body = { $case: "held", value: Held.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "historyRequest": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "historyRequest", value: HistoryRequest.fromPartial(object.body.value) };
+        }
+        break;
+      }
+      case "historyPage": {
+        if (object.body?.value !== undefined && object.body?.value !== null) {
+          message.body = { $case: "historyPage", value: HistoryPage.fromPartial(object.body.value) };
         }
         break;
       }
@@ -4339,6 +4417,373 @@ export const HeldOffer: MessageFns<HeldOffer> = {
     message.address = object.address ?? 0;
     message.client = object.client ?? Buffer.alloc(0);
     message.xid = object.xid ?? 0;
+    return message;
+  },
+};
+
+function createBaseHistoryRequest(): HistoryRequest {
+  return { id: 0, epoch: 0, from: 0, to: 0, after: "" };
+}
+
+export const HistoryRequest: MessageFns<HistoryRequest> = {
+  encode(message: HistoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).uint64(message.epoch);
+    }
+    if (message.from !== 0) {
+      writer.uint32(24).uint32(message.from);
+    }
+    if (message.to !== 0) {
+      writer.uint32(32).uint32(message.to);
+    }
+    if (message.after !== "") {
+      writer.uint32(42).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HistoryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHistoryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.to = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HistoryRequest {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
+      to: isSet(object.to) ? globalThis.Number(object.to) : 0,
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: HistoryRequest): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.to !== 0) {
+      obj.to = Math.round(message.to);
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HistoryRequest>): HistoryRequest {
+    return HistoryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HistoryRequest>): HistoryRequest {
+    const message = createBaseHistoryRequest();
+    message.id = object.id ?? 0;
+    message.epoch = object.epoch ?? 0;
+    message.from = object.from ?? 0;
+    message.to = object.to ?? 0;
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseHistoryPage(): HistoryPage {
+  return { id: 0, refused: false, rows: [], through: "", done: false, since: 0 };
+}
+
+export const HistoryPage: MessageFns<HistoryPage> = {
+  encode(message: HistoryPage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0) {
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.refused !== false) {
+      writer.uint32(16).bool(message.refused);
+    }
+    for (const v of message.rows) {
+      HistoryRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.through !== "") {
+      writer.uint32(34).string(message.through);
+    }
+    if (message.done !== false) {
+      writer.uint32(40).bool(message.done);
+    }
+    if (message.since !== 0) {
+      writer.uint32(48).uint32(message.since);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HistoryPage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHistoryPage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rows.push(HistoryRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.through = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.done = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.since = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HistoryPage {
+    return {
+      id: isSet(object.id) ? globalThis.Number(object.id) : 0,
+      refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
+      rows: globalThis.Array.isArray(object?.rows) ? object.rows.map((e: any) => HistoryRow.fromJSON(e)) : [],
+      through: isSet(object.through) ? globalThis.String(object.through) : "",
+      done: isSet(object.done) ? globalThis.Boolean(object.done) : false,
+      since: isSet(object.since) ? globalThis.Number(object.since) : 0,
+    };
+  },
+
+  toJSON(message: HistoryPage): unknown {
+    const obj: any = {};
+    if (message.id !== 0) {
+      obj.id = Math.round(message.id);
+    }
+    if (message.refused !== false) {
+      obj.refused = message.refused;
+    }
+    if (message.rows?.length) {
+      obj.rows = message.rows.map((e) => HistoryRow.toJSON(e));
+    }
+    if (message.through !== "") {
+      obj.through = message.through;
+    }
+    if (message.done !== false) {
+      obj.done = message.done;
+    }
+    if (message.since !== 0) {
+      obj.since = Math.round(message.since);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HistoryPage>): HistoryPage {
+    return HistoryPage.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HistoryPage>): HistoryPage {
+    const message = createBaseHistoryPage();
+    message.id = object.id ?? 0;
+    message.refused = object.refused ?? false;
+    message.rows = object.rows?.map((e) => HistoryRow.fromPartial(e)) || [];
+    message.through = object.through ?? "";
+    message.done = object.done ?? false;
+    message.since = object.since ?? 0;
+    return message;
+  },
+};
+
+function createBaseHistoryRow(): HistoryRow {
+  return { key: "", value: Buffer.alloc(0) };
+}
+
+export const HistoryRow: MessageFns<HistoryRow> = {
+  encode(message: HistoryRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HistoryRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHistoryRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HistoryRow {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Buffer.from(bytesFromBase64(object.value)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: HistoryRow): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value.length !== 0) {
+      obj.value = base64FromBytes(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HistoryRow>): HistoryRow {
+    return HistoryRow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HistoryRow>): HistoryRow {
+    const message = createBaseHistoryRow();
+    message.key = object.key ?? "";
+    message.value = object.value ?? Buffer.alloc(0);
     return message;
   },
 };

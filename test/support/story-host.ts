@@ -9,6 +9,7 @@ import type { Outputs } from '../../cluster/core/engine.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
+import { LeaseHistory } from '../../node/history/lease-history.ts';
 import { ChangeHistory } from '../../node/leasequery/change-history.ts';
 import type { HistoryLimits } from '../../node/leasequery/change-history.ts';
 import type { InterfaceInfo, ReceivedPacket } from '../../node/server/ports.ts';
@@ -42,6 +43,8 @@ export class StoryHost {
   /** From its next start on; undefined: it keeps no history. */
   historyLimits: HistoryLimits | undefined;
   history: ChangeHistory | undefined;
+  /** Of leases. */
+  tenures!: LeaseHistory;
   counters = new Counters();
   start = 0;
   wallOffsetMs = 0;
@@ -84,9 +87,10 @@ export class StoryHost {
     this.table.load(this.now());
     this.counters = new Counters();
     this.history = this.historyLimits === undefined ? undefined : new ChangeHistory(store, this.historyLimits, this.now());
+    this.tenures = new LeaseHistory(store, config.history, this.now());
     this.#engine = new Engine({
       options: optionsOf({ self: this.id, clustered: true, clusterName: 'story', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'story' }, config),
-      config, configRevision: 1, store, table: this.table, history: this.history, counters: this.counters, random: this.#world.random.unit, logLeases: false, now: this.now(),
+      config, configRevision: 1, store, table: this.table, history: this.history, tenures: this.tenures, counters: this.counters, random: this.#world.random.unit, logLeases: false, now: this.now(),
     });
     this.#flushing = false;
     this.engine.setInterfaces([this.#iface], this.now());

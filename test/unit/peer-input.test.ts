@@ -100,6 +100,11 @@ class Nonsense {
         last: number(), committed: number(), draining: boolean(), wallMs: number(), fit: boolean(),
       } };
       case 'held': return { $case: kind, value: { offers: this.list(() => ({ address: u32(), client: chaddrOf(number() % 9), xid: u32() })) } };
+      case 'historyRequest': return { $case: kind, value: { id: number(), epoch: epoch(), from: u32(), to: u32(), after: this.random.pick(['', 't/', 'x', 't/---------------', '\u{10ffff}']) } };
+      case 'historyPage': return { $case: kind, value: {
+        id: this.random.int(1, 4), refused: boolean(), rows: this.list(() => ({ key: this.random.pick(['', 't/---------------']), value: this.record() })),
+        through: this.random.pick(['', 't/---------------', 'x'.repeat(2000)]), done: boolean(), since: u32(),
+      } };
       case 'forceRequest': return { $case: kind, value: { view: this.forcedView(), after: epoch(), without: this.list(node) } };
       case 'forceAnswer': return { $case: kind, value: { epoch: epoch(), refusal: this.random.pick(['', 'x']) } };
       default: return kind satisfies never;
@@ -109,7 +114,7 @@ class Nonsense {
 
 const KINDS: readonly Body['$case'][] = [
   'hello', 'batch', 'ack', 'refuse', 'adopted', 'tailRequest', 'tail', 'confirmRequest', 'confirmReply', 'propose', 'proposeResult', 'allocate', 'allocateResult',
-  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status', 'held', 'forceRequest', 'forceAnswer',
+  'fetch', 'fetchRecords', 'joinReady', 'require', 'vouch', 'evict', 'status', 'held', 'forceRequest', 'forceAnswer', 'historyRequest', 'historyPage',
 ];
 
 /** As it comes from the wire; undefined where it cannot be put there. */

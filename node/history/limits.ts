@@ -1,0 +1,30 @@
+/** Bounds of the history of leases, and what happens past each. */
+
+/** What a row takes on the disk beside its key and value: its keys by client, and LMDB's own (measured with random clients). */
+export const LEASE_HISTORY_ROW_OVERHEAD_BYTES = 90;
+
+/** Of days that are too old or too much, so many keys are removed at a time, so often; the others follow. */
+export const LEASE_HISTORY_REMOVED_MAX = 512;
+export const LEASE_HISTORY_REMOVE_EVERY_MS = 100;
+
+/** How often a node writes down that it hears all changes. */
+export const LEASE_HISTORY_LEVEL_SECONDS = 30;
+
+/** What a node may not have heard yet of changes that others made before that, and their clocks: the most that `maxClockSkew` may be. */
+export const LEASE_HISTORY_MARGIN_SECONDS = 600;
+
+/** By so much the beginnings and ends of two nodes' absences are known at worst, while both hear each other. */
+export const LEASE_HISTORY_SLACK_SECONDS = 60;
+
+/** A node that was away asks for so many rows of what it missed at a time, and rests in between; without an answer it asks again. */
+export const HISTORY_COPY_PAGE_ROWS = 256;
+export const HISTORY_COPY_PAUSE_MS = 50;
+export const HISTORY_COPY_ANSWER_MS = 5000;
+export const HISTORY_COPY_RETRY_MS = 5000;
+
+/** A search reads so many rows, or looks into so many days, between two turns of the event loop. */
+export const HISTORY_SEARCH_ROWS_PER_STEP = 256;
+export const HISTORY_SEARCH_DAYS_PER_STEP = 32;
+
+/** Rows of one answer; past it the oldest are told, and from when on to ask again. */
+export const HISTORY_SEARCH_ROWS_MAX = 20_000;
