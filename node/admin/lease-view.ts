@@ -1,9 +1,12 @@
 /** A binding as people and scripts read it: what `/v1/leases` and `lessor leases` show. */
 import { formatHardware, formatIpv4 } from '../codec/address.ts';
+import { formatDomainName } from '../codec/domain-name.ts';
 import { OptionCatalogue, readOptionValue } from '../codec/options.ts';
 import type { OptionJson } from '../codec/options.ts';
+import { readDnsEntries } from '../ddns/entries.ts';
+import type { DnsEntry, DnsRefusal } from '../ddns/types.ts';
 import {
-  BINDING_STATE_NAMES, type BindingStateName, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier,
+  BINDING_STATE_NAMES, BindingState, type BindingStateName, recordChaddr, recordClientKey, recordExpires, recordHasClientIdentifier,
   recordHtype, recordLastTransaction, recordLeaseSeconds, recordReserved, recordSection, recordStamp, recordState,
   recordStateSince, SectionKind,
 } from '../lease/record.ts';
@@ -36,10 +39,19 @@ export interface LeaseView {
   /** The same by the names of its sub-options, if it is well formed: { "circuit-id": "eth1" }. */
   readonly relay?: OptionJson;
   readonly reserved: boolean;
+  /** What DNS has, gets or loses of it; left out where that is nothing. */
+  readonly dns?: DnsView;
   /** Which change wrote the record; the incarnation as 12 hex digits. */
   readonly stamp: { readonly epoch: number; readonly incarnation: string; readonly seq: number };
   /** The member that owns the address's slot. */
   readonly owner?: string;
+}
+
+export interface DnsView {
+  /** "printer.example.net": the lease's name, or where it has none the one that goes. */
+  readonly name: string;
+  /** Added, still to be added, or still to be taken out; else why the name is not there. */
+  readonly state: 'added' | 'pending' | 'leaving' | Exclude<DnsRefusal, 'none'>;
 }
 
 /** `record` must satisfy `isRecord`. */
@@ -49,6 +61,7 @@ export function leaseView(address: number, record: Buffer, subnet: string, owner
   const relay = recordSection(record, SectionKind.relayAgentInformation);
   const named = relay.length > 0 ? readOptionValue(RELAY_AGENT_INFORMATION, relay) : undefined;
   const { epoch, incarnation, seq } = recordStamp(record);
+  const dns = dnsView(record);
   return {
     address: formatIpv4(address),
     state: BINDING_STATE_NAMES[recordState(record)],
@@ -64,9 +77,24 @@ export function leaseView(address: number, record: Buffer, subnet: string, owner
     ...(relay.length > 0 ? { relayAgentInformation: relay.toString('hex') } : {}),
     ...(named === undefined ? {} : { relay: named }),
     reserved: recordReserved(record),
+    ...(dns === undefined ? {} : { dns }),
     stamp: { epoch, incarnation: incarnationText(incarnation), seq },
     ...(owner === undefined ? {} : { owner }),
   };
+}
+
+function dnsView(record: Buffer): DnsView | undefined {
+  const entries = readDnsEntries(recordSection(record, SectionKind.dns));
+  const current = entries.find((entry) => entry.current);
+  const shown = current ?? entries[0];
+  if (shown === undefined) return undefined;
+  const isWanted = current !== undefined && recordState(record) === BindingState.ACTIVE;
+  return { name: formatDomainName(shown.name) ?? '', state: isWanted ? stateOf(current) : 'leaving' };
+}
+
+function stateOf({ forward, forwardSettled, refusal, reverse, reverseSettled }: DnsEntry): DnsView['state'] {
+  if ((forward && !forwardSettled) || (reverse && !reverseSettled)) return 'pending';
+  return refusal === 'none' ? 'added' : refusal;
 }
 
 /** 48 bits as 12 hex digits. */

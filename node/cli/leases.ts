@@ -24,9 +24,15 @@ const COLUMNS: readonly { readonly title: string; readonly width: number; readon
   { title: 'SUBNET', width: 18, cell: (lease) => lease.subnet || '-' },
   { title: 'OWNER', width: 5, cell: (lease) => lease.owner ?? '-' },
   { title: 'CLIENT ID', width: 16, cell: (lease) => (lease.clientIdentifier ? lease.client : '-') },
-  { title: 'HOST NAME', width: 0, cell: (lease) => (lease.hostname ?? '') + (lease.reserved ? ' (reserved)' : '') },
+  { title: 'HOST NAME', width: 0, cell: (lease) => nameOf(lease) + (lease.reserved ? ' (reserved)' : '') },
 ];
 const WIDTHS = COLUMNS.map(({ width }) => width);
+
+/** In DNS, with how it stands there; else as the client calls itself. */
+function nameOf({ dns, hostname }: LeaseView): string {
+  if (dns === undefined) return hostname ?? '';
+  return dns.state === 'added' ? dns.name : `${dns.name} (in DNS: ${dns.state})`;
+}
 
 const row = (cells: readonly string[]): string => renderRow(cells, WIDTHS);
 const toRow = (lease: LeaseView): string => row(COLUMNS.map(({ cell }) => cell(lease)));

@@ -2,6 +2,9 @@ import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
 import { leasePage, LEASE_PAGE_RECORDS, parseLeaseQuery, type LeaseSource } from '../../node/admin/lease-query.ts';
 import { leaseView } from '../../node/admin/lease-view.ts';
+import type { DnsView } from '../../node/admin/lease-view.ts';
+import { encodeDnsEntries } from '../../node/ddns/entries.ts';
+import type { DnsEntry } from '../../node/ddns/types.ts';
 import { BindingState } from '../../node/lease/record.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { binding, leaseSource, NET_10, NET_192 } from './admin-fixture.ts';
@@ -48,6 +51,22 @@ test('what a binding does not have is left out, and a lease for ever never ends'
   assert.equal(view.expires, 'never');
   assert.equal(view.hardware, '32/52:54:00:12:34:56');
   for (const name of ['hostname', 'relayAgentInformation', 'relay', 'owner']) assert.ok(!(name in view), name);
+});
+
+test('a binding shows its name in DNS and how that stands; a client\'s own name is no such thing', () => {
+  const entry: DnsEntry = {
+    name: Buffer.from('\x07printer\x03lan\0', 'latin1'), dhcid: Buffer.alloc(35), current: true, forward: true, reverse: true,
+    forwardSettled: true, reverseSettled: true, refusal: 'none',
+  };
+  const shown = (entries: readonly DnsEntry[], state: BindingState = BindingState.ACTIVE): DnsView | undefined =>
+    leaseView(A1, binding({ state, hostname: Buffer.from('p'), dns: encodeDnsEntries(entries) }), '', undefined).dns;
+  assert.deepEqual(shown([entry]), { name: 'printer.lan', state: 'added' });
+  assert.equal(shown([{ ...entry, forwardSettled: false }])?.state, 'pending');
+  assert.equal(shown([{ ...entry, reverseSettled: false }])?.state, 'pending');
+  assert.equal(shown([{ ...entry, refusal: 'conflict' }])?.state, 'conflict');
+  assert.equal(shown([entry], BindingState.EXPIRED)?.state, 'leaving');
+  assert.equal(shown([{ ...entry, current: false }])?.state, 'leaving');
+  assert.equal(shown([]), undefined);
 });
 
 test('bindings are found by hardware address, client identifier and host name, however written', () => {
