@@ -4,7 +4,6 @@ import type { DnsCounters } from '../../node/ddns/counters.ts';
 import { DnsOutbox } from '../../node/ddns/outbox.ts';
 import type { DnsRewrites } from '../../node/ddns/rewrites.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
-import { PROTOCOL_NAMES_AND_NOTES } from '../../node/protocol.ts';
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
 import { isCommitted } from './state.ts';
@@ -24,7 +23,8 @@ export function openOutbox({ config, context, core, counters, make, rewrites, ta
   return new DnsOutbox({
     table, config, counters, random: context.random, report: (event) => context.out.events.push(event),
     cluster: {
-      works: () => core.serving() && !core.state.leaving && (core.state.view?.protocol ?? 0) >= PROTOCOL_NAMES_AND_NOTES,
+      // Whatever version is in force: what records have of DNS from a higher one is done, and goes.
+      works: () => core.serving() && !core.state.leaving,
       owns: (slot) => core.owns(slot),
       isCommitted: (incarnation, seq) => isCommitted(core.state, incarnation, seq),
       ask: () => core.confirmations.ask(),

@@ -32,7 +32,7 @@ import { ZoneStandings } from './zone-standing.ts';
 
 /** What the outbox needs of the node's standing in the cluster. */
 export interface DnsCluster {
-  /** In service, not on its way out, and records may have what this is about. */
+  /** In service, and not on its way out. */
   readonly works: () => boolean;
   readonly owns: (slot: number) => boolean;
   readonly isCommitted: (incarnation: number, seq: number) => boolean;

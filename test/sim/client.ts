@@ -21,6 +21,8 @@ export interface ClientWorld {
   onRefused(client: SimClient, address: number): void;
   /** `said`: it told the servers so. */
   onGivenUp(client: SimClient, address: number, said: boolean): void;
+  /** Options about its name. */
+  nameOptions(client: SimClient, type: number): Readonly<Record<number, Buffer>>;
   count(what: string): void;
 }
 
@@ -146,7 +148,7 @@ export class SimClient {
 
   #options(type: number): NonNullable<ClientFields['options']> {
     const { vendor, wishes } = this.traits;
-    const options: Record<number, Buffer> = {};
+    const options: Record<number, Buffer> = { ...this.#world.nameOptions(this, type) };
     if (vendor !== undefined) options[VENDOR_CLASS] = Buffer.from(vendor);
     if (wishes && (type === MessageType.DISCOVER || type === MessageType.REQUEST)) options[LEASE_TIME] = addressOption(this.#world.random.pick(WISHES));
     return options;

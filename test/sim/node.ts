@@ -12,6 +12,7 @@ import type { Outputs } from '../../cluster/core/engine.ts';
 import type { LinkEvent } from '../../cluster/core/ports.ts';
 import type { PreparedConfig } from '../../cluster/view/configuration.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
@@ -57,6 +58,7 @@ export interface NodeWorld {
   onEtcdRequest(from: SimNode, request: EtcdRequest): void;
   onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void;
   onExit(node: SimNode): void;
+  onDnsJob?(node: SimNode, job: DnsJob): void;
   /** Read and check a revision of the configuration: the answer comes later. */
   onPrepareConfig(node: SimNode, revision: number): void;
   count(what: string, by?: number): void;
@@ -317,6 +319,15 @@ export class SimNode {
     this.#input('timers', (engine, now) => engine.change(decide, done, now));
   }
 
+  dnsDone(id: number, outcome: DnsOutcome): void {
+    this.#input('timers', (engine, now) => engine.onDnsDone(id, outcome, now));
+  }
+
+  /** Whether a message of the job may leave now. */
+  mayUpdate(id: number): boolean {
+    return this.engine?.dns.mayGoOn(id, this.now().mono) === true;
+  }
+
   askSnapshot(id: number): void {
     this.#input('timers', (engine, now) => engine.askSnapshot(id, now));
   }
@@ -365,6 +376,7 @@ export class SimNode {
     for (const request of outputs.etcd) each({ kind: 'etcd', request }, () => world.onEtcdRequest(this, request));
     for (const request of outputs.probes) each(undefined, () => this.#probe(request));
     for (const packet of outputs.packets) each({ kind: 'packet' }, () => this.#send(packet));
+    for (const job of outputs.dns) each(undefined, () => world.onDnsJob?.(this, job));
     for (const { id, fields } of outputs.events) each(undefined, () => world.onEvent(this, id, fields));
     const { exit, prepareConfig } = outputs;
     if (prepareConfig !== undefined) each(undefined, () => world.onPrepareConfig(this, prepareConfig));

@@ -12,6 +12,7 @@ import { decodeView } from '../../cluster/view/view.ts';
 import type { View } from '../../cluster/view/view.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
+import type { DnsJob } from '../../node/ddns/types.ts';
 import type { OutgoingPacket } from '../../node/server/ports.ts';
 import { ip } from '../support/client-packets.ts';
 import { Agenda } from './agenda.ts';
@@ -28,6 +29,7 @@ import { EtcdPath } from './etcd-path.ts';
 import { REQUESTOR } from './checks/questions.ts';
 import { checkSpeaks } from './faults/upgrades.ts';
 import { SimLinks } from './links.ts';
+import { SimNames } from './names.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
 import type { NodeWorld } from './node.ts';
@@ -46,6 +48,7 @@ const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
+const NAMES_TRIES_MAX = 6000;
 /** A second stream of chance for each seed. */
 const ASKING = 2 ** 40;
 /** Stores are compared this often while something happens, and otherwise. */
@@ -65,6 +68,8 @@ export interface WorldResult {
 export interface WorldOptions {
   /** The kinds of faults that may strike, where the seed is not to say. */
   readonly theme?: readonly string[];
+  /** Names go into DNS in every world, and not in a quarter of them. */
+  readonly names?: boolean;
 }
 
 export class World implements NodeWorld, ClientWorld {
@@ -86,6 +91,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly counts = new Map<string, number>();
   readonly nemesis: Nemesis;
   readonly #watch: Watch;
+  readonly names: SimNames;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
@@ -99,9 +105,10 @@ export class World implements NodeWorld, ClientWorld {
     const { random } = this;
     this.plan = drawPlan(random);
     this.rhythm = new Rhythm();
+    this.names = new SimNames(this, options.names === true);
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => worldConfig(random, this.plan, this.chance), (what) => this.count(what));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => this.names.configured(worldConfig(random, this.plan, this.chance)), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.clock.offsetMs = random.between(-4000, 4000);
@@ -163,6 +170,7 @@ export class World implements NodeWorld, ClientWorld {
     this.#compareStores();
     this.#watch.begin();
     this.nemesis.begin(FAULTS_MS);
+    this.names.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
     this.log('--- faults stop');
@@ -174,6 +182,7 @@ export class World implements NodeWorld, ClientWorld {
     this.#runUntilLevel();
     checkStores(this, this.nodes);
     this.#watch.atEnd();
+    if (this.names.on) this.#checkNames();
     this.#checkNewcomer();
   }
 
@@ -216,10 +225,18 @@ export class World implements NodeWorld, ClientWorld {
     });
   }
 
+  onDnsJob(node: SimNode, job: DnsJob): void {
+    this.names.start(node, job);
+  }
+
   // ── clients ──────────────────────────────────────────────────────────────────────────────────
 
   onPlugged(client: SimClient, before: Buffer | undefined): void {
     this.#segment.plug(client, before);
+  }
+
+  nameOptions(client: SimClient, type: number): Readonly<Record<number, Buffer>> {
+    return this.names.optionsOf(client, type);
   }
 
   wakeClients(share: number): void {
@@ -386,6 +403,15 @@ export class World implements NodeWorld, ClientWorld {
       if (tries === LEVEL_TRIES_MAX) throw new PromiseBroken('the logs are not level long after the last fault');
       this.agenda.run(this.now + 7);
     }
+  }
+
+  /** At a moment when no name is on its way. */
+  #checkNames(): void {
+    for (let tries = 0; !this.names.isDone(this.nodes); tries++) {
+      if (tries === NAMES_TRIES_MAX) throw new PromiseBroken('names wait for DNS long after the last fault');
+      this.agenda.run(this.now + 11);
+    }
+    this.names.check(this.nodes[0]!);
   }
 
   /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
