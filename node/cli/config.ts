@@ -8,6 +8,7 @@ import { clusterSchema } from '../config/schema.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../config/json-schema.ts';
 import { summarizeCluster } from '../config/summary.ts';
 import type { NodeConfig } from '../config/types.ts';
+import { checkKeyFile } from '../ddns/io/keys.ts';
 import { checkTlsFiles } from '../tls/io/check-files.ts';
 import { tlsPlaces } from '../tls/uses.ts';
 import { CliError, ExitCode } from './cli-error.ts';
@@ -77,7 +78,7 @@ function topKeys(text: string): string[] {
 
 function checkNodeFile(file: string, output: CliOutput): string {
   const node = loadNodeConfig(file);
-  checkTls(node, file, output);
+  checkFiles(node, file, output);
   const path = node.clusterConfigPath;
   if (!existsSync(path)) {
     return `OK: ${describeNode(node)}\nNot checked: ${path} is not there${
@@ -88,10 +89,12 @@ function checkNodeFile(file: string, output: CliOutput): string {
   return `OK: ${describeNode(node)}\nOK: ${summarizeCluster(cluster)} (${path})\n`;
 }
 
-/** What is wrong with all files of TLS at once; what is only to be known goes to standard error. @throws CliError */
-function checkTls(node: NodeConfig, config: string, output: CliOutput): void {
-  const found = tlsPlaces(node).flatMap(({ files, name, setting }) =>
-    checkTlsFiles(files, name).map(({ file, message, severity }) => ({ severity, text: `${config}: ${setting}: ${file} ${message}` })));
+/** What is wrong with all files of TLS and all files of DNS keys at once; what is only to be known goes to standard error. @throws CliError */
+function checkFiles(node: NodeConfig, config: string, output: CliOutput): void {
+  const found = [
+    ...tlsPlaces(node).flatMap(({ files, name, setting }) => checkTlsFiles(files, name).map((problem) => ({ ...problem, setting }))),
+    ...node.dnsKeys.flatMap(checkKeyFile).map((problem) => ({ ...problem, setting: 'dnsKeys' })),
+  ].map(({ file, message, severity, setting }) => ({ severity, text: `${config}: ${setting}: ${file} ${message}` }));
   if (node.cluster?.tls?.optional === true) output.err(`warning: ${config}: cluster.tls.optional: nodes are believed without a certificate until this is taken out\n`);
   const errors = found.filter(({ severity }) => severity === 'error');
   for (const { text } of found.filter(({ severity }) => severity === 'warning')) output.err(`warning: ${text}\n`);

@@ -61,6 +61,7 @@ export function buildCluster(file: ClusterFile): ClusterConfig {
     limits: buildLimits(file),
     leaseQuery: buildLeaseQuery(file.leasequery),
     history: file.history.days === 0 ? undefined : { days: file.history.days, bytes: file.history.size },
+    quarantine: { answer: file.quarantine.answer, classIndex: file.quarantine.class === undefined ? undefined : classes.indexOf(file.quarantine.class) },
     subnetSelection: file.subnetSelection,
     maxClockSkewMs: file.maxClockSkew,
     knownServers: file.knownServers.map(({ network, prefixLength }) => ({ network, prefixLength })),

@@ -1,8 +1,9 @@
 /** node.yaml: every key with its type, default, unit, bound and help text, in one place. */
-import type { z } from 'zod';
+import { z } from 'zod';
+import { ROLES } from '../admin/roles.ts';
 import { PROTOCOL } from '../protocol.ts';
 import * as kinds from './kinds.ts';
-import { defaulted, documented, group, list, map, optional, required } from './settings.ts';
+import { defaulted, documented, group, leaf, list, map, optional, required } from './settings.ts';
 import * as timeKinds from './time-kinds.ts';
 
 /** Both sides show a certificate. */
@@ -21,17 +22,23 @@ export const nodeSchema = map({
     interfaces: list(kinds.interfaceName, 'The network interfaces on which clients and relays are answered.', 1),
   }), { type: 'map', required: true, help: 'Where DHCP is served.' }),
   http: group({
-    listen: defaulted(kinds.hostAndPort(0), '127.0.0.1:9067', 'Where `/metrics`, `/livez` and `/readyz` are; port 0 takes any free one.'),
+    listen: defaulted(kinds.hostAndPort(0), '127.0.0.1:9067', 'Where `/metrics`, `/livez`, `/readyz` and the API are; port 0 takes any free one.'),
     tls: documented(map({
       certificate: required(kinds.filePath, 'The certificate that is shown, with what leads to its authority (PEM).'),
       key: required(kinds.filePath, 'Its private key (PEM, without a passphrase).'),
       authority: optional(kinds.filePath, 'The authority that signs the clients\' certificates (PEM). With it only those are answered who show one.'),
     }).optional(), { type: 'map', required: false, help: 'Files for HTTPS; without them HTTP is spoken. Paths are relative to the folder of this file; renewed files are taken up by themselves.' }),
-  }, 'Metrics and health checks.'),
+    tokens: optional(kinds.filePath, 'The tokens of the API, as `lessor token create` writes them: what they let do, and their hashes. Relative to the folder of this file; changes are taken up by themselves.'),
+    roles: documented(z.record(z.string(), leaf(kinds.oneOf(...ROLES)), 'a map of names and roles such as { noc.example.net: operator }').prefault({}), {
+      type: 'map: name to role', required: false, default: '{}', json: { type: 'object', additionalProperties: { enum: ROLES } },
+      help: 'What clients may do by their certificates (`http.tls.authority`): a DNS name or the common name, and `viewer`, `operator` or `admin`. Those without a role get metrics, status and health checks.',
+    }),
+  }, 'Metrics, health checks and the API.'),
   leasequery: group({
     listen: defaulted(kinds.hostAndPort(0), '0.0.0.0:67', 'Where bulk and active LEASEQUERY is (TCP), once `leasequery.requestors` of the cluster\'s configuration lets somebody ask.'),
     tls: mutualTls('the requestors\'', 'Files for LEASEQUERY over TLS. Left out: TLS is refused.', {}),
   }, 'LEASEQUERY over TCP.'),
+  dnsKeys: list(kinds.filePath, 'Files with the TSIG keys that `key` of a DNS zone names, one or several in each, as `tsig-keygen` writes them (HMAC-SHA256, -SHA384 or -SHA512). Only the node\'s user should be able to read them. Relative to the folder of this file; changed files are taken up by themselves. Each node has files of its own: the cluster\'s configuration holds no secrets.'),
   cluster: documented(map({
     name: required(kinds.id, 'The name of the cluster: the root of its keys in etcd.'),
     listen: required(kinds.hostAndPort(1), 'Where the other nodes reach this one.'),

@@ -11,6 +11,7 @@
  * Everything in here survives a structured clone (a worker makes it), but for Buffers, which arrive as
  * Uint8Arrays and are wrapped again.
  */
+import type { Role } from '../admin/roles.ts';
 import type { ClassConfig } from '../classes/types.ts';
 import type { Ipv4Prefix } from '../codec/address.ts';
 import type { DnsScope } from '../ddns/types.ts';
@@ -220,6 +221,14 @@ export interface LeaseHistoryLimits {
   readonly bytes: number;
 }
 
+/** What becomes of clients that operators have put into quarantine. */
+export interface QuarantineConfig {
+  /** To who asks for the address that it had. */
+  readonly answer: 'nak' | 'silence';
+  /** In `ClusterConfig.classes`; undefined: there is none, and they get nothing. */
+  readonly classIndex: number | undefined;
+}
+
 /** PEM files, absolute paths. */
 export interface TlsFiles {
   readonly certificate: string;
@@ -252,6 +261,7 @@ export interface ClusterConfig {
   readonly leaseQuery: LeaseQueryConfig;
   /** Undefined: none is kept. */
   readonly history: LeaseHistoryLimits | undefined;
+  readonly quarantine: QuarantineConfig;
   /** Clients may say which link they mean (option 118); off unless configured (RFC 3011 §6). */
   readonly subnetSelection: boolean;
   /** Servers outside this cluster that are no surprise where clients choose them. */
@@ -271,10 +281,18 @@ export interface NodeConfig {
   /** Of the host: who the process is to be. */
   readonly user: string | undefined;
   readonly interfaces: readonly string[];
-  /** Without `tls` in the clear. */
-  readonly http: { readonly host: string; readonly port: number; readonly tls: ServerTlsFiles | undefined };
+  /** Without `tls` in the clear. `tokens`: the file; `roles`: by a name in a client's certificate. */
+  readonly http: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls: ServerTlsFiles | undefined;
+    readonly tokens: string | undefined;
+    readonly roles: ReadonlyMap<string, Role>;
+  };
   /** Where LEASEQUERY over TCP is listened for, once somebody may ask; without `tls` none over TLS. */
   readonly leaseQuery: { readonly host: string; readonly port: number; readonly tls: TlsFiles | undefined };
+  /** Files with TSIG keys. */
+  readonly dnsKeys: readonly string[];
   readonly cluster?: {
     readonly name: string;
     readonly listen: { readonly host: string; readonly port: number };

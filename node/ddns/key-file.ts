@@ -22,12 +22,14 @@ export class KeyFileError extends Error {
   readonly file: string;
   /** From 1 on; undefined: it is not about a line. */
   readonly line: number | undefined;
+  readonly problem: string;
 
   constructor(file: string, line: number | undefined, problem: string, options?: ErrorOptions) {
     super(`${file}${line === undefined ? '' : `:${line}`}: ${problem}`, options);
     this.name = 'KeyFileError';
     this.file = file;
     this.line = line;
+    this.problem = problem;
   }
 }
 

@@ -45,6 +45,14 @@ export const EVENTS = {
     level: 'warn', message: 'one client identifier is used by two hardware addresses',
     action: 'Cloned machines share an identifier and so a lease. Give each its own, or set `identity: hardware` for their subnet or class. Reported once a minute for a client at most.',
   },
+  'client.quarantined': {
+    level: 'info', message: 'a client in quarantine asks for an address and gets none',
+    action: 'None: `lessor quarantine list` says since when, until when and why. Reported once a minute for a client at most.',
+  },
+  'quarantine.lease-ended': {
+    level: 'info', message: 'a lease was ended by a quarantine, or by its end',
+    action: 'None. The client does not know: its address goes to nobody else until the lease that it goes by has ended.',
+  },
   'leasequery.listening': { level: 'info', message: 'LEASEQUERY over TCP is answered', action: 'None.' },
   'leasequery.failed': {
     level: 'error', message: 'LEASEQUERY over TCP is not answered',
@@ -92,6 +100,19 @@ export const EVENTS = {
   'cluster.unfit': { level: 'error', message: 'this disk is not the one that the view was made with: the node cannot go on alone', action: 'Start the other nodes of the view; this one then recovers from them. If they are gone for good: deploy/runbooks/all-members-gone.md.' },
   'operator.command': { level: 'warn', message: 'an operator has used a last resort', action: 'None: for the record of who did what. Where it was not accepted, nothing was changed.' },
   'operator.operation': { level: 'info', message: 'an operator has given a command', action: 'None: the audit log (`lessor audit`) has it, unless `inAuditLog` is false.' },
+  'audit.full': {
+    level: 'warn', message: 'the audit log is full: the oldest entries make room before their time',
+    action: 'Copy what you are to keep elsewhere (`lessor audit --json`). Look at what gives so many commands: a script that repeats itself fills it. Reported once an hour at most; lessor_audit_entries_replaced_total counts.',
+  },
+  'api.token-exposed': {
+    level: 'error', message: 'a token of the API went over the network in the clear: it was refused, and others may have it',
+    action: 'Take it out of the file of tokens on every node at once (`lessor token revoke`), make a new one, and have whoever used it ask by https (`http.tls`). An empty `token` is one that this node does not know.',
+  },
+  'api.tokens-unusable': {
+    level: 'error', message: 'tokens of the API cannot be read from their file: those that `problem` names let nobody in',
+    action: 'Correct the file; it is looked at every two seconds. DHCP clients are not concerned.',
+  },
+  'api.tokens-exposed': { level: 'warn', message: 'every user of the host may read or write the file of the API\'s tokens', action: 'chmod 600, owned by the user of the node: who can write it can give himself any role.' },
   'control.unavailable': { level: 'error', message: 'the control socket cannot be opened: lessor recover and lessor partner-down do not reach this node', action: 'Clients are served all the same. Do what the error says, and restart the node.' },
   'cluster.generation': { level: 'warn', message: 'a new generation has begun by an operator\'s word', action: 'None: until `probeUntil` (UTC seconds) addresses are probed before they are given out. Where `inEtcd` is false, what was declared to be off stays off until cluster.generation-written.' },
   'cluster.generation-written': { level: 'info', message: 'etcd holds the generation that an operator has begun', action: 'None: nodes of the older one recover by themselves when they are started.' },

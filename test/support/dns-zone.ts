@@ -2,7 +2,10 @@
  * A zone in memory that takes updates as RFC 2136 §3 has a primary server do it, for tests and for the simulator: what
  * holds with it holds with a real server as far as both pass test/unit/dns-zone-compliance.test.ts.
  */
+import { parseIpv4 } from '../../node/codec/address.ts';
 import { formatDomainName, parseDomainName } from '../../node/codec/domain-name.ts';
+import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
+import { addressData, Procedure } from '../../node/ddns/update.ts';
 import type { Change, DnsType, DnsUpdate, Prerequisite, ResponseCode } from '../../node/ddns/update.ts';
 
 export interface ZoneRecord {
@@ -125,4 +128,48 @@ export function textOf(name: Buffer): string {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** One job with a zone that answers each update at once: how it ended, and what was sent. */
+export function carryOut(job: DnsJob, zone: ModelZone): { readonly outcome: DnsOutcome; readonly updates: readonly DnsUpdate[] } {
+  const procedure = new Procedure(job);
+  const updates: DnsUpdate[] = [];
+  for (;;) {
+    const update = procedure.next();
+    updates.push(update);
+    const outcome = procedure.onAnswer(zone.apply(update));
+    if (outcome !== undefined) return { outcome, updates };
+  }
+}
+
+/** A job for tests: a client, told by a number, at 10.0.0.5 with the name laptop.example.test. */
+export function dnsJob(fields: { readonly action: DnsJob['action'] } & { readonly name?: string; readonly client?: number; readonly address?: string } & Partial<Pick<DnsJob, 'conflicts' | 'id' | 'ttlSeconds' | 'zone'>>): DnsJob {
+  const { action, address = '10.0.0.5', client = 1, conflicts = 'keep', id = 1, name = 'laptop.example.test', ttlSeconds = 600 } = fields;
+  const zone = fields.zone ?? { name: action.endsWith('forward') ? 'example.test.' : '0.0.10.in-addr.arpa.', servers: [{ host: '127.0.0.1', port: 53 }], key: undefined };
+  return { id, action, zone, name: parseDomainName(name)!, dhcid: dhcidOf(client), address: parseIpv4(address)!, ttlSeconds, conflicts };
+}
+
+/** RDATA of a DHCID record, another one for each client. */
+export function dhcidOf(client: number): Buffer {
+  return Buffer.concat([Buffer.of(0, 1, 1), Buffer.alloc(32, client)]);
+}
+
+/** "laptop.example.test A 10.0.0.5"; of a DHCID record its client's number. */
+export function recordText({ data, name, type }: ZoneRecord): string {
+  if (type === 'A') return `${name} A ${data.join('.')}`;
+  if (type === 'DHCID') return `${name} DHCID ${data.at(-1)}`;
+  return `${name} ${type} ${type === 'PTR' || type === 'CNAME' ? textOf(data) : data.toString('hex')}`;
+}
+
+/** What a zone holds, as `recordText` has it. */
+export function textsOf(zone: ModelZone): string[] {
+  return zone.records().map(recordText);
+}
+
+/** A record as `put` takes it. */
+export function zoneRecord(name: string, type: ZoneRecord['type'], data: string, ttlSeconds = 3600): ZoneRecord {
+  const bytes = type === 'A' ? addressData(parseIpv4(data)!)
+    : type === 'PTR' || type === 'CNAME' ? parseDomainName(data)!
+      : type === 'DHCID' ? dhcidOf(Number(data)) : Buffer.concat([Buffer.of(data.length), Buffer.from(data)]);
+  return { name, type, ttlSeconds, data: bytes };
 }

@@ -20,6 +20,7 @@ import { promisify } from 'node:util';
 import type { Host } from '../../deploy/lab/netns.ts';
 import { LabProcess, waitUntil } from '../../deploy/lab/processes.ts';
 import { missingPrograms, requireProgram } from '../../deploy/lab/programs.ts';
+import type { DnsServer } from '../../node/ddns/types.ts';
 import { freePorts } from './etcd-process.ts';
 
 const run = promisify(execFile);
@@ -109,6 +110,11 @@ export class NameServer {
     for (const zone of options.zones) if (zone.primary === undefined) writeFileSync(this.#zoneFile(zone.name), zoneText(zone));
     mkdirSync(join(this.folder, 'db'));
     writeFileSync(join(this.folder, 'server.conf'), options.kind === 'bind' ? this.#bindText() : this.#knotText());
+  }
+
+  /** As a zone of the configuration names it. */
+  get server(): DnsServer {
+    return { host: this.address, port: this.port };
   }
 
   /** What it has logged since the start. */

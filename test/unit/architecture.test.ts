@@ -92,6 +92,7 @@ const WORLD_GLOBALS = new RegExp([
 const EXCEPTIONS: Readonly<Record<string, { readonly uses: readonly string[]; readonly because: string }>> = {
   'node/admin/lease-view.ts': { uses: ['Date'], because: 'writes a given time down as ISO 8601' },
   'node/ddns/dhcid.ts': { uses: ['node:crypto'], because: 'a digest, which depends on nothing but its input' },
+  'node/ddns/tsig.ts': { uses: ['node:crypto'], because: 'signatures, which depend on nothing but the key and what is signed' },
   'node/telemetry/log.ts': { uses: ['Date'], because: 'writes a given time down as ISO 8601' },
   'node/telemetry/metric-table.ts': { uses: ['process.version'], because: 'the version of Node.js, which never changes' },
   'node/config/load.ts': { uses: ['node:fs', 'process.env'], because: 'reads the configuration files, and the variables that node.yaml names, before anything runs' },

@@ -21,6 +21,8 @@ export interface DnsRequest {
   readonly question: { readonly name: Buffer; readonly type: number };
   /** Not signed. */
   encode(id: number): Buffer;
+  /** Asked before each message leaves, repetitions too. */
+  mayLeave?(): boolean;
 }
 
 export type ServerAnswer =
@@ -29,7 +31,11 @@ export type ServerAnswer =
   | { readonly kind: 'rejected'; readonly code: ResponseCode; readonly detail: string }
   /** Somebody answers who does not prove to be the server: it need not be the zone's, or has not got the key. */
   | { readonly kind: 'unproven'; readonly reason: string }
-  | { readonly kind: 'silent'; readonly reason: string };
+  | { readonly kind: 'silent'; readonly reason: string }
+  /** `mayLeave` said no. */
+  | { readonly kind: 'withdrawn' };
+
+const WITHDRAWN = { kind: 'withdrawn' } as const;
 
 /** What happened on the way; plain counts for metrics. */
 export interface ClientCounts {
@@ -73,6 +79,7 @@ export class DnsClient {
   }
 
   async #askOverTcp(server: DnsServer, request: DnsRequest, key: TsigKey | undefined): Promise<ServerAnswer> {
+    if (request.mayLeave?.() === false) return WITHDRAWN;
     const id = randomInt(65_536);
     const signed = signedRequest(request.encode(id), key, this.#now());
     const judge = new AnswerJudge(request, id, signed, key);
@@ -138,6 +145,7 @@ export class DnsClient {
 /** One request over UDP with its repetitions (DNS_TRIES_MS). */
 class UdpRequest implements AnswerListener {
   readonly #channel: UdpChannel;
+  readonly #request: DnsRequest;
   readonly #now: () => Now;
   readonly #counts: ClientCounts;
   readonly #settle: (answer: ServerAnswer | 'use-tcp') => void;
@@ -149,6 +157,7 @@ class UdpRequest implements AnswerListener {
 
   constructor(channel: UdpChannel, request: DnsRequest, key: TsigKey | undefined, now: () => Now, counts: ClientCounts, settle: (answer: ServerAnswer | 'use-tcp') => void) {
     this.#channel = channel;
+    this.#request = request;
     this.#now = now;
     this.#counts = counts;
     this.#settle = settle;
@@ -173,7 +182,12 @@ class UdpRequest implements AnswerListener {
   }
 
   #send(): void {
+    if (this.#request.mayLeave?.() === false) {
+      this.#end(WITHDRAWN);
+      return;
+    }
     this.#counts.sent++;
+    if (this.#try > 0) this.#counts.repeated++;
     this.#channel.send(this.#signed.bytes);
     this.#timer = setTimeout(() => this.#onTimeout(), DNS_TRIES_MS[this.#try]);
   }
@@ -185,7 +199,6 @@ class UdpRequest implements AnswerListener {
       this.#end(this.#judge.lastWord('no answer'));
       return;
     }
-    this.#counts.repeated++;
     this.#send();
   }
 

@@ -24,6 +24,8 @@ export interface DnsUpdaterOptions {
   /** Never from within `start`. */
   readonly onDone: (id: number, outcome: DnsOutcome) => void;
   readonly now: () => Now;
+  /** Asked before each message of a job leaves; where it says no, the job ends as `unavailable`. */
+  readonly mayGoOn?: (id: number) => boolean;
 }
 
 /** Plain counts, for metrics. */
@@ -187,7 +189,7 @@ class Updater implements DnsUpdater {
     if (key === 'missing') return { kind: 'unavailable', reason: missingKey(job.zone) };
     const procedure = new Procedure(job);
     for (;;) {
-      const code = await this.#sendUpdate(job.zone, procedure.next(), key);
+      const code = await this.#sendUpdate(job, procedure.next(), key);
       if (typeof code !== 'string') return code;
       const outcome = procedure.onAnswer(code);
       if (outcome !== undefined) return outcome;
@@ -195,14 +197,18 @@ class Updater implements DnsUpdater {
   }
 
   /** RFC 2136 §4: one server after the other until one answers. */
-  async #sendUpdate(zone: DnsZone, update: DnsUpdate, key: TsigKey | undefined): Promise<ResponseCode | DnsOutcome> {
-    const request = { question: { name: zoneName(zone.name), type: TYPE_NUMBERS.SOA }, encode: (id: number) => encodeUpdate(id, update) };
+  async #sendUpdate({ id: job, zone }: DnsJob, update: DnsUpdate, key: TsigKey | undefined): Promise<ResponseCode | DnsOutcome> {
+    const request: DnsRequest = {
+      question: { name: zoneName(zone.name), type: TYPE_NUMBERS.SOA }, encode: (id) => encodeUpdate(id, update),
+      mayLeave: () => this.#options.mayGoOn?.(job) ?? true,
+    };
     const reasons: string[] = [];
     let refusal: ResponseCode | undefined;
     // One that may take it has not said anything about it.
     let mayBeTaken = false;
     for (const server of zone.servers) {
       const answer = await this.#askServer(server, request, key);
+      if (answer.kind === 'withdrawn') return { kind: 'unavailable', reason: reasonText(answer) };
       const code = answer.kind === 'answer' ? answer.message.code : answer.kind === 'rejected' ? answer.code : undefined;
       reasons.push(`${serverText(server)}: ${reasonText(answer)}`);
       if (code === undefined || code === 'SERVFAIL' || code === 'BADTIME') mayBeTaken = true;
@@ -217,7 +223,7 @@ class Updater implements DnsUpdater {
     if (!this.#health.mayAsk(server, this.#options.now().mono)) return { kind: 'silent', reason: 'has not answered lately' };
     const answer = await this.#client.ask(server, request, key);
     if (answer.kind === 'silent') this.#health.onSilence(server, this.#options.now().mono);
-    else this.#health.onAnswer(server);
+    else if (answer.kind !== 'withdrawn') this.#health.onAnswer(server);
     return answer;
   }
 
@@ -237,7 +243,12 @@ function zoneName(name: string): Buffer {
 }
 
 function reasonText(answer: ServerAnswer): string {
-  return answer.kind === 'answer' ? answer.message.code : answer.kind === 'rejected' ? answer.detail : answer.reason;
+  switch (answer.kind) {
+    case 'answer': return answer.message.code;
+    case 'rejected': return answer.detail;
+    case 'withdrawn': return 'this node does not know whether it may still change it';
+    default: return answer.reason;
+  }
 }
 
 function missingKey({ key }: DnsZone): string {

@@ -61,7 +61,7 @@ export function namesText(certificate: X509Certificate): string {
   return certificate.subjectAltName ?? `nobody but ${certificate.subject.replaceAll('\n', ', ') || 'an empty subject'}`;
 }
 
-/** A key that every user of the host may read; undefined: it is kept well, or cannot be looked at. */
+/** A file with a secret that every user of the host may read; empty: it is kept well, or cannot be looked at. */
 export function checkKeyMode({ key }: Pick<ServerTlsFiles, 'key'>): Finding[] {
   const mode = statSync(key, { throwIfNoEntry: false })?.mode ?? 0;
   return (mode & OTHERS_MAY_READ) === 0 ? [] : [{
