@@ -5,19 +5,15 @@
  */
 import type * as z from 'zod';
 import type { ClusterConfig } from '../config/types.ts';
+import type { LeaseHistory } from '../history/lease-history.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { NoteBook } from '../notes/book.ts';
 import type { OwnChange } from '../server/ports.ts';
 import type { Now } from '../time.ts';
+import type { Role } from './roles.ts';
 import type { NodeStatus } from './status.ts';
 
-/** Each may do what those before it may: look on; change leases; change what the cluster is. */
-export const ROLES = ['viewer', 'operator', 'admin'] as const;
-export type Role = (typeof ROLES)[number];
-
-export function mayAct(role: Role, needed: Role): boolean {
-  return ROLES.indexOf(role) >= ROLES.indexOf(needed);
-}
+export { mayAct, ROLES, type Role } from './roles.ts';
 
 /** Who asks, as the audit log names them. */
 export interface Caller {
@@ -59,6 +55,8 @@ export interface OperationHost {
   readonly node: string;
   readonly table: LeaseTable;
   readonly notes: NoteBook;
+  /** The history of leases. */
+  readonly tenures?: LeaseHistory | undefined;
   now(): Now;
   config(): ClusterConfig;
   status(): NodeStatus;

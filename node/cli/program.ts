@@ -14,6 +14,7 @@ import { addLeasequeryCommand } from './leasequery.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
 import { addReadyCommand } from './ready.ts';
+import { addHistoryCommand } from './history.ts';
 import { addReleaseCommand } from './release.ts';
 import { addReservationCommand } from './reservation.ts';
 import { addStatusCommand } from './status.ts';
@@ -47,6 +48,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addConfigCommand(program, output);
   addReservationCommand(program, output);
   addReleaseCommand(program, output);
+  addHistoryCommand(program, output);
   addDrainCommands(program, output);
   addLastResortCommands(program, output);
   addDoctorCommand(program, output);

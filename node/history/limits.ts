@@ -26,5 +26,8 @@ export const HISTORY_COPY_RETRY_MS = 5000;
 export const HISTORY_SEARCH_ROWS_PER_STEP = 256;
 export const HISTORY_SEARCH_DAYS_PER_STEP = 32;
 
-/** Rows of one answer; past it the oldest are told, and from when on to ask again. */
-export const HISTORY_SEARCH_ROWS_MAX = 20_000;
+/** Rows of one answer; past it the rest of the day is told too, and from when on to ask again. */
+export const HISTORY_SEARCH_ROWS_MAX = 2000;
+
+/** With more than that in such a day there is no answer. */
+export const HISTORY_SEARCH_ROWS_OF_DAY_MAX = 20_000;

@@ -5,7 +5,7 @@
  */
 import { sameBytes } from '../lease/fingerprint.ts';
 import { BindingState, recordClientKey, recordState, recordStateSince, recordLastTransaction } from '../lease/record.ts';
-import { HISTORY_SEARCH_DAYS_PER_STEP, HISTORY_SEARCH_ROWS_MAX, HISTORY_SEARCH_ROWS_PER_STEP } from './limits.ts';
+import { HISTORY_SEARCH_DAYS_PER_STEP, HISTORY_SEARCH_ROWS_MAX, HISTORY_SEARCH_ROWS_OF_DAY_MAX, HISTORY_SEARCH_ROWS_PER_STEP } from './limits.ts';
 import type { LeaseHistory } from './lease-history.ts';
 import { addressRange, DAY_SECONDS, dayOf, hardwareKey, MOVED, rowOf, TENURE_ENDS } from './row.ts';
 import type { HistoryRow, TenureEnd } from './row.ts';
@@ -42,23 +42,29 @@ export class HistorySearch {
   readonly #bindings: CurrentBindings;
   readonly #subject: HistorySubject;
   readonly #period: HistoryPeriod;
+  /** Rows filed before that second are of no interest: those leases ended before the period, or were told before. */
+  readonly #startAt: number;
   readonly #second: number;
-  #rows: HistoryRow[] = [];
+  readonly #rows: HistoryRow[] = [];
   #day: number;
-  readonly #lastDay: number;
+  #lastDay: number;
   /** In the day at hand; empty: from its start. */
   #next = '';
-  /** Rows past this second were not looked at any more, since there are too many. */
-  #cutAt: number | undefined;
+  /** Rows of this second and later ones were not looked at any more, since there are so many. */
+  #goesOnAt: number | undefined;
+  /** Leases that began earlier, by name: where their clients were last is looked for in the end. */
+  #begun: Set<string> | undefined;
+  #isTooMuch = false;
 
-  /** `second`: now, UTC. */
-  constructor(history: LeaseHistory, bindings: CurrentBindings, subject: HistorySubject, period: HistoryPeriod, second: number) {
+  /** `second`: now, UTC. `goOnAt`: what an earlier search of the same period has said, to hear the rest. */
+  constructor(history: LeaseHistory, bindings: CurrentBindings, subject: HistorySubject, period: HistoryPeriod, second: number, goOnAt = 0) {
     this.#history = history;
     this.#bindings = bindings;
     this.#subject = subject;
     this.#period = period;
     this.#second = second;
-    this.#day = Math.max(history.firstDay, dayOf(period.from));
+    this.#startAt = Math.max(period.from, goOnAt);
+    this.#day = Math.max(history.firstDay, dayOf(this.#startAt));
     // The clock of the node that filed a row may be ahead.
     this.#lastDay = dayOf(second) + 1;
   }
@@ -66,7 +72,7 @@ export class HistorySearch {
   /** True: there is more to do. */
   step(): boolean {
     for (let looked = 0, rows = 0; looked < HISTORY_SEARCH_DAYS_PER_STEP && rows < HISTORY_SEARCH_ROWS_PER_STEP; looked++) {
-      if (this.#day > this.#lastDay || this.#cutAt !== undefined) return false;
+      if (this.#day > this.#lastDay && !this.#goBack()) return false;
       rows += this.#look();
     }
     return true;
@@ -75,24 +81,47 @@ export class HistorySearch {
   /** A part of the day at hand; how many rows it had. */
   #look(): number {
     const page = this.#read();
-    for (const row of page.rows) {
-      if (!this.#concerns(row) || row.noted < this.#period.from) continue;
-      // Leases of an address do not overlap: what is filed later began later still.
-      if (row.start > this.#period.to) {
-        if ('address' in this.#subject) this.#day = this.#lastDay;
-        continue;
-      }
-      this.#rows.push(row);
-      if (this.#rows.length >= HISTORY_SEARCH_ROWS_MAX) this.#cutAt = row.noted;
-    }
+    for (const row of page.rows) if (this.#concerns(row)) this.#take(row);
     this.#next = page.next ?? '';
-    if (page.next === undefined) this.#day++;
+    if (page.next === undefined) this.#endDay();
+    if (this.#rows.length > HISTORY_SEARCH_ROWS_OF_DAY_MAX) {
+      this.#isTooMuch = true;
+      this.#day = this.#lastDay + 1;
+    }
     return page.rows.length;
+  }
+
+  #take(row: HistoryRow): void {
+    if (this.#begun !== undefined) {
+      if (row.noted < this.#startAt && row.end === MOVED && this.#begun.has(nameOf(row))) this.#rows.push(row);
+    } else if (row.noted >= this.#startAt) {
+      if (row.start <= this.#period.to) this.#rows.push(row);
+      // Leases of an address do not overlap: what is filed later began later still.
+      else if ('address' in this.#subject) this.#lastDay = this.#day;
+    }
+  }
+
+  #endDay(): void {
+    this.#day++;
+    if (this.#begun !== undefined || this.#day > this.#lastDay || this.#rows.length < HISTORY_SEARCH_ROWS_MAX) return;
+    this.#goesOnAt = this.#day * DAY_SECONDS;
+    this.#lastDay = this.#day - 1;
+  }
+
+  /** Once, when the period has been looked at. */
+  #goBack(): boolean {
+    if (this.#begun !== undefined || this.#isTooMuch) return false;
+    const current = this.#current().map(({ address, record }) => rowOf(address, record, 0, MOVED, true));
+    const earlier = [...this.#rows, ...current].filter(({ start }) => start < this.#startAt);
+    this.#begun = new Set(earlier.map(nameOf));
+    this.#day = Math.max(this.#history.firstDay, dayOf(Math.min(...earlier.map(({ start }) => start))));
+    this.#lastDay = earlier.length === 0 ? -1 : dayOf(this.#startAt);
+    return this.#day <= this.#lastDay;
   }
 
   #read(): { rows: HistoryRow[]; next: string | undefined } {
     if (!('address' in this.#subject)) return this.#history.rowsOfClient(this.#day, this.#subject.client, this.#next, HISTORY_SEARCH_ROWS_PER_STEP);
-    const second = dayOf(this.#period.from) === this.#day ? this.#period.from % DAY_SECONDS : 0;
+    const second = this.#begun === undefined && dayOf(this.#startAt) === this.#day ? this.#startAt % DAY_SECONDS : 0;
     const [from, to] = addressRange(this.#day, this.#subject.address, second);
     return this.#history.rows(this.#next === '' ? from : this.#next, to, HISTORY_SEARCH_ROWS_PER_STEP);
   }
@@ -102,13 +131,17 @@ export class HistorySearch {
     return sameBytes(this.#subject.isHardware ? hardwareKey(row.htype, row.chaddr) : row.clientKey, this.#subject.client);
   }
 
-  /** Once `step` has said that there is no more to do; newest first. `cutAt`: what was filed after that second is left out: ask again from there. */
-  result(): { tenures: Tenure[]; cutAt: number | undefined } {
-    const bindings = this.#cutAt === undefined ? this.#current() : [];
+  /**
+   * Once `step` has said that there is no more to do; newest first. `goesOnAt`: leases that ended in that second or later
+   * are left out: ask again with it. Undefined: they are too many for one day.
+   */
+  result(): { readonly tenures: Tenure[]; readonly goesOnAt: number | undefined } | undefined {
+    if (this.#isTooMuch) return undefined;
+    const bindings = this.#goesOnAt === undefined ? this.#current() : [];
     const tenures = tenuresOf(this.#rows, bindings, this.#second)
-      .filter(({ from, to }) => from <= this.#period.to && (to === undefined || to >= this.#period.from));
+      .filter(({ from, row, to }) => from <= this.#period.to && (to === undefined || (to >= this.#period.from && row.noted >= this.#startAt)));
     tenures.sort((a, b) => b.from - a.from || (b.to ?? Infinity) - (a.to ?? Infinity) || a.row.address - b.row.address);
-    return { tenures, cutAt: this.#cutAt };
+    return { tenures, goesOnAt: this.#goesOnAt };
   }
 
   #current(): { address: number; record: Buffer }[] {

@@ -1,4 +1,5 @@
 /** A history of leases on a disk in memory, fed as the table feeds it. */
+import assert from 'node:assert/strict';
 import type { LeaseHistoryLimits } from '../../node/config/types.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { LeaseHistory } from '../../node/history/lease-history.ts';
@@ -94,10 +95,12 @@ export class TenureHost implements CurrentBindings {
     return [];
   }
 
-  search(subject: HistorySubject, period: HistoryPeriod = ALWAYS): Tenure[] {
-    const search = new HistorySearch(this.history, this, subject, period, this.second);
+  search(subject: HistorySubject, period: HistoryPeriod = ALWAYS, goOnAt = 0): Tenure[] {
+    const search = new HistorySearch(this.history, this, subject, period, this.second, goOnAt);
     while (search.step());
-    return search.result().tenures;
+    const found = search.result();
+    assert(found !== undefined, 'not too much for one day');
+    return [...found.tenures, ...(found.goesOnAt === undefined ? [] : this.search(subject, period, found.goesOnAt))];
   }
 
   /** Newest first: "client address from-to end", in seconds after T. */

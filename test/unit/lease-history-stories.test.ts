@@ -14,7 +14,7 @@ function told(story: Story, id: string, address: number): string[] {
   const now = wallSeconds(host.now().wall);
   const search = new HistorySearch(host.tenures, host.table, { address }, { from: 0, to: 0xffff_ffff }, now);
   while (search.step());
-  return search.result().tenures.map(({ end, exact, from, row, to }) => `${row.chaddr.toString('hex')} ${from}-${to ?? ''} ${end}${exact ? '' : '?'}`);
+  return search.result()!.tenures.map(({ end, exact, from, row, to }) => `${row.chaddr.toString('hex')} ${from}-${to ?? ''} ${end}${exact ? '' : '?'}`);
 }
 
 /** The owner ends the lease, as its client's DHCPRELEASE would. */

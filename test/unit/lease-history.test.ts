@@ -115,6 +115,33 @@ test('a client that comes from another relay port is told with the time at each'
   assert.deepEqual(host.search({ address: A }, { from: T + 250, to: T + 250 }).map(({ row }) => row.relayAgentInformation.toString('latin1')), ['\u0001\u0005port2\u0002\u0005relay']);
 });
 
+test('where a client was before the period that is asked for does not count for it', () => {
+  const host = new TenureHost();
+  host.grant(A, 'c', 600, 'port1');
+  for (let day = 1; day <= 3; day++) {
+    host.second = T + day * DAY;
+    host.renew(A, 'c', T, `port${day + 1}`);
+  }
+  assert.deepEqual(host.at(A, T + 2 * DAY + 1), [`c 10.0.0.1 ${2 * DAY}-${3 * DAY} moved`]);
+  assert.deepEqual(host.at(A, T + 3 * DAY + 1), [`c 10.0.0.1 ${3 * DAY}- active`]);
+  assert.deepEqual(host.told(client('c'), { from: T + 2 * DAY + 1, to: T + 2 * DAY + 2 }), [`c 10.0.0.1 ${2 * DAY}-${3 * DAY} moved`]);
+});
+
+test('a long answer comes in parts, each once', () => {
+  const host = new TenureHost();
+  for (let i = 0; i < 5000; i++) {
+    host.second = T + i * 100;
+    host.grant(A, `c${i % 7}`, 60);
+    host.second += 50;
+    host.end(A, RELEASED);
+    if (i % 100 === 0) host.flush();
+  }
+  const texts = host.told({ address: A });
+  assert.equal(texts.length, 5000);
+  assert.equal(new Set(texts).size, 5000);
+  assert.equal(host.told(client('c3')).length, 714);
+});
+
 test('what ended before the history began is told as far as the binding knows it', () => {
   const host = new TenureHost('off');
   host.grant(A, 'c', 600);
@@ -227,7 +254,7 @@ test('any traffic is told as a plain list of tenures would', () => {
     };
     for (const { address, client: name, wait, what } of steps) {
       host.second += wait;
-      for (const [held, { last }] of [...holders]) {
+      for (const [held, { last }] of holders) {
         if (last + 600 > host.second) continue;
         host.end(held, EXPIRED);
         close(held, last + 600, 'expired');
