@@ -4,9 +4,9 @@
 const FORMULA = /^[=+\-@\t\r]/;
 const QUOTED = /[",\r\n]/;
 
-/** One record with its line end. A text that a spreadsheet could take for a formula gets an apostrophe before it; numbers stay as they are. */
-export function csvRow(cells: readonly (string | number | boolean)[]): string {
-  return `${cells.map((cell) => (typeof cell === 'string' ? csvText(cell) : String(cell))).join(',')}\r\n`;
+/** One record with its line end. A text that a spreadsheet could take for a formula gets an apostrophe before it; undefined is an empty cell. */
+export function csvLine(cells: readonly (string | number | boolean | undefined)[]): string {
+  return `${cells.map((cell) => (typeof cell === 'string' ? csvText(cell) : String(cell ?? ''))).join(',')}\r\n`;
 }
 
 function csvText(text: string): string {
