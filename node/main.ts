@@ -28,6 +28,8 @@ import { backupOf, stateOf } from './backup/io/node-backup.ts';
 import { loadNodeConfig } from './config/load.ts';
 import type { NodeConfig } from './config/types.ts';
 import { readClock } from './io/clock.ts';
+import { openNodeDns } from './ddns/io/node-dns.ts';
+import type { NodeDns } from './ddns/io/node-dns.ts';
 import { DataFolderWatch } from './io/data-folder.ts';
 import { Flusher } from './io/flusher.ts';
 import { openDhcpSockets } from './io/dhcp-sockets.ts';
@@ -82,6 +84,7 @@ class NodeProcess {
   #sockets: DhcpSockets | undefined;
   #sender: PacedSender | undefined;
   #prober: ConflictProber | undefined;
+  #names!: NodeDns;
   #http: HttpServer | undefined;
   #control: ControlServer | undefined;
   #queries!: QueryThread;
@@ -146,6 +149,11 @@ class NodeProcess {
       counters: this.#counters, history, tenures, random: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
       logLeases: this.#config.logLeases, now: readClock(),
     });
+    this.#names = openNodeDns({
+      keyFiles: this.#config.dnsKeys, counters: this.#counters.dns, report: (event) => this.#telemetry.emit([event], readClock()),
+      onDone: (id, outcome) => this.#inputAndTurn((engine, now) => engine.onDnsDone(id, outcome, now)),
+      mayGoOn: (id) => this.#engine.dns.mayGoOn(id, readClock().mono),
+    });
     this.#flusher = new Flusher({
       commit: (batch) => this.#disk.commit(batch), takeWrites: () => this.#engine.takeWrites(),
       onFlushed: (position, seconds) => {
@@ -177,8 +185,19 @@ class NodeProcess {
     });
     this.#openSockets();
     const engine = this.#engine;
+    const operations = new OperationRunner({
+      host: {
+        node: this.#config.node, table: this.#table, notes: engine.notes, tenures, now: readClock, config: () => engine.config, status: () => this.#status(),
+        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause,
+      },
+      change: (decide, done) => {
+        this.#input((asked, now) => asked.change(decide, done, now));
+        this.#scheduleTurn();
+      },
+      report: (occurrences) => this.#telemetry.emit(occurrences, readClock()), counters: this.#counters.api,
+    });
     this.#http = await startHttp({
-      ...this.#config.http, tls: this.#credentials.http, status: () => this.#status(), metrics: createMetrics({
+      ...this.#config.http, operations, tls: this.#credentials.http, status: () => this.#status(), metrics: createMetrics({
         counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry, dataFolder: () => this.#dataFolder.seen,
       }),
       leases: {
@@ -188,17 +207,6 @@ class NodeProcess {
         },
       },
       ready: () => readiness(this.#engine),
-      report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
-    });
-    const operations = new OperationRunner({
-      host: {
-        node: this.#config.node, table: this.#table, notes: engine.notes, now: readClock, config: () => engine.config, status: () => this.#status(),
-        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause,
-      },
-      change: (decide, done) => {
-        this.#input((asked, now) => asked.change(decide, done, now));
-        this.#scheduleTurn();
-      },
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
     });
     this.#control = await openControl({
@@ -335,6 +343,7 @@ class NodeProcess {
     for (const peer of outputs.resets) this.#links!.reset(peer);
     for (const request of outputs.etcd) this.#etcd!.request(request);
     for (const request of outputs.probes) this.#prober!.probe(request);
+    for (const job of outputs.dns) this.#names.start(job);
     for (const step of outputs.snapshots) this.#queries.onSnapshotStep(step);
     this.#queries.turn(this.#engine.config, this.#engine.core.serving(), now);
     if (outputs.packets.length > 0) {
@@ -394,6 +403,7 @@ class NodeProcess {
     this.#sender?.close();
     this.#prober?.close();
     await this.#sockets?.close();
+    await this.#names?.close();
     await this.#links?.close();
     await this.#etcd?.close();
     await this.#disk?.close();

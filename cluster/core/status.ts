@@ -12,7 +12,7 @@ import { etcdReachable, isMember, memberNamed } from './state.ts';
 
 export type ClusterStatus = Pick<NodeStatus,
   'node' | 'state' | 'role' | 'ready' | 'protocol' | 'incarnation' | 'view' | 'operator' | 'config' | 'slotsOwned' | 'homeSlots' | 'peers' |
-  'clockDifferenceMaxSeconds' | 'drains' | 'log' | 'etcd' | 'leases' | 'history' | 'interfaces' | 'backlog'>;
+  'clockDifferenceMaxSeconds' | 'drains' | 'log' | 'etcd' | 'leases' | 'dns' | 'history' | 'interfaces' | 'backlog'>;
 
 /** Whether clients should be sent here; `reason` names what forbids it. */
 export function readiness({ core }: Engine): { ready: boolean; reason: string } {
@@ -56,6 +56,7 @@ export function describeEngine(engine: Engine, table: LeaseTable, interfaces: re
     },
     leases: engine.config.subnets.map((subnet) => describeSubnet(table, subnet, owners)),
     ...describeHistory(engine),
+    dns: engine.dns.describe(state.context.now.mono),
     interfaces: interfaces.map(({ name, addresses }) => ({
       name, addresses: addresses.map(({ address, prefixLength }) => `${formatIpv4(address)}/${prefixLength}`),
     })),

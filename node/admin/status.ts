@@ -4,6 +4,7 @@
  */
 import type { ProtocolRange } from '../protocol.ts';
 import type { WallMs } from '../time.ts';
+import type { DnsStatus } from '../ddns/status.ts';
 import type { OperatorProgress } from './operator.ts';
 
 /** Every node state; the metric `lessor_node_state` has a series for each. */
@@ -127,6 +128,8 @@ export interface NodeStatus {
   readonly leases: readonly SubnetLeases[];
   /** The history of leases, where one is kept. `since`: it goes back to that UTC second; `gap`: but for what is still to be copied. */
   readonly history?: { readonly since: number; readonly bytes: number; readonly gap: { readonly from: number; readonly to: number } | null };
+  /** Names in DNS, of the addresses that this node owns. */
+  readonly dns: DnsStatus;
   /** DHCPACKs over the last seconds. */
   readonly exchangesPerSecond: number;
   readonly interfaces: readonly { readonly name: string; readonly addresses: readonly string[] }[];

@@ -10,6 +10,9 @@ export const DNS_LOOKS_PER_TURN_MAX = 256;
 /** Addresses whose names are being seen to at one time; the others wait in their records. */
 export const DNS_UNDER_WAY_MAX = 128;
 
+/** Addresses that are looked at to tell how much waits for each zone; past it the numbers are estimates. */
+export const DNS_TOLD_MAX = 1024;
+
 /** A zone that cannot be changed is tried again after so long, doubled each time, and never later than. */
 export const DNS_ZONE_RETRY_MS = 1000;
 export const DNS_ZONE_RETRY_MS_MAX = 60_000;
@@ -35,3 +38,30 @@ export const DNS_JOB_MS = 60_000;
 /** Addresses whose records were changed for DNS alone lately: a change that another node had decided on before is made all the same. Past it such a change is refused, and its client asks again. */
 export const DNS_REWRITES_MAX = 8192;
 export const DNS_REWRITES_MS = 5000;
+
+/** Of one update of a name, attempts that begin from the start since the name was gone again; past it the update is tried later (RFC 4703 §5.3). */
+export const DNS_UPDATE_ROUNDS_MAX = 3;
+
+/** Updates of DNS under way at a time, each of one name or one address; further ones wait, and past that many they are tried later. */
+export const DNS_UPDATES_MAX = 64;
+export const DNS_UPDATES_WAITING_MAX = 4096;
+
+/** How long an answer over UDP is waited for, each time that a request is sent; past the last the next server is asked. */
+export const DNS_TRIES_MS: readonly number[] = [500, 1000, 2000];
+
+/** A request that is longer goes over TCP (RFC 1035 §4.2.1); so long may connecting and the answer take there. */
+export const DNS_DATAGRAM_BYTES_MAX = 512;
+export const DNS_TCP_MS = 5000;
+
+/** A server that did not answer is not asked for so long where another one can be; then one request finds out. */
+export const DNS_SERVER_REST_MS = 10_000;
+
+/** Servers whose silence is remembered; past it the one of longest ago is forgotten. */
+export const DNS_SERVERS_MAX = 256;
+
+/** Requests over one UDP socket; past it the next ones get a new one, and a port that nobody knows yet. An idle one is closed. */
+export const DNS_SOCKET_REQUESTS_MAX = 1024;
+export const DNS_SOCKET_IDLE_MS = 10_000;
+
+/** A server that transfers a zone may be silent for so long. */
+export const DNS_TRANSFER_IDLE_MS = 30_000;

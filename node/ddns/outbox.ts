@@ -20,9 +20,11 @@ import { formatIpv4 } from '../codec/address.ts';
 import { formatDomainName } from '../codec/domain-name.ts';
 import { currentEntry, encodeDnsEntries, readDnsEntries } from './entries.ts';
 import {
-  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_UNDER_WAY_MAX,
+  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_TOLD_MAX,
+  DNS_UNDER_WAY_MAX,
 } from './limits.ts';
 import type { DnsCounters } from './counters.ts';
+import type { DnsStatus } from './status.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
 import type { DnsStep, DnsStepResult } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
@@ -117,6 +119,35 @@ export class DnsOutbox {
     }
     this.#refused.clear();
     this.#begun = [];
+  }
+
+  /** For operators. Costs up to DNS_TOLD_MAX records. */
+  describe(now: MonotonicMs): DnsStatus {
+    const { table } = this.#parts;
+    const pending = table.dns.size === 0 ? 0 : table.dns.count(this.#owned);
+    const some = pending === 0 ? [] : table.dns.some(DNS_TOLD_MAX, this.#owned);
+    const byZone = new Map<string, number>();
+    for (const address of some) {
+      const record = table.read(address)!;
+      for (const step of stepsOf(readEntries(record), isActive(record))) {
+        const zone = this.#zoneOf(address, step)?.name ?? '';
+        byZone.set(zone, (byZone.get(zone) ?? 0) + 1);
+      }
+    }
+    const failing = new Map(this.zones.failing().map((zone) => [zone.zone, zone]));
+    const names = [...new Set([...byZone.keys(), ...failing.keys()])].toSorted();
+    return {
+      pending, underWay: this.#jobs.size, estimated: pending > some.length,
+      zones: names.map((zone) => {
+        const fails = failing.get(zone);
+        return {
+          zone, pending: some.length === 0 ? 0 : Math.round((byZone.get(zone) ?? 0) * pending / some.length), failing: fails?.reason ?? '',
+          failingSeconds: fails === undefined ? 0 : Math.round((now - fails.since) / 1000),
+          retrySeconds: fails === undefined ? 0 : Math.max(0, Math.round((fails.retryAt - now) / 1000)),
+        };
+      }),
+      resync: null,
+    };
   }
 
   /** Once a turn: what is to begin now. Costs nothing where no record has any work. */
@@ -297,6 +328,7 @@ export class DnsOutbox {
   /** A name is refused for good only while its zone takes others. */
   #onRefused(visit: Visit, step: DnsStep, zone: string, code: string, now: MonotonicMs): void {
     const { address } = visit;
+    if (ZONE_WIDE.has(code)) return this.zones.unavailable(zone, code, now);
     if (this.zones.refused(zone, code, now)) return;
     const refused = this.#refused.get(address) ?? { tries: 0, since: now, retryAt: now };
     refused.tries++;
@@ -336,6 +368,8 @@ export class DnsOutbox {
   }
 }
 
+/** Refusals that are about the zone or the key, whatever the name. */
+const ZONE_WIDE: ReadonlySet<string> = new Set(['NOTAUTH', 'BADKEY', 'BADSIG', 'BADTRUNC']);
 const NO_JOBS: readonly DnsJob[] = [];
 /** So often the addresses with work are gone round. */
 const LOOK_MS = 25;

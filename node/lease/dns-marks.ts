@@ -74,6 +74,16 @@ export class DnsMarks {
     return found;
   }
 
+  /** The first ones, in no order, at most `limit`; the round is not concerned. */
+  some(limit: number, wanted: (slot: number) => boolean): number[] {
+    const found: number[] = [];
+    for (const [base, { flags }] of this.#pages) {
+      for (let s = 0; s < 256 && found.length < limit; s++) if ((flags[s]! & DNS_WORK) !== 0 && wanted(s)) found.push(base + s);
+      if (found.length === limit) break;
+    }
+    return found;
+  }
+
   /** How many addresses with work lie in slots that `wanted` takes. Costs the pages that have any. */
   count(wanted: (slot: number) => boolean): number {
     let count = 0;

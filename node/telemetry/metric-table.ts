@@ -6,7 +6,10 @@
  * configuration (nodes, subnets) or by a table in the code (message types, reasons, states, events).
  */
 import { NODE_ROLES, NODE_STATES, type NodeStatus } from '../admin/status.ts';
+import { DNS } from './dns-metrics.ts';
+import { LEASEQUERY } from './leasequery-metrics.ts';
 import { MESSAGE_TYPE_NAMES, type Counters } from './counters.ts';
+import { API } from './api-metrics.ts';
 import type { DurationHistogram } from './histogram.ts';
 import type { Telemetry } from './log.ts';
 
@@ -86,6 +89,11 @@ const DHCP: readonly MetricDefinition[] = [
     name: 'lessor_dhcp_identifier_conflicts_total', type: 'counter', labels: [],
     help: 'Leases granted to another hardware address than the one that held them, under the same client identifier',
     read: ({ counters }) => one(counters.identifierConflicts),
+  },
+  {
+    name: 'lessor_quarantines', type: 'gauge', labels: [],
+    help: 'Clients, addresses and ports of relays that operators have put into quarantine',
+    read: ({ counters }) => one(counters.quarantines),
   },
   {
     name: 'lessor_dhcp_relay_information_omitted_total', type: 'counter', labels: [],
@@ -385,39 +393,6 @@ const CLUSTER: readonly MetricDefinition[] = [
   },
 ];
 
-const LEASEQUERY: readonly MetricDefinition[] = [
-  {
-    name: 'lessor_leasequery_queries_total', type: 'counter', labels: ['protocol', 'kind', 'outcome'],
-    help: 'LEASEQUERY answered or ended, by protocol (single: UDP, bulk and active: TCP), by what it asked and by how it ended; those that got no answer are in lessor_dhcp_dropped_total',
-    read: ({ counters }) => [...counters.queries.all()].map(({ protocol, kind, outcome, count }) => ({ labels: { protocol, kind, outcome }, value: count })),
-  },
-  {
-    name: 'lessor_leasequery_records_total', type: 'counter', labels: [],
-    help: 'Bindings told of over TCP',
-    read: ({ counters }) => one(counters.queries.records),
-  },
-  {
-    name: 'lessor_leasequery_connections', type: 'gauge', labels: [],
-    help: 'Open connections of requestors',
-    read: ({ counters }) => one(counters.queries.connections),
-  },
-  {
-    name: 'lessor_leasequery_connections_refused_total', type: 'counter', labels: [],
-    help: 'Connections closed at once: too many, or from an address outside leasequery.requestors',
-    read: ({ counters }) => one(counters.queries.refusedConnections),
-  },
-  {
-    name: 'lessor_leasequery_active_lag_seconds', type: 'gauge', labels: ['requestor'],
-    help: 'Requestors that follow changes: age of the oldest change that was not written to them yet',
-    read: ({ counters }) => counters.queries.active.map(({ requestor, lagSeconds }) => ({ labels: { requestor }, value: lagSeconds })),
-  },
-  {
-    name: 'lessor_leasequery_active_waiting', type: 'gauge', labels: ['requestor'],
-    help: 'Requestors that follow changes: changes that were not written to them yet',
-    read: ({ counters }) => counters.queries.active.map(({ requestor, waiting }) => ({ labels: { requestor }, value: waiting })),
-  },
-];
-
 const PROCESS: readonly MetricDefinition[] = [
   {
     name: 'lessor_build_info', type: 'gauge', labels: ['version', 'nodejs'],
@@ -441,4 +416,4 @@ const PROCESS: readonly MetricDefinition[] = [
   },
 ];
 
-export const METRICS: readonly MetricDefinition[] = [...DHCP, ...LEASES, ...CLUSTER, ...LEASEQUERY, ...PROCESS];
+export const METRICS: readonly MetricDefinition[] = [...DHCP, ...LEASES, ...CLUSTER, ...LEASEQUERY, ...DNS, ...API, ...PROCESS];

@@ -12,7 +12,7 @@ import type { Outputs } from '../../cluster/core/engine.ts';
 import type { LinkEvent } from '../../cluster/core/ports.ts';
 import type { PreparedConfig } from '../../cluster/view/configuration.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
-import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
+import type { DnsOutcome } from '../../node/ddns/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
@@ -21,18 +21,17 @@ import { DRAIN_MS_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
 import { Counters } from '../../node/telemetry/counters.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
-import type { EtcdRequest, EtcdResult, PeerMessage } from '../../cluster/core/ports.ts';
+import type { EtcdResult } from '../../cluster/core/ports.ts';
 import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import type { ProtocolRange } from '../../node/protocol.ts';
-import type { Agenda } from './agenda.ts';
 import { WALL_EPOCH_MS } from './config.ts';
 import { SimDisk } from './disk.ts';
+import type { NodeWorld, Step, Trap } from './node-world.ts';
 import type { DiskMoment } from './disk.ts';
 import { inSomeOrder } from './held-inputs.ts';
 import type { Input, Source } from './held-inputs.ts';
-import type { Random } from './random.ts';
 import { WallClock } from './wall-clock.ts';
 
 /** As node/main.ts: a commit that failed is tried again. */
@@ -41,46 +40,6 @@ const STORE_RETRY_MS = 1000;
 const DISK_TROUBLE_MS = 6000;
 /** What a socket's receive buffer holds of small packets; what comes while it is full is lost. */
 const PACKETS_HELD_MAX = 500;
-
-export interface NodeWorld {
-  readonly agenda: Agenda;
-  readonly random: Random;
-  /** Whether somebody answers who is asked, and with which hardware address where that is known. */
-  isInUse(address: number): boolean | Buffer;
-  /** Until the next tick of this node. */
-  tickMs(node: SimNode): number;
-  readonly clustered: boolean;
-  /** A turn is over, and nothing that it decided has been carried out. */
-  onTurn?(node: SimNode, outputs: Outputs): void;
-  onPacket(node: SimNode, packet: OutgoingPacket): void;
-  onMessage(from: SimNode, peer: string, message: PeerMessage): void;
-  onReset(from: SimNode, peer: string): void;
-  onEtcdRequest(from: SimNode, request: EtcdRequest): void;
-  onEvent(node: SimNode, id: string, fields: Readonly<Record<string, unknown>>): void;
-  onExit(node: SimNode): void;
-  onDnsJob?(node: SimNode, job: DnsJob): void;
-  /** Read and check a revision of the configuration: the answer comes later. */
-  onPrepareConfig(node: SimNode, revision: number): void;
-  count(what: string, by?: number): void;
-}
-
-/** What a node does to the world, one thing at a time. */
-export type Step =
-  | { readonly kind: 'message'; readonly peer: string; readonly message: PeerMessage }
-  | { readonly kind: 'etcd'; readonly request: EtcdRequest }
-  | { readonly kind: 'packet' }
-  /** Writes were taken from the store, and their flush begins. */
-  | { readonly kind: 'flush' }
-  /** They are durable, and nobody has heard of it. */
-  | { readonly kind: 'flushed' };
-
-/** Springs once, at the first step that it matches. */
-export interface Trap {
-  readonly matches: (step: Step) => boolean;
-  /** Before the step is taken, or after it. */
-  readonly before: boolean;
-  readonly spring: (step: Step) => void;
-}
 
 interface Effect {
   readonly step: Step | undefined;

@@ -32,7 +32,7 @@ import { SimLinks } from './links.ts';
 import { SimNames } from './names.ts';
 import { Nemesis } from './nemesis.ts';
 import { SimNode } from './node.ts';
-import type { NodeWorld } from './node.ts';
+import type { NodeWorld } from './node-world.ts';
 import { Operator } from './operator.ts';
 import { drawPlan } from './plan.ts';
 import type { Plan } from './plan.ts';

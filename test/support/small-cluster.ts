@@ -14,7 +14,7 @@ import { Agenda } from '../sim/agenda.ts';
 import { SimEtcd } from '../sim/etcd.ts';
 import { SimLinks } from '../sim/links.ts';
 import { SimNode } from '../sim/node.ts';
-import type { NodeWorld } from '../sim/node.ts';
+import type { NodeWorld } from '../sim/node-world.ts';
 import { Random } from '../sim/random.ts';
 import { chaddrOf, discover, ip, parseReply, request } from './client-packets.ts';
 import { buildConfig, subnetConfig } from './configs.ts';

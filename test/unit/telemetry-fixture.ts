@@ -31,6 +31,13 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
       subnet: '10.0.0.0/8', active: 812, expired: 4, released: 3, abandoned: 2, free: 179, size: 1_000,
       freeByOwner: { a: 90, b: 89 },
     }],
+    dns: {
+      pending: 7, underWay: 2, estimated: false, resync: null,
+      zones: [
+        { zone: '10.in-addr.arpa.', pending: 4, failing: '', failingSeconds: 0, retrySeconds: 0 },
+        { zone: 'example.com.', pending: 5, failing: '192.0.2.53: no answer', failingSeconds: 312, retrySeconds: 41 },
+      ],
+    },
     exchangesPerSecond: 503.4,
     interfaces: [{ name: 'eth0', addresses: ['10.0.0.11/8'] }],
     certificates: [{ use: 'cluster', serial: '0a', expires: 1_800_000_000 }],

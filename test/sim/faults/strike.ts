@@ -2,7 +2,8 @@
  * One fault that strikes a world: what it is, whom it hits, how long it lasts, and the tools that all
  * kinds of faults share. It is over when everything that it began has been mended.
  */
-import type { SimNode, Step, Trap } from '../node.ts';
+import type { SimNode } from '../node.ts';
+import type { Step, Trap } from '../node-world.ts';
 import type { Random } from '../random.ts';
 import type { World } from '../world.ts';
 

@@ -1,0 +1,39 @@
+/** The edge of a node towards name servers: its keys, and who carries out what the outbox decides. */
+import { readClock } from '../../io/clock.ts';
+import type { Occurrence } from '../../telemetry/events.ts';
+import type { DnsCounters } from '../counters.ts';
+import type { DnsJob, DnsOutcome } from '../types.ts';
+import { DnsKeys } from './keys.ts';
+import { openDnsUpdater } from './updater.ts';
+import type { DnsUpdater } from './updater.ts';
+
+export interface NodeDnsOptions {
+  /** As `dnsKeys` of node.yaml has them. */
+  readonly keyFiles: readonly string[];
+  readonly counters: DnsCounters;
+  readonly onDone: (id: number, outcome: DnsOutcome) => void;
+  /** Whether a message of the job may leave now. */
+  readonly mayGoOn: (id: number) => boolean;
+  readonly report: (event: Occurrence) => void;
+}
+
+export interface NodeDns {
+  start(job: DnsJob): void;
+  /** For questions. */
+  readonly updater: DnsUpdater;
+  close(): Promise<void>;
+}
+
+export function openNodeDns({ counters, keyFiles, mayGoOn, onDone, report }: NodeDnsOptions): NodeDns {
+  const keys = new DnsKeys(keyFiles, report);
+  const updater = openDnsUpdater({ keys, onDone, now: readClock, mayGoOn });
+  counters.seconds = updater.stats.seconds;
+  return {
+    updater,
+    start: (job) => updater.start(job),
+    close: () => {
+      keys.close();
+      return updater.close();
+    },
+  };
+}
