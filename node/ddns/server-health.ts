@@ -2,7 +2,7 @@
  * Which servers did not answer lately: so that not each update waits for a dead one, and that it is noticed when it is
  * back. Bounded by DNS_SERVERS_MAX.
  */
-import { DNS_SERVER_REST_MS, DNS_SERVERS_MAX } from '../limits.ts';
+import { DNS_SERVER_REST_MS, DNS_SERVERS_MAX } from './limits.ts';
 import type { MonotonicMs } from '../time.ts';
 import type { DnsServer } from './types.ts';
 

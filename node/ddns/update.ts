@@ -5,7 +5,7 @@
  * Invariants: an update that may have been applied although its answer is lost can be sent again, and so can a whole
  * procedure. AAAA records are never touched. A name is deleted only where its DHCID record is the job's own.
  */
-import { DNS_UPDATE_ROUNDS_MAX } from '../limits.ts';
+import { DNS_UPDATE_ROUNDS_MAX } from './limits.ts';
 import type { DnsJob, DnsOutcome } from './types.ts';
 
 /** Types of records that updates speak of. */

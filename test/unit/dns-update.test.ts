@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatDomainName } from '../../node/codec/domain-name.ts';
-import { DNS_UPDATE_ROUNDS_MAX } from '../../node/limits.ts';
+import { DNS_UPDATE_ROUNDS_MAX } from '../../node/ddns/limits.ts';
 import type { DnsJob, DnsOutcome } from '../../node/ddns/types.ts';
 import { outcomeOf, Procedure, responseCode, reverseName } from '../../node/ddns/update.ts';
 import { carryOut, dnsJob, ModelZone, textsOf, zoneRecord } from '../support/dns-zone.ts';

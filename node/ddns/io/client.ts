@@ -3,7 +3,7 @@
  * the asked server answers, to this very request and with its signature, is an answer.
  */
 import { randomInt } from 'node:crypto';
-import { DNS_DATAGRAM_BYTES_MAX, DNS_TCP_MS, DNS_TRANSFER_IDLE_MS, DNS_TRIES_MS } from '../../limits.ts';
+import { DNS_DATAGRAM_BYTES_MAX, DNS_TCP_MS, DNS_TRANSFER_IDLE_MS, DNS_TRIES_MS } from '../limits.ts';
 import { wallSeconds } from '../../time.ts';
 import type { Now } from '../../time.ts';
 import { AnswerVerifier, signRequest, verifyAnswer } from '../tsig.ts';

@@ -6,7 +6,7 @@
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import type { Socket } from 'node:dgram';
-import { DNS_SOCKET_IDLE_MS, DNS_SOCKET_REQUESTS_MAX } from '../../limits.ts';
+import { DNS_SOCKET_IDLE_MS, DNS_SOCKET_REQUESTS_MAX } from '../limits.ts';
 import { serverText } from '../server-health.ts';
 import type { DnsServer } from '../types.ts';
 

@@ -5,7 +5,7 @@
  * under way. A server that does not answer costs each job at most one wait, and nothing that grows.
  */
 import { parseDomainName } from '../../codec/domain-name.ts';
-import { DNS_UPDATES_MAX, DNS_UPDATES_WAITING_MAX } from '../../limits.ts';
+import { DNS_UPDATES_MAX, DNS_UPDATES_WAITING_MAX } from '../limits.ts';
 import { DurationHistogram } from '../../telemetry/histogram.ts';
 import type { Now } from '../../time.ts';
 import { ServerHealth, serverText } from '../server-health.ts';
