@@ -328,22 +328,6 @@ export const CLIENT_IDENTIFIER_BYTES_MAX = 255;
 
 // ── bindings ────────────────────────────────────────────────────────────────────────────────────
 
-/** Quarantines at a time; further ones are refused. */
-export const QUARANTINES_MAX = 10_000;
-
-/**
- * What a node does in one turn to end the leases of clients in quarantine: changes of quarantines looked at, and records
- * read where all of them must be (a port has no index, and neither has what a takeover brings).
- */
-export const QUARANTINES_LOOKED_AT_MAX = 64;
-export const QUARANTINE_SWEEP_RECORDS = 512;
-
-/** Leases that an answer to an operator lists; there may be more. */
-export const QUARANTINE_LEASES_TOLD_MAX = 100;
-
-/** Abandoned addresses that are freed in one change; more of them are freed one change after the other. */
-export const ABANDONED_CLEARED_MAX = 128;
-
 /** Addresses held after a DHCPOFFER; past it the oldest hold ends. */
 export const OFFERS_MAX = 65_536;
 
@@ -401,6 +385,35 @@ export const RESTORE_BATCH_RECORDS = 8192;
 
 /** Names of one binding in DNS, or on their way out of it; past it the one withdrawn longest ago is forgotten, and counted. */
 export const DNS_ENTRIES_PER_BINDING_MAX = 8;
+
+// ── dynamic DNS ─────────────────────────────────────────────────────────────────────────────────
+
+/** Of one update of a name, attempts that begin from the start since the name was gone again; past it the update is tried later (RFC 4703 §5.3). */
+export const DNS_UPDATE_ROUNDS_MAX = 3;
+
+/** Updates of DNS under way at a time, each of one name or one address; further ones wait, and past that many they are tried later. */
+export const DNS_UPDATES_MAX = 64;
+export const DNS_UPDATES_WAITING_MAX = 4096;
+
+/** How long an answer over UDP is waited for, each time that a request is sent; past the last the next server is asked. */
+export const DNS_TRIES_MS: readonly number[] = [500, 1000, 2000];
+
+/** A request that is longer goes over TCP (RFC 1035 §4.2.1); so long may connecting and the answer take there. */
+export const DNS_DATAGRAM_BYTES_MAX = 512;
+export const DNS_TCP_MS = 5000;
+
+/** A server that did not answer is not asked for so long where another one can be; then one request finds out. */
+export const DNS_SERVER_REST_MS = 10_000;
+
+/** Servers whose silence is remembered; past it the one of longest ago is forgotten. */
+export const DNS_SERVERS_MAX = 256;
+
+/** Requests over one UDP socket; past it the next ones get a new one, and a port that nobody knows yet. An idle one is closed. */
+export const DNS_SOCKET_REQUESTS_MAX = 1024;
+export const DNS_SOCKET_IDLE_MS = 10_000;
+
+/** A server that transfers a zone may be silent for so long. */
+export const DNS_TRANSFER_IDLE_MS = 30_000;
 
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 

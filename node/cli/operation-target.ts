@@ -20,12 +20,31 @@ export function addOperationOptions(command: Command): Command {
 
 /** @throws CliError, ConfigError */
 export function operationClient(options: OperationOptions): NodeClient {
-  if (options.url !== undefined) {
-    return new NodeClient({ ...nodeTarget(options), headers: options.tokenFile === undefined ? {} : { authorization: `Bearer ${readToken(options.tokenFile)}` } });
-  }
+  if (options.url !== undefined) return httpClient(options);
   if (options.tokenFile !== undefined) throw new CliError(ExitCode.usage, '--token-file belongs to --url: over the control socket of this host no token is needed.');
   const { dataDir } = loadNodeConfig(options.config ?? DEFAULT_NODE_CONFIG);
   return new NodeClient({ url: 'http://localhost', tls: {}, dataDir, headers: { [CALLER_HEADER]: encodeURIComponent(whoAmI()) } });
+}
+
+export interface ReadingOptions extends OperationOptions {
+  readonly socket?: true;
+}
+
+/** Of a command that only looks: the HTTP port answers it, where that lets the caller. */
+export function addReadingOptions(command: Command): Command {
+  return addOperationOptions(command)
+    .option('--socket', 'ask over the control socket of the node on this host, as its user or root; --config finds it');
+}
+
+/** @throws CliError, ConfigError */
+export function readingClient(options: ReadingOptions): NodeClient {
+  if (!options.socket) return httpClient(options);
+  if (options.url !== undefined) throw new CliError(ExitCode.usage, 'expected --socket or --url, and not both');
+  return operationClient(options);
+}
+
+function httpClient(options: OperationOptions): NodeClient {
+  return new NodeClient({ ...nodeTarget(options), headers: options.tokenFile === undefined ? {} : { authorization: `Bearer ${readToken(options.tokenFile)}` } });
 }
 
 function readToken(file: string): string {

@@ -1,7 +1,6 @@
 /** Every operation that a node carries out for its operators. */
 import type { AnyOperation } from '../operation.ts';
-import { history } from './history.ts';
 import { leaseCount, leases } from './leases.ts';
 import { release } from './release.ts';
 
-export const OPERATIONS: readonly AnyOperation[] = [leases, leaseCount, release, history];
+export const OPERATIONS: readonly AnyOperation[] = [leases, leaseCount, release];
