@@ -5,7 +5,7 @@ const FORMULA = /^[=+\-@\t\r]/;
 const QUOTED = /[",\r\n]/;
 
 /** One record with its line end. A text that a spreadsheet could take for a formula gets an apostrophe before it; undefined is an empty cell. */
-export function csvLine(cells: readonly (string | number | boolean | undefined)[]): string {
+export function csvRow(cells: readonly (string | number | boolean | undefined)[]): string {
   return `${cells.map((cell) => (typeof cell === 'string' ? csvText(cell) : String(cell ?? ''))).join(',')}\r\n`;
 }
 

@@ -6,7 +6,7 @@ import type { LeaseView } from '../admin/lease-view.ts';
 import type { ResultOf } from '../admin/operation.ts';
 import { leaseCount, leases as listed } from '../admin/operations/leases.ts';
 import { CliError, ExitCode } from './cli-error.ts';
-import { csvLine } from './csv.ts';
+import { csvRow } from './csv.ts';
 import type { NodeClient } from './node-client.ts';
 import { addReadingOptions, readingClient } from './operation-target.ts';
 import type { ReadingOptions } from './operation-target.ts';
@@ -72,8 +72,8 @@ const row = (cells: readonly string[]): string => renderRow(cells, WIDTHS);
 const TABLE: Form = { head: row(COLUMNS.map(({ title }) => title)), line: (lease) => row(COLUMNS.map(({ cell }) => cell(lease))) };
 const JSON_LINES: Form = { head: '', line: (lease) => `${JSON.stringify(lease)}\n` };
 const SHEET: Form = {
-  head: csvLine(CSV.map(({ title }) => title)),
-  line: (lease) => csvLine(CSV.map(({ cell }) => {
+  head: csvRow(CSV.map(({ title }) => title)),
+  line: (lease) => csvRow(CSV.map(({ cell }) => {
     const value = cell(lease);
     return typeof value === 'string' ? printable(value) : value;
   })),
