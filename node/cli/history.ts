@@ -1,11 +1,11 @@
 /** `lessor history`: who held an address, or which addresses a client held. */
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import type { HeldLeaseView, HistoryCoverageView } from '../admin/history-view.ts';
 import { history } from '../admin/operations/history.ts';
+import { MOMENT_EXPECTED, parseMoment } from '../admin/moment.ts';
 import type { OptionJson } from '../codec/options.ts';
 import { CliError, ExitCode } from './cli-error.ts';
-import { csvRow } from './csv.ts';
-import { readTime } from './leasequery-arguments.ts';
+import { csvLine } from './csv.ts';
 import { addOperationOptions, operationClient } from './operation-target.ts';
 import type { OperationOptions } from './operation-target.ts';
 import type { CliOutput } from './output.ts';
@@ -44,12 +44,19 @@ export function addHistoryCommand(program: Command, output: CliOutput): void {
     .description('who held an address, or which addresses a client held; times are UTC, the newest lease first')
     .option('--address <address>', 'who held this address')
     .option('--client <id>', 'which addresses this client held: a hardware address, or a client identifier in hex (host names are shown, but nothing is found by them)')
-    .option('--at <time>', 'at this time: 2027-03-31T18:00Z, seconds since 1970, or how long ago, such as 10m', readTime)
-    .option('--from <time>', 'from then on', readTime)
-    .option('--to <time>', 'until then', readTime)
+    .option('--at <time>', 'at this time: 2027-03-31T18:00Z, 2027-03-31, or how long ago, such as 10m', past)
+    .option('--from <time>', 'from then on', past)
+    .option('--to <time>', 'until then', past)
     .option('--json', 'as JSON, one entry a line; the first says from when on the history knows')
     .option('--csv', 'as comma-separated values (RFC 4180)')
     .action((options: Options) => showHistory(options, output));
+}
+
+/** UTC seconds. */
+function past(text: string): number {
+  const second = parseMoment(text, Math.floor(Date.now() / 1000), 'ago');
+  if (second === undefined) throw new InvalidArgumentError(`expected ${MOMENT_EXPECTED}.`);
+  return second;
 }
 
 async function showHistory({ address, at, client, csv, from, json, to, ...options }: Options, output: CliOutput): Promise<void> {
@@ -58,7 +65,7 @@ async function showHistory({ address, at, client, csv, from, json, to, ...option
   const leases: HeldLeaseView[] = [];
   const coverage = await readAll(options, { address, client, at: isoOf(at), from: isoOf(from), to: isoOf(to) }, leases);
   if (json) await output.out([coverage, ...leases].map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-  else if (csv) await output.out([csvRow(CSV), ...leases.map((lease) => csvRow(CSV.map((name) => lease[name] ?? '')))].join(''));
+  else if (csv) await output.out([csvLine(CSV), ...leases.map((lease) => csvLine(CSV.map((name) => lease[name] ?? undefined))].join(''));
   else if (leases.length > 0) await output.out(renderTable(COLUMNS.map(({ title }) => title), leases.map((lease) => COLUMNS.map(({ cell }) => cell(lease)))));
   output.err(coverageText(coverage));
   if (leases.length === 0) throw new CliError(ExitCode.no, `nothing is known of ${address ?? client!}${at === undefined ? '' : ` at ${isoOf(at)!}`}`);
