@@ -114,7 +114,7 @@ export class Engine {
     this.notes = new NoteBook(table);
     table.onChange = (address, record, at, before) => {
       if (address < NOTE_KEYS_END) return this.notes.onRecord(address, record);
-      parts.history?.add(address, record, at);
+      parts.history?.add(address, record, at, before);
       return tenures?.add(address, before, record, at);
     };
     const history = inStep(parts.history, tenures);
