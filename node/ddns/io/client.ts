@@ -116,12 +116,13 @@ export class DnsClient {
         const message = decodeMessage(bytes);
         if (message === undefined || !message.isResponse || message.id !== id) throw new DnsTransferError(server, 'sends what is no answer');
         const records = message.records.filter(({ section }) => section === 'answer');
+        const isWrongStart = startsOfAuthority === 0 && records[0]?.type !== TYPE_NUMBERS.SOA;
         startsOfAuthority += records.filter(({ name, type }) => type === TYPE_NUMBERS.SOA && name.equals(zone)).length;
         const isLast = startsOfAuthority >= 2 || message.code !== 'NOERROR';
         const verdict = verifier?.accept(bytes, message, isLast, wallSeconds(this.#now().wall));
         if (verdict?.ok === false) throw new DnsTransferError(server, verdictText(verdict));
         if (message.code !== 'NOERROR') throw new DnsTransferError(server, message.code);
-        if (startsOfAuthority === 0) throw new DnsTransferError(server, 'sends a transfer that does not begin with the SOA record');
+        if (isWrongStart || startsOfAuthority === 0) throw new DnsTransferError(server, 'sends a transfer that does not begin with the SOA record');
         unproven.push(...(startsOfAuthority >= 2 ? records.slice(0, -1) : records));
         if (verifier === undefined || message.records.some(({ type }) => type === TYPE_NUMBERS.TSIG)) {
           yield* unproven;

@@ -75,6 +75,7 @@ class Updater implements DnsUpdater {
   /** Those that wait only for a place among the ones under way. */
   readonly #ready: Waiting[] = [];
   readonly #running = new Set<Promise<void>>();
+  #underWay = 0;
   #waiting = 0;
   #isClosed = false;
 
@@ -84,7 +85,7 @@ class Updater implements DnsUpdater {
   }
 
   get stats(): DnsUpdaterStats {
-    return { ...this.#client.counts, underWay: this.#running.size, waiting: this.#waiting, seconds: this.#seconds };
+    return { ...this.#client.counts, underWay: this.#underWay, waiting: this.#waiting, seconds: this.#seconds };
   }
 
   start(job: DnsJob): void {
@@ -151,11 +152,12 @@ class Updater implements DnsUpdater {
   }
 
   #startReady(): void {
-    while (this.#running.size < DNS_UPDATES_MAX) {
+    while (!this.#isClosed && this.#underWay < DNS_UPDATES_MAX) {
       const next = this.#ready.shift();
       if (next === undefined) return;
       this.#waiting--;
-      const running = this.#carryOut(next).finally(() => this.#running.delete(running)).then(() => this.#startReady());
+      this.#underWay++;
+      const running = this.#carryOut(next).finally(() => this.#running.delete(running));
       this.#running.add(running);
     }
   }
@@ -165,8 +167,10 @@ class Updater implements DnsUpdater {
     const start = this.#options.now().mono;
     const outcome = await this.#outcome(job);
     if (outcome.kind !== 'unavailable') this.#seconds.observe((this.#options.now().mono - start) / 1000);
+    this.#underWay--;
     this.#release(waiting);
     this.#tell(job.id, outcome);
+    this.#startReady();
   }
 
   #release({ claims }: Waiting): void {
