@@ -138,6 +138,36 @@ export function clients(): DashboardJson {
         ],
       },
       {
+        title: 'Names in DNS', panels: [
+          series({
+            title: 'Updates by how they ended', unit: 'ops', min: 0, runbooks: ['dns-zone-failing'],
+            description: 'done; conflict: the name is somebody else\'s and stays theirs; refused: by the zone\'s server; unavailable: no server could do it, and it is tried again.',
+            queries: [{ expr: orNone(`sum by (action, outcome) (rate(lessor_dns_updates_total{${NODE}}[${RATE}])) > 0`, 'outcome', 'nothing was to be done'), legend: '{{action}} {{outcome}}' }],
+          }),
+          series({
+            title: 'Updates that wait, by zone', unit: 'none', decimals: 0, min: 0, runbooks: ['dns-zone-failing'],
+            description: 'Each node tells of the addresses that it owns. It grows while a zone cannot be changed, and falls by itself once it can.',
+            queries: [{ expr: orNone(`sum by (zone) (lessor_dns_pending{${NODE}})`, 'zone', 'nothing waits'), legend: '{{zone}}' }],
+          }),
+          series({
+            title: 'Zones that cannot be changed', unit: 's', min: 0, runbooks: ['dns-zone-failing'],
+            description: 'Since when, by node. Clients get their addresses all the same.',
+            queries: [{ expr: orNone(`max by (zone, instance) (lessor_dns_zone_failing_seconds{${NODE}})`, 'zone', 'none'), legend: '{{zone}} {{instance}}' }],
+          }),
+          series({
+            title: 'Time of an update', unit: 's', min: 0, logarithmic: true,
+            description: 'From its first message to the server\'s last answer; DHCP clients do not wait for it.',
+            queries: quantiles('lessor_dns_update_seconds', NODE),
+            nothing: 'nothing was changed in this span of time',
+          }),
+          series({
+            title: 'Entries that may have stayed in DNS', unit: 'none', decimals: 0, min: 0,
+            description: 'Refused by a server, in no configured zone any more, or too many of one address. lessor dns resync finds them.',
+            queries: [{ expr: `sum(increase(lessor_dns_entries_given_up_total{${NODE}}[${RATE}]))`, legend: 'given up' }],
+          }),
+        ],
+      },
+      {
         title: 'LEASEQUERY', panels: [
           series({
             title: 'Queries by how they ended', unit: 'ops', min: 0,
