@@ -5,7 +5,7 @@ import { history } from '../admin/operations/history.ts';
 import { MOMENT_EXPECTED, parseMoment } from '../admin/moment.ts';
 import type { OptionJson } from '../codec/options.ts';
 import { CliError, ExitCode } from './cli-error.ts';
-import { csvLine } from './csv.ts';
+import { csvRow } from './csv.ts';
 import { addOperationOptions, operationClient } from './operation-target.ts';
 import type { OperationOptions } from './operation-target.ts';
 import type { CliOutput } from './output.ts';
@@ -65,7 +65,7 @@ async function showHistory({ address, at, client, csv, from, json, to, ...option
   const leases: HeldLeaseView[] = [];
   const coverage = await readAll(options, { address, client, at: isoOf(at), from: isoOf(from), to: isoOf(to) }, leases);
   if (json) await output.out([coverage, ...leases].map((entry) => `${JSON.stringify(entry)}\n`).join(''));
-  else if (csv) await output.out([csvLine(CSV), ...leases.map((lease) => csvLine(CSV.map((name) => lease[name] ?? undefined)))].join(''));
+  else if (csv) await output.out([csvRow(CSV), ...leases.map((lease) => csvRow(CSV.map((name) => lease[name] ?? undefined)))].join(''));
   else if (leases.length > 0) await output.out(renderTable(COLUMNS.map(({ title }) => title), leases.map((lease) => COLUMNS.map(({ cell }) => cell(lease)))));
   output.err(coverageText(coverage));
   if (leases.length === 0) throw new CliError(ExitCode.no, `nothing is known of ${address ?? client!}${at === undefined ? '' : ` at ${isoOf(at)!}`}`);
