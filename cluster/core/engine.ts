@@ -26,6 +26,7 @@ import type { TakenChanges } from '../../node/leasequery/committed-feed.ts';
 import type { SnapshotStep } from '../../node/leasequery/snapshot-step.ts';
 import { NoteBook } from '../../node/notes/book.ts';
 import { NOTE_KEYS_END } from '../../node/notes/note.ts';
+import { QuarantineList } from '../../node/notes/quarantine-list.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import { DhcpServer } from '../../node/server/server.ts';
 import type { Decision, InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
@@ -112,6 +113,11 @@ export class Engine {
     this.#history = parts.history;
     this.tenures = tenures;
     this.notes = new NoteBook(table);
+    const quarantines = new QuarantineList(table);
+    this.notes.listen('quarantine', (key, note) => {
+      quarantines.onNote(key, note);
+      counters.quarantines = quarantines.size;
+    });
     table.onChange = (address, record, at, before) => {
       if (address < NOTE_KEYS_END) return this.notes.onRecord(address, record);
       parts.history?.add(address, record, at, before);
@@ -134,7 +140,7 @@ export class Engine {
     });
     const { core } = this;
     this.server = new DhcpServer({
-      config, table, counters, logLeases: parts.logLeases, hashSeed: Math.floor(random() * 2 ** 32),
+      config, table, counters, quarantines, logLeases: parts.logLeases, hashSeed: Math.floor(random() * 2 ** 32),
       cluster: {
         self: options.self,
         incarnation: () => (options.clustered ? this.#context.incarnation : undefined),
@@ -310,6 +316,7 @@ export class Engine {
   tick(now: Now): void {
     this.#enter(now);
     this.#carryOut(this.server.tick(now));
+    this.#carryOut(this.server.endQuarantined(now));
   }
 
   // ── outputs ──────────────────────────────────────────────────────────────────────────────────

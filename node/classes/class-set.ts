@@ -16,12 +16,14 @@ export interface ClassSet {
   readonly drop: boolean;
   /** The first one that any of the classes sets. */
   readonly identity: Identity | undefined;
+  /** Only where these classes are named as let in its clients get an address: see `isLetIn`. */
+  readonly confined: boolean;
   /** Of what several classes set the earliest one's value; options in order of code. */
   readonly overlay: Overlay;
 }
 
 export const NO_CLASSES: ClassSet = {
-  id: 0, has: () => false, indexes: [], drop: false, identity: undefined, overlay: { options: [] },
+  id: 0, has: () => false, indexes: [], drop: false, identity: undefined, confined: false, overlay: { options: [] },
 };
 
 /** Whether a client of these classes may have an address behind the guard. */
@@ -32,19 +34,26 @@ export function mayPass(set: ClassSet, { allow, deny }: ClassGuard): boolean {
   return false;
 }
 
+/** The same for an address behind the guards of its subnet and its pool: a confined client must be named by one of them. */
+export function isLetIn(set: ClassSet, subnet: ClassGuard, pool: ClassGuard): boolean {
+  return mayPass(set, subnet) && mayPass(set, pool) && (!set.confined || subnet.allow !== undefined || pool.allow !== undefined);
+}
+
 class MatchedClasses implements ClassSet {
   readonly id: number;
   readonly indexes: readonly number[];
   readonly drop: boolean;
   readonly identity: Identity | undefined;
+  readonly confined: boolean;
   readonly overlay: Overlay;
   /** A bit a class. */
   readonly #bits: Uint32Array;
 
-  constructor(id: number, indexes: readonly number[], classes: readonly ClassConfig[]) {
+  constructor(id: number, indexes: readonly number[], classes: readonly ClassConfig[], confined = false) {
     const matched = indexes.map((index) => classes[index]!);
     this.id = id;
     this.indexes = indexes;
+    this.confined = confined;
     this.drop = matched.some(({ drop }) => drop);
     this.identity = matched.find(({ identity }) => identity !== undefined)?.identity;
     this.overlay = mergeOverlays(matched.map(({ overlay }) => overlay));
@@ -61,6 +70,7 @@ class MatchedClasses implements ClassSet {
 export class ClassSets {
   readonly #classes: readonly ClassConfig[];
   readonly #byHash = new Map<number, ClassSet[]>();
+  readonly #confined = new Map<number, ClassSet>();
   #size = 0;
   #lastId = 0;
 
@@ -78,6 +88,13 @@ export class ClassSets {
       for (let i = 0; i < known.length; i++) if (isSame(known[i]!.indexes, indexes, count)) return known[i]!;
     }
     return this.#make(hash, Array.from(indexes.subarray(0, count)));
+  }
+
+  /** This class alone, whose clients get an address nowhere else than where it is let in. */
+  confinedTo(index: number): ClassSet {
+    let set = this.#confined.get(index);
+    if (set === undefined) this.#confined.set(index, set = new MatchedClasses(++this.#lastId, [index], this.#classes, true));
+    return set;
   }
 
   #make(hash: number, indexes: readonly number[]): ClassSet {

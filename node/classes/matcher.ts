@@ -12,7 +12,7 @@ import type { Predicate } from './conditions.ts';
 import { Facts } from './facts.ts';
 import type { ClassConfig } from './types.ts';
 
-export { mayPass, NO_CLASSES } from './class-set.ts';
+export { isLetIn, mayPass, NO_CLASSES } from './class-set.ts';
 export type { ClassSet } from './class-set.ts';
 
 export interface ClassRequest {
@@ -58,6 +58,11 @@ export class ClassMatcher {
       for (let rest = bits[word]!; rest !== 0; rest &= rest - 1) this.#decide((word << 5) + 31 - Math.clz32(rest & -rest));
     }
     return this.#sets.find(this.#matched, this.#count);
+  }
+
+  /** As `ClassSets.confinedTo`. */
+  confinedTo(index: number): ClassSet {
+    return this.#sets.confinedTo(index);
   }
 
   #decide(index: number): void {

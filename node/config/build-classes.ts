@@ -1,10 +1,13 @@
 /** The classes of the file, and after them those built-in ones that a subnet or a pool names. */
 import { builtInCondition } from '../classes/built-in.ts';
-import type { ClassConfig } from '../classes/types.ts';
+import type { ClassConfig, Condition } from '../classes/types.ts';
 import { buildOverlay, NO_OVERLAY } from './build-scopes.ts';
 import { readCondition } from './condition.ts';
 import type { ClassFile } from './schema.ts';
 import type { OptionCatalogue } from '../codec/options.ts';
+
+/** Clients are put into it otherwise. */
+const NOBODY: Condition = { kind: 'any', of: [] };
 
 export class ClassTable {
   readonly classes: ClassConfig[] = [];
@@ -13,7 +16,7 @@ export class ClassTable {
   constructor(files: readonly ClassFile[], catalogue: OptionCatalogue) {
     const names = files.map(({ name }) => name);
     for (const { name, match, identity, drop, ...settings } of files) {
-      const condition = readCondition(match, [], {
+      const condition = match === undefined ? NOBODY : readCondition(match, [], {
         catalogue, names, earlier: this.#indexes,
         report: (path, message) => { throw new Error(`a condition that was found right is not: ${path.join('.')}: ${message}`); },
       })!;

@@ -13,7 +13,11 @@ export function checkClasses(cluster: PlainMap, networks: readonly PlacedNetwork
   const classes = asList(cluster['classes']).map(asMap);
   const names = classes.map(({ name }) => name).filter((name) => typeof name === 'string');
   const earlier = new Map<string, number>();
+  const { class: quarantined } = asMap(cluster['quarantine']);
   for (const [index, { name, match }] of classes.entries()) {
+    if (match === undefined && typeof name === 'string' && name !== quarantined) {
+      report(['classes', index, 'match'], 'expected a map that says what the clients of this class have in common, but it is missing');
+    }
     if (isMap(match)) readCondition(match, ['classes', index, 'match'], { catalogue, earlier, names, report });
     if (typeof name !== 'string') continue;
     const other = earlier.get(name);
@@ -21,6 +25,7 @@ export function checkClasses(cluster: PlainMap, networks: readonly PlacedNetwork
     else if (builtInCondition(name) !== undefined) report(['classes', index, 'name'], `expected a name of its own: ${name} is built in`);
     else earlier.set(name, index);
   }
+  checkQuarantine(quarantined, earlier, report);
   for (const { subnets } of networks) {
     for (const { value, path } of subnets) {
       checkGuard(value, path, earlier, report);
@@ -29,6 +34,11 @@ export function checkClasses(cluster: PlainMap, networks: readonly PlacedNetwork
       }
     }
   }
+}
+
+function checkQuarantine(name: unknown, classes: ReadonlyMap<string, number>, report: Report): void {
+  if (typeof name !== 'string' || classes.has(name)) return;
+  report(['quarantine', 'class'], `expected the name of one of classes${didYouMean(name, [...classes.keys()])}, ${found(name)}`);
 }
 
 /** Who may pass: `allow` and `deny` of a subnet or a pool. */

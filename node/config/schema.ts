@@ -217,8 +217,8 @@ export const optionDefinition = map({
 
 const clientClass = map({
   name: required(kinds.label, 'What the class is called.'),
-  match: documented(z.record(z.string(), z.unknown(), 'a map that says what the clients of this class have in common'), {
-    type: '[condition](#condition)', required: true, help: 'What a client must show to be in the class.', json: CONDITION,
+  match: documented(z.record(z.string(), z.unknown(), 'a map that says what the clients of this class have in common').optional(), {
+    type: '[condition](#condition)', required: false, help: 'What a client must show to be in the class. Only the class that `quarantine.class` names may do without: operators put clients into it.', json: CONDITION,
   }),
   identity: optional(identity, 'Who a client of this class is; goes before its network\'s.'),
   drop: defaulted(kinds.bool, false, 'Clients of this class get no answer at all.'),
@@ -277,6 +277,10 @@ export const clusterSchema = map({
     days: defaulted(kinds.integer(0, 3650, 'days'), 90, 'How long a lease is remembered after it has ended; it is gone within a day more. 0: not at all, and what was kept is removed.'),
     size: defaulted(byteSize('10MB', '8TB'), '2GB', 'And how much of them at most, on each node\'s disk; past it the oldest day goes. A lease takes about 250 bytes.'),
   }, 'Who held which address when (`lessor history`).'),
+  quarantine: group({
+    answer: defaulted(kinds.oneOf('nak', 'silence'), 'nak', 'What a client in quarantine is answered when it asks for the address that it had: that it is not its own any more (DHCPNAK), or nothing. It is never offered another one.'),
+    class: optional(kinds.label, 'The class of `classes` that `lessor quarantine add --mode class` puts clients into. They are in no other one, and get addresses only where `allow` names it, with its options and lease times.'),
+  }, 'What becomes of clients that an operator has put into quarantine (`lessor quarantine`).'),
   loadBalance: group({
     maxSeconds: defaulted(kinds.integer(0, 3600, 'seconds'), 3, 'A client that has asked for so long is answered by any node, not only by its own (RFC 3074).'),
   }, 'Which node answers which client.'),

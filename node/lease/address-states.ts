@@ -10,7 +10,7 @@
 import { INFINITE_SECONDS } from '../time.ts';
 import type { AddressPlan } from './address-plan.ts';
 import { DUE_LISTS, DueWheel, WHEEL_SECONDS } from './due.ts';
-import { AddressLists, HELD, NONE, Pages, SHARED, TOUCHED, USED } from './pages.ts';
+import { AddressLists, BLOCKED, HELD, NONE, Pages, SHARED, TOUCHED, USED } from './pages.ts';
 import type { Page } from './pages.ts';
 import { PoolLists } from './pool-lists.ts';
 import type { SlotChoice } from './pool-lists.ts';
@@ -32,6 +32,8 @@ export class AddressStates {
   readonly #due: DueWheel;
   #plan: AddressPlan;
   #size = 0;
+  /** Addresses that nobody is given. */
+  readonly #blocked = new Set<number>();
   /** Records by state, `STATES` numbers for each pool and each subnet. */
   #byPool = new Uint32Array(0);
   #bySubnet = new Uint32Array(0);
@@ -57,6 +59,7 @@ export class AddressStates {
     this.#size = 0;
     this.#due.reset(second - WHEEL_SECONDS + 1);
     this.#restart(this.#plan);
+    for (const address of this.#blocked) this.#close(address, BLOCKED);
   }
 
   /** Begins what depends on the configuration anew. */
@@ -198,17 +201,33 @@ export class AddressStates {
 
   /** The address is held: it is free for nobody else. */
   hold(address: number): void {
+    this.#close(address, HELD);
+  }
+
+  /** The address is free for nobody. */
+  setBlocked(address: number, blocked: boolean): void {
+    if (blocked) {
+      this.#blocked.add(address);
+      this.#close(address, BLOCKED);
+    } else if (this.#blocked.delete(address)) this.#open(address, BLOCKED);
+  }
+
+  #close(address: number, flag: number): void {
     const page = this.#pages.of(address);
     const s = address & 255;
     this.pools.touch(page, address);
-    page.flags[s]! |= HELD;
+    page.flags[s]! |= flag;
     if (page.list[s]! >= POOL_FIRST) this.pools.unlink(page, address);
   }
 
   endHold(address: number): void {
+    this.#open(address, HELD);
+  }
+
+  #open(address: number, flag: number): void {
     const page = this.#pages.of(address);
     const s = address & 255;
-    page.flags[s]! &= ~HELD;
+    page.flags[s]! &= ~flag;
     // An EXPIRED, RELEASED or ABANDONED one that waits for nothing any more has passed its reuse time.
     if (page.list[s] === 0 && page.state[s] !== BindingState.ACTIVE) this.pools.file(page, address);
   }

@@ -19,6 +19,8 @@ export const HELD = 4;
 export const SHARED = 8;
 /** Its binding has something to be done in DNS. */
 export const DNS_WORK = 16;
+/** Kept from everybody, by an operator's word. */
+export const BLOCKED = 32;
 
 export class Page {
   readonly state = new Uint8Array(256);

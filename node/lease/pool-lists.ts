@@ -4,7 +4,7 @@
  *
  * Invariants
  * - An address is in a free list, or is never touched, exactly if it may be given to anybody: inside a
- *   pool, nobody's reservation, held for nobody, and without a record or past its reuse time.
+ *   pool, nobody's reservation, held for nobody, not blocked, and without a record or past its reuse time.
  * - Lists are kept for all slots; who owns a slot is asked only when an address is taken.
  */
 import { candidateHash } from '../allocation/candidates.ts';
@@ -13,7 +13,7 @@ import { ALLOCATION_PROBES_MAX } from '../limits.ts';
 import type { AddressPlan } from './address-plan.ts';
 import type { DueWheel } from './due.ts';
 import { linkAll } from './link-all.ts';
-import { HELD, SHARED, TOUCHED, USED } from './pages.ts';
+import { BLOCKED, HELD, SHARED, TOUCHED, USED } from './pages.ts';
 import type { AddressLists, Page, Pages } from './pages.ts';
 import { BindingState } from './record.ts';
 
@@ -312,9 +312,9 @@ function mayTake(slots: SlotChoice, slot: number, home: string | undefined): boo
   return slots.owns(slot) && (home === undefined || slots.homeOf(slot) === home);
 }
 
-/** Inside a pool, nobody's reservation, and held for nobody. */
+/** Inside a pool, nobody's reservation, held for nobody and not kept from everybody. */
 function isOpen(page: Page, s: number): boolean {
-  return (page.flags[s]! & (SHARED | HELD)) === SHARED;
+  return (page.flags[s]! & (SHARED | HELD | BLOCKED)) === SHARED;
 }
 
 function listOf(share: PoolShare, kind: number, entry: number): number {

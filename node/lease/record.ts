@@ -6,7 +6,8 @@
  *
  *     0  u8   layout version, 1
  *     1  u8   state (RFC 6926 §6.2.7 dhcp-state numbers)
- *     2  u8   flags: bit 0 the client sent option 61; bit 1 the address is a reservation's
+ *     2  u8   flags: bit 0 the client sent option 61; bit 1 the address is a reservation's; bit 2 the lease was ended
+ *              without a word of its client, which may go by it until the end that the record has
  *     3  u8   htype
  *     4  u8   hlen, 0 to 16
  *     5  3    zero
@@ -62,6 +63,7 @@ type SectionKind = (typeof SectionKind)[keyof typeof SectionKind];
 
 const FLAG_CLIENT_IDENTIFIER = 1;
 const FLAG_RESERVED = 2;
+const FLAG_TAKEN = 4;
 
 /** Which change wrote a record: order is (epoch, seq); the log is named by the incarnation. */
 export interface Stamp {
@@ -145,6 +147,24 @@ export function withState(record: Buffer, state: BindingState, since: number, xi
   return copy;
 }
 
+/**
+ * A copy in state RELEASED of a lease that is taken from its client, which does not know: the address is nobody else's
+ * until the client's own clock has ended the lease (`believedEnd`). Only under PROTOCOL_NAMES_AND_NOTES.
+ */
+export function takenLease(record: Buffer, since: number): Buffer {
+  // With another transaction's number: it is no copy of what the client has asked.
+  const copy = withState(record, BindingState.RELEASED, since, (recordXid(record) + 1) >>> 0);
+  copy[2]! |= FLAG_TAKEN;
+  return copy;
+}
+
+/** A copy without the mark: its client is known to have given the lease up. */
+export function givenUpLease(record: Buffer, since: number): Buffer {
+  const copy = withState(record, BindingState.RELEASED, since, (recordXid(record) + 1) >>> 0);
+  copy[2]! &= ~FLAG_TAKEN;
+  return copy;
+}
+
 /** A copy with another value of a section; without the section where the value is empty. */
 export function withSection(record: Buffer, kind: SectionKind, value: Uint8Array): Buffer {
   const parts = [record.subarray(0, RECORD_HEADER_BYTES)];
@@ -171,6 +191,8 @@ export function writeStamp(record: Buffer, stamp: Stamp): void {
 export const recordState = (r: Buffer): BindingState => r[1] as BindingState;
 export const recordHasClientIdentifier = (r: Buffer): boolean => (r[2]! & FLAG_CLIENT_IDENTIFIER) !== 0;
 export const recordReserved = (r: Buffer): boolean => (r[2]! & FLAG_RESERVED) !== 0;
+/** Its client may still go by the lease, whatever the state says. */
+export const recordTaken = (r: Buffer): boolean => (r[2]! & FLAG_TAKEN) !== 0;
 export const recordHtype = (r: Buffer): number => r[3]!;
 export const recordChaddr = (r: Buffer): Buffer => r.subarray(44, 44 + r[4]!);
 export const recordEpoch = (r: Buffer): number => r.readUInt32BE(8);

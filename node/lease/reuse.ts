@@ -1,7 +1,7 @@
 /** When an ended binding's address may go to another client: what the clocks may be wrong by, counted in. */
 import { INFINITE_SECONDS } from '../time.ts';
 import type { WallSeconds } from '../time.ts';
-import { BindingState, recordExpires, recordLastTransaction, recordLeaseSeconds, recordState, recordStateSince } from './record.ts';
+import { BindingState, recordExpires, recordLastTransaction, recordLeaseSeconds, recordState, recordStateSince, recordTaken } from './record.ts';
 
 /** A reply may leave so long after its packet was read: a client counts its lease from that much later. */
 const MAX_REPLY_AGE_SECONDS = 5;
@@ -17,12 +17,14 @@ export function driftSeconds(leaseSeconds: number): number {
 
 /**
  * The end of the lease that the client may still go by; INFINITE_SECONDS: none. A release or a decline ends
- * it, but one that comes soon after a grant may have been sent before it and been overtaken.
+ * it, but one that comes soon after a grant may have been sent before it and been overtaken; and a client whose lease
+ * was taken from it (`takenLease`) does not know.
  */
 export function believedEnd(record: Buffer): number {
   const state = recordState(record);
   if (state === BindingState.ACTIVE || state === BindingState.EXPIRED) return recordExpires(record);
   const since = recordStateSince(record);
+  if (recordTaken(record)) return Math.max(since, recordExpires(record));
   return since - recordLastTransaction(record) <= RELEASE_HOLD_SECONDS ? Math.max(since, recordExpires(record)) : since;
 }
 

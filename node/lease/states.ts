@@ -15,7 +15,10 @@ export const BINDING_TRANSITIONS = {
   },
   EXPIRED: { ACTIVE: 'granted again', EXPIRED: 'its names are out of DNS', ABANDONED: 'declined by the client it was offered to' },
   RELEASED: { ACTIVE: 'granted again', RELEASED: 'its names are out of DNS', ABANDONED: 'declined by the client it was offered to' },
-  ABANDONED: { ACTIVE: 'used again, since nothing else was free', ABANDONED: 'found in use once more, or its names are out of DNS' },
+  ABANDONED: {
+    ACTIVE: 'used again, since nothing else was free', RELEASED: 'an operator says that it is free',
+    ABANDONED: 'found in use once more, or its names are out of DNS',
+  },
 } as const satisfies Record<BindingStateName, Partial<Record<BindingStateName, string>>>;
 
 /** `undefined` is FREE: no record. */

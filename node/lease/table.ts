@@ -66,8 +66,6 @@ export class LeaseTable {
   /** By hardware address; only of bindings whose client key is another. */
   readonly #hardware = new FingerprintIndex();
   readonly #circuits = new CircuitCounts();
-  /** Addresses that nobody gets. */
-  readonly #blocked = new Set<number>();
   /** Whose binding has something to be done in DNS. */
   readonly dns = new DnsMarks();
   /** Hears of every record that is stored, and of every one that goes (undefined), with the one before; not of those that `load` finds. */
@@ -114,7 +112,6 @@ export class LeaseTable {
       if (page.length === 0) break;
       after = page.at(-1)!.address;
     }
-    for (const address of this.#blocked) this.#states.block(address);
     abandoned.sort((a, b) => a.due - b.due);
     for (const { address } of abandoned) this.#states.requeue(this.#states.page(address), address);
     this.advance(now, Infinity);
@@ -146,20 +143,10 @@ export class LeaseTable {
     }
   }
 
-  /** From now on nobody is given the address, whoever has it or may have it, until it is unblocked. */
-  block(address: number): void {
-    if (this.#blocked.has(address)) return;
-    this.#blocked.add(address);
-    this.offers.release(address);
-    this.#states.block(address);
-  }
-
-  unblock(address: number): void {
-    if (this.#blocked.delete(address)) this.#states.unblock(address);
-  }
-
-  isBlocked(address: number): boolean {
-    return this.#blocked.size > 0 && this.#blocked.has(address);
+  /** Nobody is given the address, whoever has it or may have it, until it is unblocked. */
+  setBlocked(address: number, blocked: boolean): void {
+    if (blocked) this.offers.release(address);
+    this.#states.setBlocked(address, blocked);
   }
 
   /** Index into the configured subnets; -1 when the address lies in none. */
@@ -270,7 +257,8 @@ export class LeaseTable {
     const print = this.#print(hardware);
     for (let at = this.#hardware.find(print); at >= 0; at = this.#hardware.find(print, at)) {
       const address = this.#hardware.valueAt(at);
-      if (isHardware(this.#store.read(address)!, hardware)) found.push(address);
+      const record = this.#store.read(address)!;
+      if (recordHtype(record) === hardware[0] && sameBytes(recordChaddr(record), hardware.subarray(1))) found.push(address);
     }
     return found;
   }
@@ -457,8 +445,4 @@ export class LeaseTable {
     if (print !== 0) this.#clients.add(print, address);
     page.print[s] = print;
   }
-}
-
-function isHardware(record: Buffer, hardware: Uint8Array): boolean {
-  return recordHtype(record) === hardware[0] && sameBytes(recordChaddr(record), hardware.subarray(1));
 }

@@ -7,10 +7,12 @@ import { drop, isCircuitFull } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { grantChosen } from './grant.ts';
 import type { Decision } from './ports.ts';
+import { isRefused, silent } from './quarantine.ts';
 
 export function onBootp(context: ServerContext, x: Exchange): Decision {
   const silence = context.responsibility.balanced(x);
-  return silence === undefined ? choose(context, x, giveForEver) : drop(context, silence);
+  if (silence !== undefined) return drop(context, silence);
+  return isRefused(x) ? silent(context, x) : choose(context, x, giveForEver);
 }
 
 export function giveForEver(context: ServerContext, x: Exchange, address: number): Decision {

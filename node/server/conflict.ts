@@ -105,7 +105,7 @@ export function isFoundInUse(record: Buffer | undefined): record is Buffer {
 /** Whether it may have been this client, which says itself that it uses the address, and whose lease may be unknown. */
 export function mayBeWhoAnswered(context: ServerContext, x: Exchange, address: number): boolean {
   const record = context.table.read(address);
-  if (!isFoundInUse(record) || !mayUse(context, x, address)) return false;
+  if (!isFoundInUse(record) || !mayUse(context, x, address) || context.quarantines.isBlocked(address)) return false;
   const hardware = recordChaddr(record);
   return (hardware.length === 0 || sameBytes(hardware, x.message.chaddr())) && (isReservedFor(x, address) || !context.table.isReserved(address, x.now));
 }

@@ -10,6 +10,7 @@ import { grantChosen, leaseSecondsOf } from './grant.ts';
 import { wishFor } from './names.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
+import { isRefused, silent } from './quarantine.ts';
 import { V6_ONLY_PREFERRED } from './replies.ts';
 
 const PARAMETER_REQUEST_LIST = 55;
@@ -18,6 +19,7 @@ const RAPID_COMMIT = 80;
 export function onDiscover(context: ServerContext, x: Exchange): Decision {
   const silence = context.responsibility.balanced(x);
   if (silence !== undefined) return drop(context, silence);
+  if (isRefused(x)) return silent(context, x);
   if (x.message.option(PARAMETER_REQUEST_LIST)?.includes(V6_ONLY_PREFERRED) === true) {
     // RFC 8925 §3.3: the pool that an address would come from says whether the client does without one;
     // where it is exhausted, the subnet does.

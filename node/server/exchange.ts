@@ -1,7 +1,7 @@
 /** What the handlers of the message types share: the parts of the server, and the packet at hand. */
 import type { OfferBook } from '../allocation/offers.ts';
 import { rfc3074Hash } from '../allocation/rfc3074.ts';
-import { mayPass } from '../classes/matcher.ts';
+import { isLetIn } from '../classes/matcher.ts';
 import type { ClassMatcher, ClassSet } from '../classes/matcher.ts';
 import type { DhcpMessage } from '../codec/message.ts';
 import type { ClusterConfig, NetworkConfig, Reservation, SubnetConfig } from '../config/types.ts';
@@ -10,6 +10,8 @@ import type { LeaseTable } from '../lease/table.ts';
 import { circuitKeyOf } from '../lease/circuits.ts';
 import { BindingState, recordClientKey, recordSection, recordState, SectionKind } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
+import type { QuarantineList } from '../notes/quarantine-list.ts';
+import type { Quarantine } from '../notes/quarantine.ts';
 import type { Counters, DropReason } from '../telemetry/counters.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import { POOL_CHOICES_CACHED_MAX } from '../limits.ts';
@@ -53,6 +55,9 @@ export interface ServerContext extends Configured {
   readonly probes: Probes;
   /** Clients that share an identifier, as far as they were reported. */
   readonly clones: Throttle;
+  readonly quarantines: QuarantineList;
+  /** Clients in quarantine, as far as they were reported. */
+  readonly quarantined: Throttle;
   readonly rogueServers: RogueServers;
 }
 
@@ -63,8 +68,11 @@ export interface Exchange {
   readonly network: NetworkConfig;
   /** Where the request came from; the client's address may be in another subnet of the network. */
   readonly subnet: SubnetConfig;
+  /** Of a client in quarantine that is served all the same: the quarantine's alone. */
   readonly classes: ClassSet;
+  /** A client in quarantine has none. */
   readonly reservation: Reservation | undefined;
+  readonly quarantine: Quarantine | undefined;
   /** Option 82 as received, or as the binding has it of a client that renews past its relay. */
   readonly relayAgentInformation: Buffer | undefined;
   /** Who the client is: see `identity` in the configuration. */
@@ -107,16 +115,17 @@ export function mayGiveAbandoned(context: ServerContext, x: Exchange, address: n
   const { table, offers } = context;
   const record = table.read(address);
   if (record === undefined || recordState(record) !== BindingState.ABANDONED || !offers.isHeldBy(address, x.clientKey)) return false;
+  if (context.quarantines.isBlocked(address)) return false;
   return isReservedFor(x, address) || (!table.isReserved(address, x.now) && mayUse(context, x, address));
 }
 
 /** Whether its classes let the client have it. A reservation stands above what classes are let into. */
 export function mayUse({ config, table }: ServerContext, x: Exchange, address: number): boolean {
-  if (!mayPass(x.classes, config.subnets[table.subnetOf(address)]!.guard)) return false;
+  const subnet = config.subnets[table.subnetOf(address)]!.guard;
   const pool = table.poolOf(address);
-  if (pool < 0) return true;
+  if (pool < 0) return isLetIn(x.classes, subnet, subnet);
   const { guard, scope } = config.pools[pool]!;
-  return mayPass(x.classes, guard) && (x.message.type !== BOOTP || scope.bootp);
+  return isLetIn(x.classes, subnet, guard) && (x.message.type !== BOOTP || scope.bootp);
 }
 
 /**
@@ -185,8 +194,7 @@ export class PoolChoice {
     const { subnets } = this.#networks[networkIndex]!;
     const pools = subnets
       .toSorted((a, b) => Number(b.index === index) - Number(a.index === index))
-      .filter(({ guard }) => mayPass(classes, guard))
-      .flatMap((subnet) => subnet.pools.filter(({ guard }) => mayPass(classes, guard)).map((pool) => pool.index));
+      .flatMap((subnet) => subnet.pools.filter(({ guard }) => isLetIn(classes, subnet.guard, guard)).map((pool) => pool.index));
     const cost = LIST_COST + pools.length;
     if (this.#kept + cost > POOL_CHOICES_CACHED_MAX) {
       this.#known.length = 0;

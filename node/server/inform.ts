@@ -4,6 +4,7 @@ import { drop, dropWith, termsOf } from './exchange.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
+import { isRefused, silent } from './quarantine.ts';
 
 export function onInform(context: ServerContext, x: Exchange): Decision {
   const { message, packet } = x;
@@ -12,6 +13,7 @@ export function onInform(context: ServerContext, x: Exchange): Decision {
     const silence = context.responsibility.balanced(x);
     if (silence !== undefined) return drop(context, silence);
   }
+  if (isRefused(x)) return silent(context, x);
   // A client that leaves 'ciaddr' empty is still reached at the address it sends from.
   const address = message.ciaddr !== 0 || message.giaddr !== 0 ? message.ciaddr : packet.sourceAddress;
   if (address === 0) return drop(context, 'no-address');

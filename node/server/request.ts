@@ -11,6 +11,7 @@ import type { Exchange, ServerContext } from './exchange.ts';
 import { answerAgain, grant } from './grant.ts';
 import { NOTHING } from './ports.ts';
 import type { Decision } from './ports.ts';
+import { isRefused, silent } from './quarantine.ts';
 import { isSameTransaction } from './transactions.ts';
 
 const REQUESTED_ADDRESS = 50;
@@ -39,6 +40,7 @@ export function onRequest(context: ServerContext, x: Exchange): Decision {
   const { message } = x;
   const requested = state === 'SELECTING' || state === 'INIT-REBOOT' ? message.optionU32(REQUESTED_ADDRESS) : undefined;
   const address = requested ?? message.ciaddr;
+  if (isRefused(x)) return context.config.quarantine.answer === 'silence' ? silent(context, x) : nak(context, x, state, address, 'client not served');
   if (context.table.networkOf(address) !== x.network.index) return onWrongNetwork(context, x, state, address);
 
   const record = context.table.read(address);

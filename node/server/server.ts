@@ -11,12 +11,11 @@
 import { DhcpMessage, MessageType } from '../codec/message.ts';
 import { ClassMatcher } from '../classes/matcher.ts';
 import type { ClusterConfig, Reservation } from '../config/types.ts';
-import {
-  BindingState, isRecord, recordClientKey, recordReserved, recordSection, recordState, recordXid, SectionKind,
-} from '../lease/record.ts';
+import { BindingState, isRecord, recordClientKey, recordReserved, recordState, recordTaken, recordXid } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import { NOTE_KEYS_END, noteKind } from '../notes/note.ts';
+import { QuarantineList } from '../notes/quarantine-list.ts';
 import { PROTOCOL_NAMES_AND_NOTES } from '../protocol.ts';
 import { LEASES_ENDED_PER_TICK_MAX, PROBES_PENDING_MAX, RELAY_HOPS_MAX, REPLY_AGE_MS_MAX } from '../limits.ts';
 import { MESSAGE_TYPE_NAMES } from '../telemetry/counters.ts';
@@ -39,6 +38,8 @@ import type { Answer, Question } from '../leasequery/single.ts';
 import { NOTHING } from './ports.ts';
 import type { ClusterView, Decision, ReceivedPacket } from './ports.ts';
 import { Probes } from './probes.ts';
+import { isBarred, isRefused, quarantineClasses, quarantineOfClient, rememberedRelay } from './quarantine.ts';
+import { QuarantineSweep } from './quarantine-sweep.ts';
 import { onRelease } from './release.ts';
 import { relayPort } from './relay.ts';
 import { Replies } from './replies.ts';
@@ -78,6 +79,8 @@ export interface DhcpServerParts {
   readonly counters: Counters;
   /** Grants, renewals and ends of leases become events as well, whatever the configuration says of it. */
   readonly logLeases: boolean;
+  /** Left out: nobody is in quarantine. */
+  readonly quarantines?: QuarantineList;
   /** Any number that clients cannot know. */
   readonly hashSeed: number;
 }
@@ -88,11 +91,12 @@ export class DhcpServer {
   readonly #message = new DhcpMessage();
   /** Packets to be handled anew in the next turns, oldest first; PROBES_PENDING_MAX of them at most. */
   readonly #probeAgain: ProbedAgain[] = [];
+  readonly #sweep = new QuarantineSweep();
   /** The next turn ends leases first, where any have ended: the last one handled such a packet. */
   #endsLeases = false;
 
   constructor(parts: DhcpServerParts) {
-    const { config, table, cluster, counters, logLeases, hashSeed } = parts;
+    const { config, table, cluster, counters, logLeases, hashSeed, quarantines = new QuarantineList(table) } = parts;
     this.#alwaysLogLeases = logLeases;
     this.#context = {
       ...configured(config, table, counters, logLeases), table, cluster, counters,
@@ -103,6 +107,8 @@ export class DhcpServer {
       flood: new FloodGuard(config.limits, hashSeed),
       probes: new Probes(),
       clones: new Throttle(),
+      quarantines,
+      quarantined: new Throttle(),
       rogueServers: new RogueServers(cluster, config.knownServers),
     };
   }
@@ -113,6 +119,7 @@ export class DhcpServer {
     this.#context.responsibility.maxSeconds = config.loadBalanceMaxSeconds;
     this.#context.flood.configure(config.limits);
     this.#context.rogueServers.configure(config.knownServers);
+    this.#sweep.restart();
   }
 
   /** Leases may be held that are not known here: what was offered or found free before does not count. */
@@ -196,7 +203,8 @@ export class DhcpServer {
   /** A packet that waited for an answer: as it is now, or why it is dropped. */
   #again(packet: ReceivedPacket, now: Now, foundInUse = 0): Exchange | DropReason {
     const malformed = this.#parse(packet);
-    return malformed ?? this.#exchange(packet, now, foundInUse);
+    const x = malformed ?? this.#exchange(packet, now, foundInUse);
+    return typeof x !== 'string' && isRefused(x) ? 'quarantined' : x;
   }
 
   /** The packet's address was found in use, and is stored as such by now: another one is chosen. */
@@ -235,11 +243,13 @@ export class DhcpServer {
     const own = current !== undefined && isClients(current, clientKey);
     switch (recordState(record)) {
       case BindingState.ACTIVE:
+        // The node that asks may not know of the quarantine yet.
+        if (isBarred(this.#context, address, record)) return false;
         // Whose reservation it is has been found out by the node that saw the request with all it says.
         return table.mayGive(address, clientKey, networkIndex, now, recordReserved(record)) ||
           (cluster.probingSince() !== 0 && isFoundInUse(current) && (recordReserved(record) || !table.isReserved(address, now)));
       case BindingState.RELEASED:
-        return active && own && recordXid(current) !== recordXid(record);
+        return own && (active || maySetFree(current)) && recordXid(current) !== recordXid(record);
       case BindingState.ABANDONED: {
         // Found in use by the node that asks: no client's word is taken for it.
         if (clientKey.length === 0) return !active || isOutdated(this.#context, current);
@@ -256,6 +266,11 @@ export class DhcpServer {
   /** Nothing came of a change that another owner, or this node later, was to make. */
   forwardEnded(address: number, record: Buffer): void {
     this.#context.transactions.ended(address, recordXid(record));
+  }
+
+  /** Every turn, apart from `tick`: ends leases of owned slots that clients in quarantine have. */
+  endQuarantined(now: Now): Decision {
+    return this.#sweep.step(this.#context, now);
   }
 
   /** Every turn: ends leases of owned slots, and what was held or waited for too long. */
@@ -306,32 +321,28 @@ export class DhcpServer {
     const network = config.networks[subnet.networkIndex]!;
     const relayAgentInformation = this.#relayAgentInformation();
     const reservation = this.#reservation(network.index, relayAgentInformation, now);
-    const classes = this.#context.matcher.match({
+    const matched = this.#context.matcher.match({
       message, relayAgentInformation, interfaceName: packet.iface.name, known: reservation !== undefined,
     });
-    if (classes.drop) return 'class-dropped';
-    const identity = classes.identity ?? network.identity;
+    if (matched.drop) return 'class-dropped';
+    const identity = matched.identity ?? network.identity;
     const byClientIdentifier = identity === 'client-id' && message.hasClientIdentifier;
     if (!byClientIdentifier && message.hlen === 0) return 'no-client';
     const clientKey = message.clientKey(identity);
-    return { packet, message, network, subnet, classes, reservation, relayAgentInformation, clientKey, byClientIdentifier, foundInUse, now };
+    const quarantine = quarantineOfClient(this.#context, message, relayAgentInformation);
+    const classes = quarantine === undefined ? matched : quarantineClasses(this.#context, quarantine) ?? matched;
+    return {
+      packet, message, network, subnet, classes, reservation: quarantine === undefined ? reservation : undefined, quarantine, relayAgentInformation,
+      clientKey, byClientIdentifier, foundInUse, now,
+    };
   }
 
-  /**
-   * A renewal that goes past the relay has no option 82: what the relay said when the lease was granted still
-   * says where the client is, and so which classes and reservations are its own. By which of its names the
-   * lease was granted (`identity`) only its classes tell.
-   */
+  /** As received, or remembered: it says which classes and reservations are the client's own. */
   #relayAgentInformation(): Buffer | undefined {
     const message = this.#message;
     const received = message.option(RELAY_AGENT_INFORMATION);
     if (received !== undefined || message.giaddr !== 0 || message.ciaddr === 0 || message.type === MessageType.DISCOVER) return received;
-    const record = this.#context.table.read(message.ciaddr);
-    if (record === undefined || recordState(record) !== BindingState.ACTIVE) return undefined;
-    // By which of the two it is known may depend on its classes, and those on what is asked for here.
-    if (!isClients(record, message.clientKey('client-id')) && !isClients(record, message.clientKey('hardware'))) return undefined;
-    const known = recordSection(record, SectionKind.relayAgentInformation);
-    return known.length > 0 ? known : undefined;
+    return rememberedRelay(this.#context.table, message);
   }
 
   #reservation(networkIndex: number, relayAgentInformation: Buffer | undefined, now: Now): Reservation | undefined {
@@ -347,6 +358,11 @@ export class DhcpServer {
 /** No reply to it may leave any more. */
 function isTooOld({ receivedAt }: ReceivedPacket, now: Now): boolean {
   return now.mono - receivedAt > REPLY_AGE_MS_MAX;
+}
+
+/** An operator may say that nobody uses it: it is abandoned, or kept for who may go by a lease that was taken from it. */
+function maySetFree(record: Buffer): boolean {
+  return recordState(record) === BindingState.ABANDONED || (recordState(record) === BindingState.RELEASED && recordTaken(record));
 }
 
 /** Another address is chosen, where the message does not name the one that it is about. */

@@ -37,6 +37,7 @@ export const DROP_REASONS = {
   'not-permitted': 'Its network has no pool, or none that the classes of the client let it into, and nothing is reserved for it',
   'circuit-full': 'As many leases as `limits.leasesPerCircuit` allows are at this port of the relay already',
   'class-dropped': 'A class of the client says that it gets no answer',
+  'quarantined': 'The client is in quarantine and gets no address',
   'no-address': 'A request that names no address, or an inform from a client without one',
   'allocation-timeout': 'Another owner was asked for a free address and did not answer in time',
   'probe-timeout': 'Nobody said in time whether the address is in use',
@@ -96,6 +97,8 @@ export class Counters {
   readonly queries = new QueryCounters();
   readonly dns = new DnsCounters();
   takeovers = 0;
+  /** Clients, addresses and ports in quarantine. */
+  quarantines = 0;
   /** Links that came to nothing because one side does not want the other. */
   linksRefused = 0;
   /** Changes that two nodes made of one binding in one epoch. */

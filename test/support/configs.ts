@@ -93,6 +93,7 @@ export function buildConfig({ nodes, subnets: specs, classes = [], reservations 
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0, ...limits },
     leaseQuery: NOBODY_ASKS,
     history: { days: 90, bytes: 2e9 },
+    quarantine: { answer: 'nak', classIndex: undefined },
     subnetSelection: false, knownServers: [], maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
     ...more,
   };

@@ -54,7 +54,7 @@ test('unknown keys, missing ones and values of another kind do not', () => {
     subnet('pool: []'), subnet('leaseTime: 1x'), subnet('pools: [10.0.0.1]'), subnet('pools: [{ rng: 10.0.0.1-10.0.0.2 }]'), subnet('bootp: yes'),
     subnet('options: { interface-mtu: 9 }'), subnet('options: { routers: { vlue: 10.0.0.1 } }'), subnet('options: { routers: { value: 10.0.0.1, send: no } }'),
     subnet('reservations: [{ hardware: x }]'), subnet('conflictCheck: { timeout: 1s }'), subnet('leaseTime: { min: 1h }'), subnet('leaseCache: 0.5'),
-    'subnets: [{}]', 'subnets: {}', 'sharedNetworks: [{ name: a }]', 'classes: [{ name: a }]', 'classes: [{ name: a, match: { optin: 1 } }]', 'identity: mac', 'leasetime: 1h',
+    'subnets: [{}]', 'subnets: {}', 'sharedNetworks: [{ name: a }]', 'classes: [{ match: { class: ALL } }]', 'classes: [{ name: a, match: { optin: 1 } }]', 'identity: mac', 'leasetime: 1h',
     'classes: [{ name: a, match: { all: [{ not: { feld: 1 } }] } }]', 'limits: { packetsPerClient: { burst: 1 } }', 'optionDefinitions: [{ code: 255, name: x, type: u8 }]',
   ]) {
     assert.notEqual(clusterMistakes(text).length, 0, text);

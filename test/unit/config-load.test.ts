@@ -75,7 +75,7 @@ test('the example of cluster.yaml is read', () => {
     knownServers: [],
     limits: { packetsPerClient: NO_LIMIT, packetsPerRelay: NO_LIMIT, declinesPerClient: NO_LIMIT, queriesPerRequestor: NO_LIMIT, leasesPerCircuit: 0 },
     leaseQuery: NOBODY_ASKS,
-    history: { days: 90, bytes: 2e9 },
+    history: { days: 90, bytes: 2e9 }, quarantine: { answer: 'nak', classIndex: undefined },
     maxClockSkewMs: 10_000, loadBalanceMaxSeconds: 3, ackTimeoutMs: 250, evictAfterMs: 30_000, coldStartWaitMs: 20_000, logLeases: false,
   });
   const { scope } = subnet;
