@@ -94,7 +94,8 @@ async function sortedRuns(
       const place = placeOf(order, address, record);
       if (after !== undefined && comparePlaces(order, place, after) <= 0) continue;
       // As it is now, whatever becomes of it: a list is of one order, and goes on where it ended.
-      if (!await runs.add({ ...place, record: Buffer.from(record) })) throw tooManyToSort();
+      if (runs.isFull && !await runs.makeRoom()) throw tooManyToSort();
+      runs.add({ key: place.key, address, record: Buffer.from(record) });
     }
   }
   return runs.inOrder();

@@ -25,12 +25,25 @@ export class SortedRuns<T> {
     this.#pause = pause;
   }
 
-  /** False: more are wanted than may be held. */
-  async add(thing: T): Promise<boolean> {
-    if (this.#bar !== undefined && this.#compare(thing, this.#bar) > 0) return true;
-    if (this.#held >= this.#max && !await this.#drop()) return false;
+  /** No other is taken before `makeRoom`. */
+  get isFull(): boolean {
+    return this.#held >= this.#max;
+  }
+
+  add(thing: T): void {
+    if (this.#bar !== undefined && this.#compare(thing, this.#bar) > 0) return;
     this.#held++;
     if (this.#run.push(thing) === RUN_LENGTH) this.#endRun();
+  }
+
+  /** By dropping all but the first `limit`; false where those are more than half of what may be held. */
+  async makeRoom(): Promise<boolean> {
+    if (this.#limit > this.#max / 2) return false;
+    const kept: T[] = [];
+    for await (const thing of this.inOrder()) kept.push(thing);
+    this.#runs = [kept];
+    this.#held = kept.length;
+    this.#bar = kept.length === this.#limit ? kept.at(-1) : undefined;
     return true;
   }
 
@@ -60,16 +73,5 @@ export class SortedRuns<T> {
   #endRun(): void {
     this.#runs.push(this.#run.sort(this.#compare));
     this.#run = [];
-  }
-
-  /** All but the first `limit`; false where those are more than half of what may be held, and so no room is made. */
-  async #drop(): Promise<boolean> {
-    if (this.#limit > this.#max / 2) return false;
-    const kept: T[] = [];
-    for await (const thing of this.inOrder()) kept.push(thing);
-    this.#runs = [kept];
-    this.#held = kept.length;
-    this.#bar = kept.length === this.#limit ? kept.at(-1) : undefined;
-    return true;
   }
 }
