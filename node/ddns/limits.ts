@@ -65,3 +65,10 @@ export const DNS_SOCKET_IDLE_MS = 10_000;
 
 /** A server that transfers a zone may be silent for so long. */
 export const DNS_TRANSFER_IDLE_MS = 30_000;
+
+/** Entries without a lease, found in the zones, that wait to be taken out: past it whoever compares waits. */
+export const DNS_STRAYS_MAX = 256;
+
+/** A comparison of leases and zones: records of one zone that are kept at once, past it the zone is asked name by name; bindings looked at in one turn. */
+export const DNS_RESYNC_RECORDS_MAX = 1_000_000;
+export const DNS_RESYNC_PAGE_RECORDS = 64;

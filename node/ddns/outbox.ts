@@ -20,11 +20,11 @@ import { formatIpv4 } from '../codec/address.ts';
 import { formatDomainName } from '../codec/domain-name.ts';
 import { currentEntry, encodeDnsEntries, readDnsEntries } from './entries.ts';
 import {
-  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_TOLD_MAX,
+  DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_STRAYS_MAX, DNS_TOLD_MAX,
   DNS_UNDER_WAY_MAX,
 } from './limits.ts';
 import type { DnsCounters } from './counters.ts';
-import type { DnsStatus } from './status.ts';
+import type { DnsResyncStatus, DnsStatus } from './status.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
 import type { DnsStep, DnsStepResult } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
@@ -63,10 +63,13 @@ interface Visit {
   freshAt: MonotonicMs;
   /** Since it waits for what it waits for. */
   since: MonotonicMs;
-  /** Which change wrote the record that the results are of; 0: nothing was begun yet. */
+  /** Something was begun, on the record that this change wrote; zeros: there was none. */
+  begun: boolean;
   incarnation: number;
   seq: number;
   readonly results: DnsStepResult[];
+  /** To be taken out although the record says nothing of it: found in a zone. */
+  readonly strays: readonly DnsStep[];
   job?: { readonly id: number; readonly zone: string; readonly step: DnsStep };
 }
 
@@ -78,6 +81,8 @@ interface Refused {
 
 export class DnsOutbox {
   readonly zones: ZoneStandings;
+  /** Told by whoever compares the leases with the zones. */
+  resync: DnsResyncStatus | null = null;
   readonly #parts: DnsOutboxParts;
   readonly #visits = new Map<number, Visit>();
   /** By the number of its job. */
@@ -88,6 +93,7 @@ export class DnsOutbox {
   #zones: readonly DnsZone[];
   #nextId = 1;
   #begun: DnsJob[] = [];
+  #strays: { readonly address: number; readonly step: DnsStep }[] = [];
   #lookedAt = -Infinity;
   readonly #owned = (slot: number): boolean => this.#parts.cluster.owns(slot);
 
@@ -119,6 +125,32 @@ export class DnsOutbox {
     }
     this.#refused.clear();
     this.#begun = [];
+    this.#strays = [];
+  }
+
+  /**
+   * DNS was found to lack what the lease's entry says is there, or the refusal is to be put to the test: it is done anew.
+   * Returns whether there was anything to change.
+   */
+  doAnew(address: number, forward: boolean, reverse: boolean): boolean {
+    const { cluster, make, table } = this.#parts;
+    const record = table.read(address);
+    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || this.#visits.has(address)) return false;
+    const before = readEntries(record);
+    const after = before.map((entry): DnsEntry => (!entry.current ? entry : {
+      ...entry, forwardSettled: entry.forwardSettled && !forward, reverseSettled: entry.reverseSettled && !reverse, refusal: 'none',
+    }));
+    const section = encodeDnsEntries(after);
+    if (section.equals(recordSection(record, SectionKind.dns))) return false;
+    make(address, withSection(record, SectionKind.dns, section));
+    return true;
+  }
+
+  /** Found in a zone, and no lease has it: is taken out if that is so still once it is confirmed. False: too many wait. */
+  takeOut(address: number, step: DnsStep): boolean {
+    if (this.#strays.length >= DNS_STRAYS_MAX) return false;
+    this.#strays.push({ address, step });
+    return true;
   }
 
   /** For operators. Costs up to DNS_TOLD_MAX records. */
@@ -146,14 +178,14 @@ export class DnsOutbox {
           retrySeconds: fails === undefined ? 0 : Math.max(0, Math.round((fails.retryAt - now) / 1000)),
         };
       }),
-      resync: null,
+      resync: this.resync,
     };
   }
 
   /** Once a turn: what is to begin now. Costs nothing where no record has any work. */
   step(now: MonotonicMs): readonly DnsJob[] {
     const { cluster, table } = this.#parts;
-    if (this.#visits.size === 0 && table.dns.size === 0) return NO_JOBS;
+    if (this.#visits.size === 0 && table.dns.size === 0 && this.#strays.length === 0) return NO_JOBS;
     if (!cluster.works()) {
       if (this.#visits.size > 0) this.forget();
       return NO_JOBS;
@@ -192,6 +224,7 @@ export class DnsOutbox {
   #takeUp(now: MonotonicMs): void {
     const { table } = this.#parts;
     let room = DNS_UNDER_WAY_MAX - this.#visits.size;
+    for (; room > 0 && this.#strays.length > 0; room--) this.#visitStray(this.#strays.shift()!, now);
     if (room <= 0) return;
     for (const address of table.dns.takeFresh(Math.min(room, DNS_LOOKS_PER_TURN_MAX))) if (this.#visit(address, now)) room--;
     if (now - this.#lookedAt < LOOK_MS || room <= 0) return;
@@ -208,14 +241,31 @@ export class DnsOutbox {
     const refused = this.#refused.get(address);
     if (refused !== undefined && refused.retryAt > now) return false;
     const record = table.read(address);
-    if (record === undefined || this.#next(address, record, readEntries(record), now) === undefined) return false;
-    this.#visits.set(address, { address, ticket: cluster.ask(), askedAt: now, freshAt: now, since: now, incarnation: 0, seq: 0, results: [] });
+    if (record === undefined || this.#next(address, stepsOf(readEntries(record), isActive(record)), now) === undefined) return false;
+    this.#visits.set(address, newVisit(address, cluster.ask(), [], now));
     return true;
   }
 
+  #visitStray({ address, step }: { readonly address: number; readonly step: DnsStep }, now: MonotonicMs): void {
+    const { cluster } = this.#parts;
+    if (cluster.owns(address & 255) && !this.#visits.has(address)) this.#visits.set(address, newVisit(address, cluster.ask(), [step], now));
+  }
+
+  /** Steps of the record, and strays of whose names it still says nothing. */
+  #stepsOf({ results, strays }: Pick<Visit, 'results' | 'strays'>, record: Buffer | undefined): DnsStep[] {
+    const entries = record === undefined ? [] : readEntries(record);
+    const active = record !== undefined && isActive(record);
+    const steps = stepsOf(entriesAfter(entries, active, results), active);
+    for (const stray of strays) {
+      const isDone = results.some(({ step }) => step === stray);
+      if (!isDone && !entries.some(({ name }) => name.equals(stray.name))) steps.push(stray);
+    }
+    return steps;
+  }
+
   /** Of what may be done now, the first that is in no zone that waits. */
-  #next(address: number, record: Buffer, entries: readonly DnsEntry[], now: MonotonicMs): { step: DnsStep; zone: DnsZone | undefined } | undefined {
-    for (const step of stepsOf(entries, isActive(record))) {
+  #next(address: number, steps: readonly DnsStep[], now: MonotonicMs): { step: DnsStep; zone: DnsZone | undefined } | undefined {
+    for (const step of steps) {
       const zone = this.#zoneOf(address, step);
       if (zone === undefined || !this.zones.isWaiting(zone.name, now)) return { step, zone };
     }
@@ -242,12 +292,13 @@ export class DnsOutbox {
     const { address } = visit;
     if (!cluster.owns(address & 255)) return this.#drop(visit);
     const record = table.read(address);
-    if (record === undefined) return this.#drop(visit);
-    const begun = visit.seq !== 0;
-    if (begun && (recordSeq(record) !== visit.seq || recordIncarnation(record) !== visit.incarnation)) return this.#end(visit, record);
-    const next = this.#next(address, record, entriesAfter(readEntries(record), isActive(record), visit.results), now);
+    if (record === undefined && visit.strays.length === 0) return this.#drop(visit);
+    const seq = record === undefined ? 0 : recordSeq(record);
+    const incarnation = record === undefined ? 0 : recordIncarnation(record);
+    if (visit.begun && (seq !== visit.seq || incarnation !== visit.incarnation)) return this.#end(visit, record);
+    const next = this.#next(address, this.#stepsOf(visit, record), now);
     if (next === undefined || this.#refused.get(address)?.retryAt as number > now) return this.#end(visit, record);
-    if (visit.ticket > cluster.confirmed() || !cluster.isCommitted(recordIncarnation(record), recordSeq(record))) {
+    if (visit.ticket > cluster.confirmed() || (record !== undefined && !cluster.isCommitted(incarnation, seq))) {
       if (now - visit.since > DNS_BEGIN_MS) this.#end(visit, record);
       return undefined;
     }
@@ -257,13 +308,14 @@ export class DnsOutbox {
       return undefined;
     }
     visit.freshAt = visit.askedAt;
-    visit.incarnation = recordIncarnation(record);
-    visit.seq = recordSeq(record);
+    visit.begun = true;
+    visit.incarnation = incarnation;
+    visit.seq = seq;
     if (next.zone === undefined) {
       this.#settle(visit, next.step, 'no-zone');
       return this.#goOn(visit, now);
     }
-    if (next.step.action === 'add-forward' && this.#isElsewhere(address, record, next.step)) {
+    if (next.step.action === 'add-forward' && record !== undefined && this.#isElsewhere(address, record, next.step)) {
       this.#settle(visit, next.step, 'conflict');
       return this.#goOn(visit, now);
     }
@@ -284,7 +336,7 @@ export class DnsOutbox {
     });
   }
 
-  #begin(visit: Visit, record: Buffer, step: DnsStep, zone: DnsZone, now: MonotonicMs): void {
+  #begin(visit: Visit, record: Buffer | undefined, step: DnsStep, zone: DnsZone, now: MonotonicMs): void {
     const { address } = visit;
     const updates = this.#updatesAt(address);
     const id = this.#nextId++;
@@ -294,7 +346,7 @@ export class DnsOutbox {
     this.zones.begun(zone.name);
     this.#begun.push({
       id, action: step.action, zone, name: step.name, dhcid: step.dhcid, address,
-      ttlSeconds: updates === undefined ? 0 : ttlSecondsOf(updates, recordLeaseSeconds(record)), conflicts: updates?.conflicts ?? 'keep',
+      ttlSeconds: updates === undefined || record === undefined ? 0 : ttlSecondsOf(updates, recordLeaseSeconds(record)), conflicts: updates?.conflicts ?? 'keep',
     });
   }
 
@@ -351,9 +403,9 @@ export class DnsOutbox {
   }
 
   /** What came of it goes into the record as it is now, whoever has changed it meanwhile. */
-  #end(visit: Visit, record: Buffer): void {
+  #end(visit: Visit, record: Buffer | undefined): void {
     this.#visits.delete(visit.address);
-    if (visit.results.length === 0) return;
+    if (visit.results.length === 0 || record === undefined) return;
     const before = recordSection(record, SectionKind.dns);
     const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
     if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));
@@ -371,6 +423,10 @@ export class DnsOutbox {
 /** Refusals that are about the zone or the key, whatever the name. */
 const ZONE_WIDE: ReadonlySet<string> = new Set(['NOTAUTH', 'BADKEY', 'BADSIG', 'BADTRUNC']);
 const NO_JOBS: readonly DnsJob[] = [];
+function newVisit(address: number, ticket: number, strays: readonly DnsStep[], now: MonotonicMs): Visit {
+  return { address, ticket, askedAt: now, freshAt: now, since: now, begun: false, incarnation: 0, seq: 0, results: [], strays };
+}
+
 /** So often the addresses with work are gone round. */
 const LOOK_MS = 25;
 

@@ -2,7 +2,9 @@
 import { readClock } from '../../io/clock.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import type { DnsCounters } from '../counters.ts';
+import type { ZoneReader } from '../resync.ts';
 import type { DnsJob, DnsOutcome } from '../types.ts';
+import { TYPE_NUMBERS } from '../wire.ts';
 import { DnsKeys } from './keys.ts';
 import { openDnsUpdater } from './updater.ts';
 import type { DnsUpdater } from './updater.ts';
@@ -19,8 +21,8 @@ export interface NodeDnsOptions {
 
 export interface NodeDns {
   start(job: DnsJob): void;
-  /** For questions. */
-  readonly updater: DnsUpdater;
+  /** For questions about what the zones hold. */
+  readonly reader: ZoneReader;
   close(): Promise<void>;
 }
 
@@ -29,11 +31,21 @@ export function openNodeDns({ counters, keyFiles, mayGoOn, onDone, report }: Nod
   const updater = openDnsUpdater({ keys, onDone, now: readClock, mayGoOn });
   counters.seconds = updater.stats.seconds;
   return {
-    updater,
+    reader: readerOf(updater),
     start: (job) => updater.start(job),
     close: () => {
       keys.close();
       return updater.close();
+    },
+  };
+}
+
+function readerOf(updater: DnsUpdater): ZoneReader {
+  return {
+    transfer: (zone) => updater.transfer(zone),
+    query: async (zone, name, type) => {
+      const answer = await updater.query(zone, name, type);
+      return answer.kind === 'failure' ? undefined : answer.records.filter((record) => record.type === TYPE_NUMBERS[type]).map(({ data }) => data);
     },
   };
 }
