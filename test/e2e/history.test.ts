@@ -31,24 +31,25 @@ test('both nodes tell who held an address, also one that was killed in between, 
     const [coverage, ...leases] = lines.map((line) => JSON.parse(line) as unknown);
     return { coverage: coverage as HistoryCoverageView, leases: leases as HeldLeaseView[] };
   };
+  /** b has nothing left to copy, and both tell the same of the address. */
   const agree = async (address: string, end: HeldLeaseView['end']): Promise<HeldLeaseView> => {
-    const [a, b] = await Promise.all([history('a', '--address', address), history('b', '--address', address)]);
+    const b = await waitUntil('b has all of the history', WAIT_MS, async () => {
+      const told = await history('b', '--address', address);
+      return told.coverage.gap === null ? told : undefined;
+    });
+    const a = await history('a', '--address', address);
     assert.deepEqual(b.leases, a.leases);
+    assert.equal(b.coverage.since, a.coverage.since);
     assert.equal(a.leases[0]?.end, end, JSON.stringify(a));
     assert.ok(a.leases[0].exact);
     return a.leases[0];
   };
-  const complete = (): Promise<Told> => waitUntil('b has all of the history', WAIT_MS, async () => {
-    const told = await history('b', '--address', first!);
-    return told.coverage.gap === null ? told : undefined;
-  });
   await world.start();
   const clients = new ClientGroup(world.host('clients'));
   await clients.ready();
   await clients.getLeases('client', 8, 400, WAIT_MS);
   const [first, second, third] = clients.holders().values();
   await lessor('a', 'release', first!, '--reason', 'test');
-  await agree(first!, 'released');
 
   // ── killed: what ends meanwhile it copies ──
   await world.node('b').kill();
@@ -56,7 +57,6 @@ test('both nodes tell who held an address, also one that was killed in between, 
   await lessor('a', 'release', second!);
   world.node('b').start();
   await world.waitForNormal(WAIT_MS);
-  await complete();
   await agree(second!, 'released');
 
   // ── with a new disk ──
@@ -64,16 +64,10 @@ test('both nodes tell who held an address, also one that was killed in between, 
   rmSync(join(world.folder, 'data-b'), { recursive: true });
   world.node('b').start();
   await world.waitForNormal(WAIT_MS);
-  const { coverage } = await complete();
-  assert.equal(coverage.since, (await history('a', '--address', first!)).coverage.since);
   const held = await agree(first!, 'released');
-  await agree(second!, 'released');
   await agree(third!, 'active');
 
   // ── by client, at a time, for a spreadsheet ──
-  const ofClient = await history('b', '--client', held.hardware);
-  assert.deepEqual(ofClient.leases, [held]);
-  assert.deepEqual((await history('b', '--address', first!, '--at', held.from)).leases, [held]);
-  assert.match(await lessor('b', 'history', '--address', first!, '--csv'), new RegExp(`^address,from,to,.*\r\n${first!.replaceAll('.', '\\.')},${held.from},${held.to!},released,true,`));
-  assert.match(await lessor('a', 'history', '--address', first!), /FROM +TO +END[^]*released[^]*The history of a goes back to 20/);
+  assert.deepEqual((await history('b', '--client', held.hardware, '--at', held.from)).leases, [held]);
+  assert.match(await lessor('b', 'history', '--address', first!, '--csv'), new RegExp(`^address,from,to,.*\n${first!.replaceAll('.', '\\.')},${held.from},${held.to!},released,true,`));
 });
