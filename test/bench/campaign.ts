@@ -18,6 +18,8 @@ export interface Plan {
   readonly searchSecondsMax: number;
   readonly fixedTrials: number;
   readonly fixedTrialSeconds: number;
+  /** All carry this rate, and nothing is searched. */
+  readonly rate?: number;
 }
 
 export const FULL: Plan = {
@@ -44,6 +46,8 @@ export interface TargetResult {
   /** At the rate that all carry. */
   readonly offer: Latency;
   readonly ack: Latency;
+  /** Part of the exchanges that were asked for at that rate and did not come about. */
+  readonly droppedAtCommonRate: number;
   /** Processor time of all DHCP servers of the configuration for one exchange; ms. */
   readonly cpuMsAtCommonRate: number;
   /** In the highest trial that held. */
@@ -122,12 +126,12 @@ export async function runCampaign(
   }
   for (const contestant of contestants) await contestant.warmUp(say);
   const until = performance.now() + plan.searchSecondsMax * 1000;
-  for (let i = 0; i < plan.searches && performance.now() < until; i++) {
+  for (let i = 0; plan.rate === undefined && i < plan.searches && performance.now() < until; i++) {
     say(`search ${i + 1} of ${plan.searches}`);
     await searchAll(contestants, plan, until, say);
   }
   const slowest = Math.min(...contestants.map(({ searched }) => median(searched)));
-  const commonRate = Math.max(COMMON_RATE_MIN, roundDown(slowest * COMMON_SHARE));
+  const commonRate = plan.rate ?? Math.max(COMMON_RATE_MIN, roundDown(slowest * COMMON_SHARE));
   say(`all at ${commonRate}/s`);
   for (let i = 0; i < plan.fixedTrials; i++) {
     for (const contestant of contestants) {
@@ -178,6 +182,7 @@ function summarize({ target, searched, fixed, best, exchanges, memoryBefore }: C
   const growth = residentBytes(target.servers).map((bytes, i) => (bytes - memoryBefore[i]!) / Math.max(exchanges, 1));
   return {
     name: target.name, exchangesPerSecond: median(searched), searched, offer: latency('offer'), ack: latency('ack'),
+    droppedAtCommonRate: median(fixed.map((trial) => (trial.offer.sent - trial.ack.received) / trial.offer.sent)),
     cpuMsAtCommonRate: cpu(fixed, ({ serverCpuMs }) => serverCpuMs),
     cpuMsAtMost: best === undefined ? NaN : cpu([best], ({ serverCpuMs }) => serverCpuMs),
     helperCpuMsAtCommonRate: cpu(fixed, ({ helperCpuMs }) => helperCpuMs),

@@ -20,6 +20,9 @@ as a load-balancing pair. Takes about 12 minutes; the machine should do nothing 
   --quick               about 3 minutes: shorter trials, one search, rougher figures
   --only NAME[,NAME]    of ${TARGET_NAMES.join(', ')};
                         large: with 1,000 subnets, 200 classes and 100,000 reservations
+                        dns: each client gets a name, and BIND takes the updates; bare: no history is kept
+                        (--only lessor-pair-bare,lessor-pair,lessor-pair-dns: what history and DNS cost)
+  --rate N              nothing is searched: all carry N exchanges a second
   --json FILE           the figures as JSON too; - writes them to standard output instead of the table
   --node-options "…"    for the Node.js of Lessor's nodes, such as --cpu-prof
   --help                this text
@@ -35,6 +38,7 @@ const cache = join(import.meta.dirname, '../../.cache');
 interface Arguments {
   readonly quick: boolean;
   readonly only: readonly TargetName[];
+  readonly rate: number | undefined;
   readonly json: string | undefined;
   readonly nodeOptions: readonly string[];
   readonly help: boolean;
@@ -43,7 +47,7 @@ interface Arguments {
 function readArguments(): Arguments | undefined {
   try {
     const { values } = parseArgs({ options: {
-      quick: { type: 'boolean' }, only: { type: 'string' }, json: { type: 'string' }, 'node-options': { type: 'string' },
+      quick: { type: 'boolean' }, only: { type: 'string' }, rate: { type: 'string' }, json: { type: 'string' }, 'node-options': { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     } });
     const only = (values.only?.split(',') ?? USUAL_TARGETS).map((name) => {
@@ -51,8 +55,10 @@ function readArguments(): Arguments | undefined {
       if (known === undefined) throw new Error(`--only: there is no ${name}; known are ${TARGET_NAMES.join(', ')}`);
       return known;
     });
+    const rate = values.rate === undefined ? undefined : Number(values.rate);
+    if (rate !== undefined && !(rate >= 1 && rate <= 100_000)) throw new Error('--rate: expected a number from 1 to 100000');
     return {
-      quick: values.quick === true, only, json: values.json, help: values.help === true,
+      quick: values.quick === true, only, rate, json: values.json, help: values.help === true,
       nodeOptions: (values['node-options'] ?? '').split(' ').filter((word) => word !== ''),
     };
   } catch (error) {
@@ -87,7 +93,7 @@ function write(result: CampaignResult, json: string | undefined): void {
   if (json !== undefined) writeFileSync(json, text());
 }
 
-async function measure({ quick, only, json, nodeOptions }: Arguments): Promise<void> {
+async function measure({ quick, only, rate, json, nodeOptions }: Arguments): Promise<void> {
   const say = (line: string): void => {
     process.stderr.write(`${line}\n`);
   };
@@ -114,7 +120,7 @@ async function measure({ quick, only, json, nodeOptions }: Arguments): Promise<v
     });
   }
   try {
-    write(await runCampaign(network, folder, names, quick ? QUICK : FULL, nodeOptions, say), json);
+    write(await runCampaign(network, folder, names, { ...(quick ? QUICK : FULL), ...(rate === undefined ? {} : { rate }) }, nodeOptions, say), json);
   } catch (error) {
     // While all is removed everything fails: the signal decides how this ends.
     if (removing) await new Promise(() => undefined);

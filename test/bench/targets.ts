@@ -7,12 +7,15 @@ import { globSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sleep, waitUntil, type LabProcess } from '../../deploy/lab/processes.ts';
 import type { Host, HostOptions, Network } from '../../deploy/lab/netns.ts';
-import { findProgram, requireProgram } from '../../deploy/lab/programs.ts';
+import { findProgram, missingPrograms, requireProgram } from '../../deploy/lab/programs.ts';
+import { NameServer, TEST_KEY, writeKeyFile } from '../support/name-server.ts';
 import { largeConfig } from './large-config.ts';
 
 /** Those that are measured unless others are named. */
 export const USUAL_TARGETS = ['lessor', 'lessor-pair', 'kea', 'kea-pair'] as const;
-export const TARGET_NAMES = [...USUAL_TARGETS, 'lessor-large', 'lessor-pair-large'] as const;
+export const TARGET_NAMES = [
+  ...USUAL_TARGETS, 'lessor-large', 'lessor-pair-large', 'lessor-dns', 'lessor-pair-dns', 'lessor-bare', 'lessor-pair-bare',
+] as const;
 export type TargetName = (typeof TARGET_NAMES)[number];
 
 export const TARGET_TITLES: Readonly<Record<TargetName, string>> = {
@@ -20,12 +23,17 @@ export const TARGET_TITLES: Readonly<Record<TargetName, string>> = {
   'lessor-pair': 'Lessor, pair',
   'lessor-large': 'Lessor, one node, large configuration',
   'lessor-pair-large': 'Lessor, pair, large configuration',
+  'lessor-dns': 'Lessor, one node, with DNS',
+  'lessor-pair-dns': 'Lessor, pair, with DNS',
+  'lessor-bare': 'Lessor, one node, no history',
+  'lessor-pair-bare': 'Lessor, pair, no history',
   kea: 'Kea, one server',
   'kea-pair': 'Kea, pair',
 };
 
 const SERVERS = ['10.0.0.11', '10.0.0.12'] as const;
 const ETCD = '10.0.0.21';
+const NAME_SERVER = '10.0.0.22';
 const CLIENT = '10.0.0.31';
 export const PROBER_ADDRESS = '10.0.0.32';
 const PREFIX_LENGTH = 8;
@@ -54,6 +62,7 @@ export interface Target {
 /** Why a configuration cannot be measured here; undefined where it can. */
 export function whyNotMeasured(name: TargetName): string | undefined {
   if (name.startsWith('lessor-pair') && findProgram('etcd') === undefined) return 'etcd is missing (deploy/lab/install.sh bench)';
+  if (name.endsWith('-dns') && missingPrograms(['named', 'dig']).length > 0) return 'BIND is missing (deploy/lab/install.sh test)';
   if (name !== 'kea' && name !== 'kea-pair') return undefined;
   if (findProgram('kea-dhcp4') === undefined) return 'kea-dhcp4 is missing (deploy/lab/install.sh bench)';
   if (name === 'kea-pair' && keaHook('libdhcp_ha.so') === undefined) return "Kea's hook libdhcp_ha.so is missing";
@@ -73,26 +82,32 @@ interface Hosts {
   readonly prober: Host;
   readonly servers: readonly Host[];
   readonly etcd: Host | undefined;
+  readonly names: Host | undefined;
 }
 
 function makeHosts(network: Network, name: TargetName, servers: number, etcd: boolean): Hosts {
   const options = (role: string, address: string): HostOptions => ({ name: `${name}-${role}`, addresses: [`${address}/${PREFIX_LENGTH}`] });
   const hosts = [options('client', CLIENT), options('prober', PROBER_ADDRESS), ...SERVERS.slice(0, servers).map((address, i) => options(`server${i}`, address))];
+  const names = name.endsWith('-dns');
   if (etcd) hosts.push(options('etcd', ETCD));
+  if (names) hosts.push(options('names', NAME_SERVER));
   network.createSegment(name, { hosts });
   return {
     client: network.host(`${name}-client`),
     prober: network.host(`${name}-prober`),
     servers: SERVERS.slice(0, servers).map((_, i) => network.host(`${name}-server${i}`)),
     etcd: etcd ? network.host(`${name}-etcd`) : undefined,
+    names: names ? network.host(`${name}-names`) : undefined,
   };
 }
 
-function target(name: TargetName, { client, prober }: Hosts, servers: readonly LabProcess[], helpers: readonly LabProcess[]): Target {
+function target(name: TargetName, { client, prober }: Hosts, servers: readonly LabProcess[], helpers: readonly LabProcess[], names?: NameServer): Target {
   return {
-    name, client, prober, servers: servers.map(({ pid }) => pid), helpers: helpers.map(({ pid }) => pid),
+    name, client, prober, servers: servers.map(({ pid }) => pid),
+    helpers: [...helpers.map(({ pid }) => pid), ...(names?.pid === undefined ? [] : [names.pid])],
     checkAlive() {
       for (const one of [...servers, ...helpers]) if (!one.running) throw new Error(`${one.name} has ended; its output:\n${one.output}`);
+      if (names !== undefined && names.pid === undefined) throw new Error(`the name server has ended; its output:\n${names.log}`);
     },
   };
 }
@@ -103,11 +118,12 @@ async function startLessor(network: Network, folder: string, name: TargetName, c
   const hosts = makeHosts(network, name, count, count > 1);
   const helpers = hosts.etcd === undefined ? [] : [await startEtcd(hosts.etcd, folder)];
   const ids = ['a', 'b'].slice(0, count);
+  const names = hosts.names === undefined ? undefined : await startNameServer(hosts.names, folder);
   const large = name.endsWith('-large') ? largeConfig() : undefined;
   writeFileSync(join(folder, 'cluster.yaml'), `leaseTime: ${LEASE_SECONDS}s
 authoritative: true
 nodes: { ${ids.map((id) => `${id}: { weight: 1 }`).join(', ')} }
-${large?.classes ?? ''}subnets:
+${name.endsWith('-bare') ? 'history: { days: 0 }\n' : ''}${names === undefined ? '' : DNS}${large?.classes ?? ''}subnets:
   - subnet: ${SUBNET}
     pools: [10.1.0.0-10.200.255.255]
     options: { routers: [10.0.0.1], domain-name-servers: [10.0.0.53], domain-name: example.net }
@@ -126,7 +142,7 @@ dhcp:
   interfaces: [eth0]
 http:
   listen: 127.0.0.1:9067
-${cluster}config: ./cluster.yaml
+${cluster}${names === undefined ? '' : 'dnsKeys: [names.key]\n'}config: ./cluster.yaml
 `);
     return hosts.servers[i]!.spawn(
       [process.execPath, ...nodeOptions, join(project, 'node/cli/lessor.ts'), 'node', '--config', join(folder, `${id}.yaml`)],
@@ -134,7 +150,23 @@ ${cluster}config: ./cluster.yaml
     );
   });
   await Promise.all(nodes.map((node) => node.waitForLine(/"to":"NORMAL"/, START_MS)));
-  return target(name, hosts, nodes, helpers);
+  return target(name, hosts, nodes, helpers, names);
+}
+
+/** Every client gets a name, in two zones. */
+const DNS = `dns:
+  updates: true
+  suffix: example.net
+  replaceName: always
+  zones:
+    - { zone: example.net, servers: [${NAME_SERVER}], key: ${TEST_KEY.name} }
+    - { zone: 10.in-addr.arpa, servers: [${NAME_SERVER}], key: ${TEST_KEY.name} }
+`;
+
+function startNameServer(host: Host, folder: string): Promise<NameServer> {
+  writeKeyFile(TEST_KEY, join(folder, 'names.key'));
+  const zones = ['example.net.', '10.in-addr.arpa.'].map((name) => ({ name, updates: TEST_KEY }));
+  return NameServer.start({ kind: 'bind', host, address: NAME_SERVER, zones });
 }
 
 async function startEtcd(host: Host, folder: string): Promise<LabProcess> {

@@ -117,6 +117,11 @@ export class NameServer {
     return { host: this.address, port: this.port };
   }
 
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#process?.running === true ? this.#process.pid : undefined;
+  }
+
   /** What it has logged since the start. */
   get log(): string {
     return this.#output.join('\n');
