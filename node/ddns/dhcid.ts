@@ -31,9 +31,13 @@ export function dhcidOf(clientKey: Buffer, byClientIdentifier: boolean, name: Bu
 }
 
 function dhcid(type: number, identifier: Buffer, name: Buffer): Buffer {
-  const rdata = Buffer.alloc(DHCID_BYTES);
+  const hashed = Buffer.allocUnsafe(identifier.length + name.length);
+  hashed.set(identifier, 0);
+  hashed.set(name, identifier.length);
+  const rdata = Buffer.allocUnsafe(DHCID_BYTES);
   rdata.writeUInt16BE(type, 0);
   rdata[2] = DIGEST_SHA256;
-  rdata.set(hash('sha256', Buffer.concat([identifier, name]), 'buffer'), 3);
+  // As text it costs a quarter of what it costs as a buffer of its own.
+  rdata.write(hash('sha256', hashed, 'binary'), 3, 'latin1');
   return rdata;
 }

@@ -68,7 +68,7 @@ export function encodeDnsEntries(entries: readonly DnsEntry[]): Buffer {
   if (entries.length === 0) return EMPTY;
   let length = 1;
   for (const { name } of entries) length += 2 + name.length + DHCID_BYTES;
-  const section = Buffer.alloc(length);
+  const section = Buffer.allocUnsafe(length);
   section[0] = SECTION_VERSION;
   let at = 1;
   for (const entry of entries) {

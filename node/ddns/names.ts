@@ -176,7 +176,7 @@ function joined(labels: readonly string[], suffix: Buffer): Buffer | undefined {
   let { length } = suffix;
   for (const label of labels) length += 1 + label.length;
   if (length > NAME_BYTES_MAX) return undefined;
-  const name = Buffer.allocUnsafeSlow(length);
+  const name = Buffer.allocUnsafe(length);
   let at = 0;
   for (const label of labels) {
     name[at] = label.length;
@@ -188,9 +188,13 @@ function joined(labels: readonly string[], suffix: Buffer): Buffer | undefined {
 }
 
 function lowerCase(name: Buffer): Buffer {
-  const lower = Buffer.from(name);
+  let lower = name;
   // A length is at most 63, and so no letter.
-  for (let i = 0; i < lower.length; i++) if (lower[i]! >= 0x41 && lower[i]! <= 0x5a) lower[i]! += 0x20;
+  for (let i = 0; i < name.length; i++) {
+    if (name[i]! < 0x41 || name[i]! > 0x5a) continue;
+    if (lower === name) lower = Buffer.from(name);
+    lower[i]! += 0x20;
+  }
   return lower;
 }
 
@@ -223,7 +227,11 @@ function fqdnAnswer(fqdn: Buffer, shown: Buffer | undefined, forward: boolean, r
   else if (!reverse) flags |= FqdnFlag.N;
   if ((sent & FqdnFlag.S) !== (flags & FqdnFlag.S)) flags |= FqdnFlag.O;
   const name = shown === undefined ? EMPTY : (flags & FqdnFlag.E) !== 0 ? shown : asciiName(shown, fqdn.at(-1) === 0x2e);
-  return Buffer.concat([Buffer.of(flags, RCODE_NONE, RCODE_NONE), name]);
+  const answer = Buffer.allocUnsafe(FQDN_NAME_AT + name.length);
+  answer[0] = flags;
+  answer[1] = answer[2] = RCODE_NONE;
+  answer.set(name, FQDN_NAME_AT);
+  return answer;
 }
 
 /** `dotted`: the client ends its name with a dot, and is told no other (RFC 4702 §2.3). */
