@@ -409,6 +409,16 @@ export class DnsOutbox {
     const before = recordSection(record, SectionKind.dns);
     const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
     if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));
+    for (const { step } of visit.results) if (step.action === 'remove-forward') this.#giveBack(visit.address, recordClientKey(record), step);
+  }
+
+  /** A client that has the name at another address too, whence it had taken it: there it is again. */
+  #giveBack(address: number, client: Buffer, step: DnsStep): void {
+    if (client.length === 0) return;
+    for (const other of this.#parts.table.findAllByClient(client)) {
+      const entry = other === address ? undefined : currentEntry(this.#parts.table.read(other)!);
+      if (entry?.forward === true && entry.name.equals(step.name) && entry.dhcid.equals(step.dhcid)) this.doAnew(other, true, false);
+    }
   }
 
   #drop(visit: Visit): void {

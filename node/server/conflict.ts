@@ -7,7 +7,7 @@
  */
 import { formatHardware, HTYPE_ETHERNET } from '../codec/address.ts';
 import type { ConflictCheck } from '../config/types.ts';
-import { BindingState, encodeRecord, recordChaddr, recordClientKey, recordEpoch, recordState } from '../lease/record.ts';
+import { BindingState, encodeRecord, recordChaddr, recordClientKey, recordEpoch, recordSection, recordState, SectionKind } from '../lease/record.ts';
 import { sameBytes } from '../lease/fingerprint.ts';
 import { reuseSeconds } from '../lease/reuse.ts';
 import { wallSeconds } from '../time.ts';
@@ -88,9 +88,12 @@ export function mayBeItself(context: ServerContext, x: Exchange, record: Buffer 
 export function abandonInUse(context: ServerContext, x: Exchange, address: number, answeredBy: Buffer | undefined): Decision {
   const second = wallSeconds(x.now.wall);
   const host = { htype: HTYPE_ETHERNET, chaddr: answeredBy ?? EMPTY };
+  const replaced = context.table.read(address);
   const record = encodeRecord({
     state: BindingState.ABANDONED, hasClientIdentifier: false, reserved: false, ...host, clientKey: EMPTY,
     stateSince: second, lastTransaction: second, expires: second, leaseSeconds: 0, xid: 0, relayAgentInformation: EMPTY, hostname: EMPTY,
+    // Names of earlier leases are still to be taken out of DNS.
+    dns: replaced === undefined ? EMPTY : recordSection(replaced, SectionKind.dns),
   });
   const made = change(context, address, record);
   const usedBy = answeredBy === undefined ? {} : { usedBy: formatHardware(host) };

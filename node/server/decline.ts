@@ -2,7 +2,7 @@
  * DHCPDECLINE (RFC 2131 §4.3.3): the client found the address in use. It becomes ABANDONED, but only
  * on the word of the client that has it or was offered it, or anybody could empty a pool.
  */
-import { BindingState, encodeRecord, recordState, withState } from '../lease/record.ts';
+import { BindingState, encodeRecord, recordSection, recordState, SectionKind, withState } from '../lease/record.ts';
 import type { DropReason } from '../telemetry/counters.ts';
 import { wallSeconds } from '../time.ts';
 import { exchangeEvent } from './describe.ts';
@@ -31,7 +31,7 @@ export function onDecline(context: ServerContext, x: Exchange): Decision {
     const event = context.flood.declineFlood(x.network.index, x.now, () => exchangeEvent('dhcp.decline-flood', x, address).fields);
     return event === undefined ? drop(context, flooding) : dropWith(context, flooding, event);
   }
-  const made = change(context, address, active === undefined ? offeredBinding(x, address) : abandoned(x, active));
+  const made = change(context, address, active === undefined ? offeredBinding(x, address, record) : abandoned(x, active));
   if (made === undefined) return drop(context, 'not-serving');
   context.probes.forget(address);
   return { ...NOTHING, ...made, events: [exchangeEvent('lease.declined', x, address, { node: context.cluster.self })] };
@@ -49,12 +49,14 @@ function abandoned(x: Exchange, active: Buffer): Buffer {
 }
 
 /** The client was offered the address and has no lease on it. */
-function offeredBinding(x: Exchange, address: number): Buffer {
+function offeredBinding(x: Exchange, address: number, replaced: Buffer | undefined): Buffer {
   const { message } = x;
   const second = wallSeconds(x.now.wall);
   return encodeRecord({
     state: BindingState.ABANDONED, hasClientIdentifier: x.byClientIdentifier, reserved: isReservedFor(x, address),
     htype: message.htype, chaddr: message.chaddr(), clientKey: x.clientKey, stateSince: second, lastTransaction: second,
     expires: second, leaseSeconds: 0, xid: message.xid, relayAgentInformation: EMPTY, hostname: EMPTY,
+    // Names of earlier leases are still to be taken out of DNS.
+    dns: replaced === undefined ? EMPTY : recordSection(replaced, SectionKind.dns),
   });
 }

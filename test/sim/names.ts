@@ -59,6 +59,8 @@ export class SimNames {
   readonly #servers: ReadonlyMap<string, SimServer>;
   readonly #scope: DnsScope;
   readonly #static: readonly ZoneRecord[];
+  /** By name: the networks in which it was put into DNS. */
+  readonly #networks = new Map<string, Set<number>>();
   /** By who a machine is. */
   readonly #names = new Map<number, { text: string; fqdn: boolean }>();
 
@@ -149,6 +151,7 @@ export class SimNames {
       this.#world.log(`${node.id} ${job.action} ${textOf(job.name)} ${formatIpv4(job.address)}: ${outcome.kind}`);
       node.dnsDone(job.id, outcome);
     };
+    if (job.action === 'add-forward') this.#networks.set(textOf(job.name), (this.#networks.get(textOf(job.name)) ?? new Set()).add(job.address >>> 16));
     const procedure = new Procedure(job);
     const next = (): void => {
       if (node.start !== start) return;
@@ -213,6 +216,8 @@ export class SimNames {
       if (entry.refusal !== 'none') throw new PromiseBroken(`${formatIpv4(address)} is refused its name (${entry.refusal}) by servers that refuse nobody for good`);
       const name = textOf(entry.name);
       this.#world.count('names-checked');
+      // A client that goes to another network takes its name along, and nobody there knows of the lease that it leaves behind.
+      if ((this.#networks.get(name)?.size ?? 0) > 1 && forward.at(name).every(({ data, type }) => type !== 'A' || !data.equals(addressData(address)))) continue;
       if (!hasRecord(forward.at(name), 'DHCID', entry.dhcid)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, of which DNS knows nothing`);
       claimed.add(`${name} ${formatIpv4(address)}`);
       if (!hasRecord(reverse.at(textOf(reverseName(address))), 'PTR', entry.name)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, and its PTR record is not there`);

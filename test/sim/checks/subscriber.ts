@@ -5,6 +5,7 @@
  *
  * The node's side is QueryThread's and Follower's, without a thread and a connection: what is told arrives.
  */
+import { tellsTheSame } from '../../../node/lease/record.ts';
 import { formatIpv4 } from '../../../node/codec/address.ts';
 import { goesBackSeconds } from '../../../node/leasequery/goes-back.ts';
 import { changeBytes, encodeChunk } from '../../../node/leasequery/history-chunk.ts';
@@ -237,7 +238,7 @@ export class Subscriber {
     const records = new Map(table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
     for (const address of new Set([...records.keys(), ...this.#told.keys()])) {
       const [told, has] = [this.#told.get(address), records.get(address)];
-      if (told === undefined ? has === undefined : has?.equals(told) === true) continue;
+      if (told === undefined ? has === undefined : has !== undefined && tellsTheSame(has, told)) continue;
       return `${this.#connection.node.id} told last of ${formatIpv4(address)} that it is ${describeRecord(told)}, and its record is ${describeRecord(has)}`;
     }
     return undefined;
