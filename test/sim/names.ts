@@ -217,8 +217,8 @@ export class SimNames {
       const name = textOf(entry.name);
       this.#world.count('names-checked');
       // A client that goes to another network takes its name along, and nobody there knows of the lease that it leaves behind.
-      if ((this.#networks.get(name)?.size ?? 0) > 1 && forward.at(name).every(({ data, type }) => type !== 'A' || !data.equals(addressData(address)))) continue;
-      if (!hasRecord(forward.at(name), 'DHCID', entry.dhcid)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, of which DNS knows nothing`);
+      const isElsewhere = (this.#networks.get(name)?.size ?? 0) > 1;
+      if (!isElsewhere && !hasRecord(forward.at(name), 'DHCID', entry.dhcid)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, of which DNS knows nothing`);
       claimed.add(`${name} ${formatIpv4(address)}`);
       if (!hasRecord(reverse.at(textOf(reverseName(address))), 'PTR', entry.name)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, and its PTR record is not there`);
       pointed.add(textOf(reverseName(address)));
