@@ -58,7 +58,7 @@ export interface TestZone {
   /** Records that are there from the start, as in a zone file: 'printer 3600 A 10.0.0.9'. */
   readonly records?: readonly string[];
   /** It is fetched from this server instead: a secondary. */
-  readonly primary?: { readonly address: string; readonly port: number };
+  readonly primary?: DnsServer;
 }
 
 export interface NameServerOptions {
@@ -218,7 +218,7 @@ export class NameServer {
       ...this.#keys().map(keyFileText),
       ...zones.map(({ name, primary, updates }) => {
         const file = `file "${this.#zoneFile(name)}";`;
-        if (primary !== undefined) return `zone "${name}" { type secondary; primaries { ${primary.address} port ${primary.port}; }; ${file} };`;
+        if (primary !== undefined) return `zone "${name}" { type secondary; primaries { ${primary.host} port ${primary.port}; }; ${file} };`;
         const who = updates === 'anybody' ? 'any' : updates === 'nobody' ? 'none' : `key "${updates.name}"`;
         return `zone "${name}" { type primary; ${file} allow-update { ${who}; }; };`;
       }),
