@@ -57,6 +57,13 @@ export const LEASE_PAGE_RECORDS = 256;
 export const SORTED_LEASES_MAX = 100_000;
 export const LEASE_SORTS_MAX = 2;
 
+/** Pools counted for their trends in one tick of a node; the others follow in the next ones. */
+export const POOL_SAMPLES_PER_STEP = 256;
+
+/** Pools, and reservations, that a list of pools looks at between two turns of the event loop. */
+export const POOLS_PER_PAGE = 32;
+export const POOL_RESERVATIONS_PER_PAGE = 4096;
+
 /** Changes that operators have asked for and that are under way; past it they are refused. */
 export const OPERATOR_CHANGES_MAX = 256;
 

@@ -22,6 +22,7 @@ import type { ControlServer } from './admin/io/control.ts';
 import { startHttp } from './admin/io/http.ts';
 import type { HttpServer } from './admin/io/http.ts';
 import { OperationRunner } from './admin/operation-runner.ts';
+import { PoolTrends } from './admin/pool-trends.ts';
 import type { OperatorAnswer, OperatorCommand } from './admin/operator.ts';
 import type { NodeStatus } from './admin/status.ts';
 import { backupOf, stateOf } from './backup/io/node-backup.ts';
@@ -94,6 +95,7 @@ class NodeProcess {
   /** Ends what reads a configuration beside the work. */
   readonly #ending = new AbortController();
   readonly #rate = new ExchangeRate();
+  readonly #trends = new PoolTrends();
   #finish!: (error?: Error) => void;
 
   constructor(config: NodeConfig, before: readonly Occurrence[]) {
@@ -188,7 +190,7 @@ class NodeProcess {
     const operations = new OperationRunner({
       host: {
         node: this.#config.node, table: this.#table, notes: engine.notes, tenures, now: readClock, config: () => engine.config, status: () => this.#status(),
-        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause,
+        protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), trends: this.#trends, pause,
       },
       change: (decide, done) => {
         this.#input((asked, now) => asked.change(decide, done, now));
@@ -290,6 +292,7 @@ class NodeProcess {
       this.#input((engine) => engine.tick(now));
       this.#input(() => this.#links?.setPeers(this.#engine.core.addresses));
       this.#rate.sample(now.mono, this.#counters.sent[5]!);
+      if (this.#engine.core.serving()) this.#trends.sample(now.mono, this.#engine.config, this.#table);
       this.#counters.takeovers = this.#engine.core.takeovers;
       this.#counters.conflicts = this.#engine.core.replication.conflicts;
       this.#turn();

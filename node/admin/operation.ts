@@ -10,6 +10,7 @@ import type { LeaseTable } from '../lease/table.ts';
 import type { NoteBook } from '../notes/book.ts';
 import type { OwnChange } from '../server/ports.ts';
 import type { Now } from '../time.ts';
+import type { PoolTrends } from './pool-trends.ts';
 import type { Role } from './roles.ts';
 import type { NodeStatus } from './status.ts';
 
@@ -57,6 +58,7 @@ export interface OperationHost {
   readonly notes: NoteBook;
   /** The history of leases. */
   readonly tenures?: LeaseHistory | undefined;
+  readonly trends: PoolTrends;
   now(): Now;
   config(): ClusterConfig;
   status(): NodeStatus;

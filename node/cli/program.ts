@@ -13,6 +13,7 @@ import { addLeasesCommand } from './leases.ts';
 import { addLeasequeryCommand } from './leasequery.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
+import { addPoolsCommand } from './pools.ts';
 import { addReadyCommand } from './ready.ts';
 import { addHistoryCommand } from './history.ts';
 import { addReleaseCommand } from './release.ts';
@@ -56,6 +57,7 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addStatusCommand(program, output);
   addReadyCommand(program, output);
   addLeasesCommand(program, output);
+  addPoolsCommand(program, output);
   addLeasequeryCommand(program, output);
   addCertCommand(program, output);
   addVersion(program);

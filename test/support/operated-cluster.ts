@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setImmediate as pause } from 'node:timers/promises';
 import { OperationRunner } from '../../node/admin/operation-runner.ts';
+import { PoolTrends } from '../../node/admin/pool-trends.ts';
 import type { AnyOperation, Caller, Operation, OperationHost } from '../../node/admin/operation.ts';
 import { auditEntry } from '../../node/admin/audit.ts';
 import type { AuditEntry } from '../../node/admin/audit.ts';
@@ -16,6 +17,8 @@ const ANSWER_MS_MAX = 10_000;
 export class OperatedCluster extends SmallCluster {
   /** What the nodes' runners have reported. */
   readonly reported: (Occurrence & { readonly node: string })[] = [];
+  /** Every node's, so that a test counts what it likes. */
+  readonly trends = new PoolTrends();
 
   /** Started and in one view. */
   static of(...ids: readonly string[]): OperatedCluster {
@@ -39,7 +42,7 @@ export class OperatedCluster extends SmallCluster {
     assert(engine !== undefined, `${id} does not run`);
     return {
       node: id, table: node.table!, notes: engine.notes, now: () => node.now(), config: () => engine.config, status: () => exampleStatus({ node: id }),
-      protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), pause: () => pause(),
+      protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), trends: this.trends, pause: () => pause(),
     };
   }
 
