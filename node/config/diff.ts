@@ -22,6 +22,7 @@ const NAMES: Readonly<Record<string, (entry: unknown) => string | undefined>> = 
   subnets: (entry) => textOf(entry, 'subnet'),
   sharedNetworks: (entry) => textOf(entry, 'name'),
   classes: (entry) => textOf(entry, 'name'),
+  zones: (entry) => textOf(entry, 'zone'),
   pools: poolName,
   reservations: clientName,
 };

@@ -3,7 +3,7 @@ import { dnsSection } from '../ddns/binding.ts';
 import { currentEntry } from '../ddns/entries.ts';
 import { wishOf } from '../ddns/names.ts';
 import type { NameWish } from '../ddns/names.ts';
-import { BindingState, recordState, SectionKind, sectionStart } from '../lease/record.ts';
+import { SectionKind, sectionStart } from '../lease/record.ts';
 import { PROTOCOL_NAMES_AND_NOTES } from '../protocol.ts';
 import type { Terms } from '../classes/terms.ts';
 import type { Exchange, ServerContext } from './exchange.ts';
@@ -21,11 +21,11 @@ const EMPTY: Buffer = Buffer.alloc(0);
 export function wishFor(context: ServerContext, x: Exchange, { scope: { dns } }: Terms, address: number, own: Buffer | undefined): NameWish | undefined {
   if (dns === undefined || context.cluster.protocol() < PROTOCOL_NAMES_AND_NOTES) return undefined;
   const { message } = x;
-  // RFC 2131 §4.3.2: a client that extends its lease fills in 'ciaddr' and names no server.
-  const isExtending = message.ciaddr !== 0 && !message.has(SERVER_IDENTIFIER) && own !== undefined && recordState(own) === BindingState.ACTIVE;
+  // RFC 2131 §4.3.2: a client that extends its lease, be it too late, fills in 'ciaddr' and names no server.
+  const isExtending = message.ciaddr !== 0 && !message.has(SERVER_IDENTIFIER);
   return wishOf({
     fqdn: message.option(CLIENT_FQDN), hostName: message.option(HOST_NAME), reserved: x.reservation?.hostname,
-    earlier: isExtending ? currentEntry(own)?.name : undefined, address, chaddr: message.chaddr(),
+    earlier: isExtending && own !== undefined ? currentEntry(own)?.name : undefined, address, chaddr: message.chaddr(),
   }, dns.naming);
 }
 

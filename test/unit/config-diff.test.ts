@@ -46,6 +46,15 @@ test('subnets are known by their prefix, pools by their addresses, reservations 
   ]);
 });
 
+test('zones are known by their names, wherever they stand in the list', () => {
+  const zones = (text: string): string => `dns: { zones: [${text}] }\n`;
+  const [one, other] = ['{ zone: example.com, servers: [10.0.0.53] }', '{ zone: 10.in-addr.arpa, servers: [10.0.0.53] }'];
+  assert.deepEqual(lines(zones(`${one}, ${other}`), zones(`${other}, ${one}`)), []);
+  assert.deepEqual(lines(zones(`${one}, ${other}`), zones(`${other.replace('.53', '.54')}, ${one.replace('com,', 'com, key: k,')}`)), [
+    '+ dns.zones[example.com].key: k', '~ dns.zones[10.in-addr.arpa].servers: [10.0.0.53] → [10.0.0.54]',
+  ]);
+});
+
 test('a pool that becomes a map is the same pool', () => {
   assert.deepEqual(lines(BASE, BASE.replace('10.1.1.0-10.1.1.255', '{ range: 10.1.1.0-10.1.1.255, bootp: true }')),
     ['+ subnets[10.1.0.0/16].pools[10.1.1.0-10.1.1.255].bootp: true']);

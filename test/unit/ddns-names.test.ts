@@ -162,6 +162,10 @@ test('a renewal that says nothing of names changes nothing of them, nor who adds
   assert.deepEqual(entryTexts(server, ack.yiaddr), ['+ pc.lan.example.com. PTR']);
   renew(server, ack.yiaddr);
   assert.deepEqual(entryTexts(server, ack.yiaddr), ['+ pc.lan.example.com. PTR']);
+  server.advance(3_700_000);
+  server.tick();
+  renew(server, ack.yiaddr);
+  assert.deepEqual(entryTexts(server, ack.yiaddr), ['+ pc.lan.example.com. PTR'], 'nor where it comes too late');
 });
 
 test('DNS that is switched off takes out what is there as leases are renewed; under an older protocol nothing is said of it', () => {
