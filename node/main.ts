@@ -189,7 +189,7 @@ class NodeProcess {
     const engine = this.#engine;
     const operations = new OperationRunner({
       host: {
-        node: this.#config.node, table: this.#table, notes: engine.notes, tenures, now: readClock, config: () => engine.config, status: () => this.#status(),
+        node: this.#config.node, table: this.#table, notes: engine.notes, quarantines: engine.quarantines, tenures, now: readClock, config: () => engine.config, status: () => this.#status(),
         protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), trends: this.#trends, pause,
       },
       change: (decide, done) => {

@@ -89,6 +89,7 @@ export class Engine {
   readonly server: DhcpServer;
   readonly offers: OfferBook;
   readonly notes: NoteBook;
+  readonly quarantines: QuarantineList;
   readonly dns: DnsOutbox;
   readonly #context: Context;
   readonly #counters: Counters;
@@ -114,6 +115,7 @@ export class Engine {
     this.tenures = tenures;
     this.notes = new NoteBook(table);
     const quarantines = new QuarantineList(table);
+    this.quarantines = quarantines;
     this.notes.listen('quarantine', (key, note) => {
       quarantines.onNote(key, note);
       counters.quarantines = quarantines.size;

@@ -8,6 +8,7 @@ import type { ClusterConfig } from '../config/types.ts';
 import type { LeaseHistory } from '../history/lease-history.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { NoteBook } from '../notes/book.ts';
+import type { QuarantineList } from '../notes/quarantine-list.ts';
 import type { OwnChange } from '../server/ports.ts';
 import type { Now } from '../time.ts';
 import type { PoolTrends } from './pool-trends.ts';
@@ -56,6 +57,7 @@ export interface OperationHost {
   readonly node: string;
   readonly table: LeaseTable;
   readonly notes: NoteBook;
+  readonly quarantines: QuarantineList;
   /** The history of leases. */
   readonly tenures?: LeaseHistory | undefined;
   readonly trends: PoolTrends;

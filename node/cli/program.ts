@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
+import { addAbandonedCommands } from './abandoned.ts';
 import { addBackupCommands } from './backup.ts';
 import { addCertCommand } from './cert.ts';
 import { CliError, ExitCode } from './cli-error.ts';
@@ -14,6 +15,7 @@ import { addLeasequeryCommand } from './leasequery.ts';
 import { addNodeCommand } from './node.ts';
 import type { CliOutput } from './output.ts';
 import { addPoolsCommand } from './pools.ts';
+import { addQuarantineCommands } from './quarantine.ts';
 import { addReadyCommand } from './ready.ts';
 import { addHistoryCommand } from './history.ts';
 import { addReleaseCommand } from './release.ts';
@@ -49,6 +51,8 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addConfigCommand(program, output);
   addReservationCommand(program, output);
   addReleaseCommand(program, output);
+  addQuarantineCommands(program, output);
+  addAbandonedCommands(program, output);
   addHistoryCommand(program, output);
   addDrainCommands(program, output);
   addLastResortCommands(program, output);

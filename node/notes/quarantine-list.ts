@@ -2,7 +2,7 @@
  * Whom the cluster has in quarantine, as this node knows: kept by the notes that it has, whoever wrote them. It keeps
  * the addresses concerned from everybody, and tells which quarantines came and went since somebody last asked.
  */
-import { QUARANTINES_MAX } from '../limits.ts';
+import { QUARANTINES_MAX } from './limits.ts';
 import type { Note } from './note.ts';
 import type { Quarantine } from './quarantine.ts';
 import { quarantineOf } from './quarantine.ts';

@@ -5,7 +5,8 @@
  *
  * A lease that ends so is taken from its client, which does not know (`takenLease`).
  */
-import { LEASES_ENDED_PER_TICK_MAX, QUARANTINE_SWEEP_RECORDS, QUARANTINES_LOOKED_AT_MAX } from '../limits.ts';
+import { LEASES_ENDED_PER_TICK_MAX } from '../limits.ts';
+import { QUARANTINE_SWEEP_RECORDS, QUARANTINES_LOOKED_AT_MAX } from '../notes/limits.ts';
 import { BindingState, recordState, takenLease } from '../lease/record.ts';
 import { NOTE_KEYS_END } from '../notes/note.ts';
 import { QuarantineIndex } from '../notes/quarantine-index.ts';

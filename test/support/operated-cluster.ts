@@ -8,6 +8,7 @@ import { auditEntry } from '../../node/admin/audit.ts';
 import type { AuditEntry } from '../../node/admin/audit.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import { exampleStatus } from '../unit/telemetry-fixture.ts';
+import type { ConfigSpec } from './configs.ts';
 import { SmallCluster } from './small-cluster.ts';
 
 export const OPERATOR: Caller = { name: 'alice', role: 'operator', via: 'socket', from: '' };
@@ -22,7 +23,12 @@ export class OperatedCluster extends SmallCluster {
 
   /** Started and in one view. */
   static of(...ids: readonly string[]): OperatedCluster {
-    const cluster = new OperatedCluster(ids);
+    return OperatedCluster.with(ids);
+  }
+
+  /** The same with another configuration. */
+  static with(ids: readonly string[], spec: Partial<ConfigSpec> = {}): OperatedCluster {
+    const cluster = new OperatedCluster(ids, 1, spec);
     for (const id of ids) cluster.start(id);
     cluster.until('all are members', 60_000, () => ids.every((id) => cluster.members.split(' ').includes(id)) && cluster.settled(cluster.members));
     return cluster;
@@ -41,7 +47,7 @@ export class OperatedCluster extends SmallCluster {
     const { engine } = node;
     assert(engine !== undefined, `${id} does not run`);
     return {
-      node: id, table: node.table!, notes: engine.notes, now: () => node.now(), config: () => engine.config, status: () => exampleStatus({ node: id }),
+      node: id, table: node.table!, notes: engine.notes, quarantines: engine.quarantines, now: () => node.now(), config: () => engine.config, status: () => exampleStatus({ node: id }),
       protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), trends: this.trends, pause: () => pause(),
     };
   }

@@ -18,6 +18,7 @@ import type { NodeWorld } from '../sim/node-world.ts';
 import { Random } from '../sim/random.ts';
 import { chaddrOf, discover, ip, parseReply, request } from './client-packets.ts';
 import { buildConfig, subnetConfig } from './configs.ts';
+import type { ConfigSpec } from './configs.ts';
 
 const TICK_MS = 50;
 
@@ -48,11 +49,11 @@ export class SmallCluster implements NodeWorld {
   readonly #answers = new Map<string, OutgoingPacket[]>();
   readonly #offers = new Map<number, { readonly xid: number; readonly yiaddr: number; readonly serverIdentifier: number }>();
 
-  constructor(ids: readonly string[], seed = 1) {
+  constructor(ids: readonly string[], seed = 1, spec: Partial<ConfigSpec> = {}) {
     this.random = new Random(seed);
     this.config = buildConfig({ nodes: ids, subnets: [subnetConfig({
       name: '10.0.0.0/16', prefixLength: 16, pools: [{ first: ip('10.0.1.0'), last: ip('10.0.4.255') }], authoritative: true,
-    })] });
+    })], ...spec });
     this.nodes = ids.map((id, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     this.links = new SimLinks(this.agenda, this.random, this.nodes);
     this.etcd.onChange(() => this.#hintAll());
@@ -167,7 +168,7 @@ export class SmallCluster implements NodeWorld {
   /** The first half of it: the offer that came first. */
   offer(client: number, secs = 0): { readonly server: string } | undefined {
     const xid = this.random.u32();
-    const offer = this.#ask(client, discover({ chaddr: chaddrOf(client), xid, broadcast: true, secs }));
+    const offer = this.ask(client, discover({ chaddr: chaddrOf(client), xid, broadcast: true, secs }));
     if (offer === undefined) return undefined;
     const { serverIdentifier, yiaddr } = fieldsOf(offer);
     this.#offers.set(client, { xid, yiaddr, serverIdentifier });
@@ -177,14 +178,17 @@ export class SmallCluster implements NodeWorld {
   /** The other half. */
   accept(client: number, secs = 0): string | undefined {
     const { serverIdentifier, xid, yiaddr } = this.#offers.get(client)!;
-    const ack = this.#ask(client, request({ chaddr: chaddrOf(client), xid, broadcast: true, secs, requestedAddress: yiaddr, serverIdentifier }));
+    const ack = this.ask(client, request({ chaddr: chaddrOf(client), xid, broadcast: true, secs, requestedAddress: yiaddr, serverIdentifier }));
     return ack === undefined || fieldsOf(ack).type !== 5 ? undefined : formatIpv4(fieldsOf(ack).yiaddr);
   }
 
-  #ask(client: number, bytes: Buffer): OutgoingPacket | undefined {
+  /** What a client sends, and the first answer to it within a second. `from`: by unicast, from its address to one node; else all nodes hear it. */
+  ask(client: number, bytes: Buffer, from?: { readonly address: number; readonly to: string }): OutgoingPacket | undefined {
     const answers: OutgoingPacket[] = [];
     this.#answers.set(chaddrOf(client).toString('hex'), answers);
-    for (const node of this.nodes) if (node.alive) node.receivePacket(Buffer.from(bytes), { address: 0, port: 68, unicast: false });
+    for (const node of this.nodes) {
+      if (node.alive && (from === undefined || from.to === node.id)) node.receivePacket(Buffer.from(bytes), { address: from?.address ?? 0, port: 68, unicast: from !== undefined });
+    }
     const until = this.agenda.now + 1000;
     while (this.agenda.now < until && answers.length === 0) this.run(5);
     return answers[0];

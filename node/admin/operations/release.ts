@@ -1,7 +1,7 @@
 /** `lessor release`: ends a lease as its client's DHCPRELEASE would. */
 import * as z from 'zod';
 import { formatIpv4, parseIpv4 } from '../../codec/address.ts';
-import { BindingState, recordClientKey, recordState, recordXid, withState } from '../../lease/record.ts';
+import { BindingState, givenUpLease, recordClientKey, recordState, recordTaken } from '../../lease/record.ts';
 import { OPERATION_REASON_CHARACTERS_MAX } from '../../limits.ts';
 import type { OwnChange } from '../../server/ports.ts';
 import { wallSeconds } from '../../time.ts';
@@ -49,12 +49,16 @@ function addressesOf({ table }: OperationHost, client: string): number[] {
 
 function activeAt({ table }: OperationHost, address: number): { readonly address: number; readonly record: Buffer }[] {
   const record = table.networkOf(address) < 0 ? undefined : table.read(address);
-  return record !== undefined && recordState(record) === BindingState.ACTIVE ? [{ address, record }] : [];
+  // One that was taken from its client is kept for it: it is known to be gone now.
+  return record !== undefined && (recordState(record) === BindingState.ACTIVE || isKept(record)) ? [{ address, record }] : [];
 }
 
-/** With another transaction's number: it is no copy of what the client has asked. */
+function isKept(record: Buffer): boolean {
+  return recordState(record) === BindingState.RELEASED && recordTaken(record);
+}
+
 function releasedLease(address: number, record: Buffer, now: Now): OwnChange {
-  return { address, record: withState(record, BindingState.RELEASED, wallSeconds(now.wall), (recordXid(record) + 1) >>> 0) };
+  return { address, record: givenUpLease(record, wallSeconds(now.wall)) };
 }
 
 function whoHas(record: Buffer): { client: string; hardware: string } {
