@@ -43,7 +43,7 @@ export const DNS_REWRITES_MS = 5000;
 export const DNS_UPDATE_ROUNDS_MAX = 3;
 
 /** Updates of DNS under way at a time, each of one name or one address; further ones wait, and past that many they are tried later. */
-export const DNS_UPDATES_MAX = 64;
+export const DNS_UPDATES_MAX = 32;
 export const DNS_UPDATES_WAITING_MAX = 4096;
 
 /** How long an answer over UDP is waited for, each time that a request is sent; past the last the next server is asked. */

@@ -43,9 +43,10 @@ export class UdpChannels {
 export class UdpChannel {
   readonly #socket: Socket;
   readonly #listeners = new Map<number, AnswerListener>();
+  /** Ids are used once: a late answer to a request that was sent again belongs to nobody else. */
+  readonly #used = new Set<number>();
   readonly #onEnd: (channel: UdpChannel) => void;
   readonly #idle: NodeJS.Timeout;
-  #requests = 0;
   /** What is to be sent when the socket is connected; undefined from then on. */
   #early: Buffer[] | undefined = [];
   #isRetired = false;
@@ -69,15 +70,15 @@ export class UdpChannel {
   }
 
   get isUsable(): boolean {
-    return !this.#isRetired && !this.#hasEnded && this.#requests < DNS_SOCKET_REQUESTS_MAX;
+    return !this.#isRetired && !this.#hasEnded && this.#used.size < DNS_SOCKET_REQUESTS_MAX;
   }
 
   /** A free id for a request, under which is listened until `release`. */
   claim(listener: AnswerListener): number {
     let id = randomInt(65_536);
-    while (this.#listeners.has(id)) id = (id + 1) & 0xffff;
+    while (this.#used.has(id)) id = (id + 1) & 0xffff;
+    this.#used.add(id);
     this.#listeners.set(id, listener);
-    this.#requests++;
     this.#idle.refresh();
     return id;
   }
