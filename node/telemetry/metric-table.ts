@@ -7,6 +7,7 @@
  */
 import { NODE_ROLES, NODE_STATES, type NodeStatus } from '../admin/status.ts';
 import { DNS } from './dns-metrics.ts';
+import { HISTORY } from './history-metrics.ts';
 import { LEASEQUERY } from './leasequery-metrics.ts';
 import { MESSAGE_TYPE_NAMES, type Counters } from './counters.ts';
 import { API } from './api-metrics.ts';
@@ -416,4 +417,4 @@ const PROCESS: readonly MetricDefinition[] = [
   },
 ];
 
-export const METRICS: readonly MetricDefinition[] = [...DHCP, ...LEASES, ...CLUSTER, ...LEASEQUERY, ...DNS, ...API, ...PROCESS];
+export const METRICS: readonly MetricDefinition[] = [...DHCP, ...LEASES, ...CLUSTER, ...LEASEQUERY, ...DNS, ...HISTORY, ...API, ...PROCESS];

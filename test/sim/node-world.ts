@@ -8,6 +8,8 @@ import type { SimNode } from './node.ts';
 import type { Random } from './random.ts';
 
 export interface NodeWorld {
+  /** Whether nodes keep a history of leases; left out: they do not. */
+  readonly tenures?: { readonly on: boolean };
   readonly agenda: Agenda;
   readonly random: Random;
   /** Whether somebody answers who is asked, and with which hardware address where that is known. */

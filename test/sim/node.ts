@@ -16,6 +16,7 @@ import type { DnsOutcome } from '../../node/ddns/types.ts';
 import { BindingStore } from '../../node/lease/store.ts';
 import type { WriteBatch } from '../../node/lease/store.ts';
 import { LeaseTable } from '../../node/lease/table.ts';
+import { LeaseHistory } from '../../node/history/lease-history.ts';
 import { ChangeHistory, historyLimits } from '../../node/leasequery/change-history.ts';
 import { DRAIN_MS_MAX, REPLY_AGE_MS_MAX } from '../../node/limits.ts';
 import type { InterfaceInfo, OutgoingPacket, ProbeRequest, ReceivedPacket } from '../../node/server/ports.ts';
@@ -55,6 +56,7 @@ export class SimNode {
   engine: Engine | undefined;
   table: LeaseTable | undefined;
   history: ChangeHistory | undefined;
+  tenures: LeaseHistory | undefined;
   counters = new Counters();
   /** Of this start; what was meant for an earlier one is void. */
   start = 0;
@@ -129,12 +131,13 @@ export class SimNode {
     this.table = table;
     const history = new ChangeHistory(store, historyLimits(config.leaseQuery), this.now());
     this.history = history;
+    this.tenures = this.#world.tenures?.on === true ? new LeaseHistory(store, config.history, this.now()) : undefined;
     this.counters = new Counters();
     this.engine = new Engine({
       options: optionsOf({
         self: this.id, clustered, clusterName: 'sim', address: `${this.id}:7067`, sessionTtlSeconds: 3, software: 'sim', protocol: this.protocol,
       }, config),
-      config, configRevision, store, table, history, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
+      config, configRevision, store, table, history, tenures: this.tenures, counters: this.counters, random: random.unit, logLeases: false, now: this.now(),
     });
     this.#committing = false;
     this.#unheard = false;

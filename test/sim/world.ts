@@ -20,6 +20,7 @@ import { Checker, PromiseBroken } from './checker.ts';
 import type { Hold } from './checker.ts';
 import type { SimClient } from './client.ts';
 import type { ClientWorld } from './client.ts';
+import { TenureWatch } from './checks/tenures.ts';
 import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
@@ -92,6 +93,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly nemesis: Nemesis;
   readonly #watch: Watch;
   readonly names: SimNames;
+  readonly tenures: TenureWatch;
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
@@ -105,6 +107,7 @@ export class World implements NodeWorld, ClientWorld {
     const { random } = this;
     this.plan = drawPlan(random);
     this.rhythm = new Rhythm();
+    this.tenures = new TenureWatch(this);
     this.names = new SimNames(this, options.names === true);
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
@@ -271,6 +274,7 @@ export class World implements NodeWorld, ClientWorld {
   onGranted(client: SimClient, address: number, untilMs: number, server: number): void {
     this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
     this.checker.granted(client, address, untilMs, this.now, !this.#isAloneWithWrongClock(server));
+    this.tenures.granted(client, address, this.now, !this.#isAloneWithWrongClock(server));
   }
 
   /** Nobody is there to compare it with: by its clock the lease may end earlier than by any other. That is not promised. */

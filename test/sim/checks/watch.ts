@@ -68,12 +68,14 @@ export class Watch {
   onLost(): void {
     this.#promises.forget();
     this.#subscriber.forget();
+    this.#world.tenures.lost();
   }
 
   /** Nothing has been broken for long. */
   atEnd(): void {
     this.#bounds.checkInboxes();
     this.#promises.check(this.#world.nodes[0]!);
+    this.#world.tenures.atEnd(this.#world.nodes);
     const run = (ms: number): void => this.#world.agenda.run(this.#world.now + ms);
     this.#subscriber.checkAllTold(() => this.#world.now, run);
     this.#querier.checkAllAnswer(run);
