@@ -13,6 +13,3 @@ function csvText(text: string): string {
   const safe = FORMULA.test(text) ? `'${text}` : text;
   return QUOTED.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
-
-/** Under the name that some callers know. */
-export const csvLine: typeof csvRow = csvRow;
