@@ -1,5 +1,6 @@
 /** The networks that packets are sent into, and what their configurations promise, said once more in plain words. */
 import type { Identity } from '../../node/config/types.ts';
+import { dnsScope } from '../support/client-names.ts';
 import { chaddrOf, ip } from '../support/client-packets.ts';
 import { leaseTimes, NO_GUARD, subnetConfig } from '../support/configs.ts';
 import type { ConfigSpec, SubnetSpec } from '../support/configs.ts';
@@ -26,7 +27,7 @@ const CHECKS = { rapidCommit: true, leaseCache: 0.3, conflictCheck: { method: 'i
 const UDHCP_POOL = ip('10.0.0.140');
 const FLOOR: readonly SubnetSpec[] = [
   subnetConfig({
-    sharedNetwork: 'floor', scope: CHECKS,
+    sharedNetwork: 'floor', scope: { ...CHECKS, dns: dnsScope({ replaceName: 'when-missing', clientUpdates: 'override' }) },
     pools: [
       { first: ip('10.0.0.100'), last: ip('10.0.0.139') },
       { first: UDHCP_POOL, last: ip('10.0.0.159'), guard: { allow: [0], deny: [] } },
@@ -53,7 +54,7 @@ const VENDOR = { from: 'option' as const, code: 60, path: [] };
 
 export const WORLDS: readonly WorldOptions[] = [
   {
-    name: 'one node', pair: false, config: { subnets: [subnetConfig({ scope: { rapidCommit: true } })] }, leaseSeconds: { min: 3600, max: 3600 },
+    name: 'one node', pair: false, config: { subnets: [subnetConfig({ scope: { rapidCommit: true, dns: dnsScope() } })] }, leaseSeconds: { min: 3600, max: 3600 },
     identityOf: () => 'client-id', mayUse: () => true,
   },
   {
@@ -62,7 +63,7 @@ export const WORLDS: readonly WorldOptions[] = [
       subnets: [subnetConfig({
         identity: 'hardware', authoritative: true, options: MANY_OPTIONS,
         scope: {
-          lease: leaseTimes(60, { minSeconds: 30, maxSeconds: 600 }), bootp: true,
+          lease: leaseTimes(60, { minSeconds: 30, maxSeconds: 600 }), bootp: true, dns: dnsScope({ generated: 'h-{hardware}', replaceName: 'when-missing' }),
           boot: { nextServer: ip('10.0.0.9'), serverHostname: Buffer.from('boot.example'), bootFileName: Buffer.alloc(0) },
         },
       })],
