@@ -191,6 +191,7 @@ class NodeProcess {
       host: {
         node: this.#config.node, table: this.#table, notes: engine.notes, quarantines: engine.quarantines, tenures, now: readClock, config: () => engine.config, status: () => this.#status(),
         protocol: () => engine.protocol, ownerOf: (slot) => engine.core.ownerOf(slot), owns: (slot) => engine.core.owns(slot), trends: this.#trends, pause,
+        names: { resync: () => this.#names.resync({ table: this.#table, outbox: engine.dns, owns: (slot) => engine.core.owns(slot), works: () => engine.core.serving() }, engine.config) },
       },
       change: (decide, done) => {
         this.#input((asked, now) => asked.change(decide, done, now));
@@ -202,12 +203,6 @@ class NodeProcess {
       ...this.#config.http, operations, tls: this.#credentials.http, status: () => this.#status(), metrics: createMetrics({
         counters: this.#counters, status: () => this.#status(), telemetry: this.#telemetry, dataFolder: () => this.#dataFolder.seen,
       }),
-      leases: {
-        records: (after, limit) => this.#table.records(after, limit), ownerOf: (slot) => this.#engine.core.ownerOf(slot),
-        get subnets() {
-          return engine.config.subnets;
-        },
-      },
       ready: () => readiness(this.#engine),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
     });

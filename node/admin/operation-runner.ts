@@ -1,9 +1,11 @@
 /** Carries operations out on a node, and has the audit log tell of every change and of every attempt at one. */
 import type { Occurrence } from '../telemetry/events.ts';
-import type { Now } from '../time.ts';
-import { auditChange } from './audit.ts';
+import type { MonotonicMs, Now } from '../time.ts';
+import type { ApiCounters } from './api-counters.ts';
+import { attemptEntry, auditChange } from './audit.ts';
 import type { Attempt, AuditEntry } from './audit.ts';
 import type { ChangeOutcome, Decide } from './changes.ts';
+import { Refusals } from './failures.ts';
 import { mayAct, OperationError } from './operation.ts';
 import type { AnyOperation, Audited, Caller, ChangingHost, OperationHost } from './operation.ts';
 
@@ -11,15 +13,26 @@ export interface RunnerParts {
   readonly host: OperationHost;
   readonly change: (decide: Decide, done: (outcome: ChangeOutcome) => void) => void;
   readonly report: (occurrences: readonly Occurrence[]) => void;
+  readonly counters: ApiCounters;
 }
 
+type Outcome = Audited & Pick<AuditEntry, 'outcome' | 'answer'>;
+
 const NOTHING: Audited = { target: '', before: '', after: '' };
+/** That the audit log is full is told again after so long. */
+const FULL_AGAIN_MS = 3_600_000;
 
 export class OperationRunner {
   readonly #parts: RunnerParts;
+  readonly #refusals = new Refusals();
+  #toldFullAt: MonotonicMs | undefined;
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
+  }
+
+  get counters(): ApiCounters {
+    return this.#parts.counters;
   }
 
   /** Of an operation of kind 'list'; its role is checked already. */
@@ -44,22 +57,53 @@ export class OperationRunner {
   /** Why the caller may not, or undefined; what would have changed something is written down. */
   async refusal(operation: AnyOperation, caller: Caller | undefined, why: string, from: string): Promise<string | undefined> {
     if (caller !== undefined && mayAct(caller.role, operation.role)) return undefined;
-    const answer = caller === undefined ? why : `${operation.id} needs the role ${operation.role}; ${caller.name} is ${caller.role}`;
+    const who = caller?.name || 'who asks on this host without showing who it is';
+    const answer = caller === undefined ? why : `${operation.id} needs the role ${operation.role}; ${who} is ${caller.role}`;
     if (operation.kind === 'change') {
-      const known = caller ?? { name: '', role: 'none' as const, via: 'loopback' as const, from };
+      const known = caller ?? { name: '', role: 'none' as const, via: 'none' as const, from };
       await this.attempt({ caller: known, operation: operation.id, reason: '' }, { ...NOTHING, outcome: 'refused', answer });
     }
     return answer;
   }
 
-  /** Into the audit log; where that cannot be written, as in a node out of service, an event tells of it alone. */
-  attempt(attempt: Attempt, what: Audited & Pick<AuditEntry, 'outcome' | 'answer'>): Promise<void> {
+  /**
+   * Into the audit log; where that cannot be written, as in a node out of service, an event tells of it alone. Where
+   * refusals come in numbers they are told of together later.
+   */
+  async attempt(attempt: Attempt, what: Outcome): Promise<void> {
+    const { caller: { from, name } } = attempt;
+    if (what.outcome === 'refused' && !this.#refusals.isTold(`${name} ${from}`.trim(), this.#parts.host.now().mono)) return;
+    await this.#write(attempt, what);
+  }
+
+  /** Once in a while: of the refusals that were not told of one by one. */
+  tellOfRefusals(): void {
+    const untold = this.#refusals.takeUntold(this.#parts.host.now().mono);
+    if (untold === undefined) return;
+    const answer = `${untold.count} more refused attempts were not written down one by one, the last of them by ${untold.last || 'nobody known'}`;
+    void this.#write({ caller: { name: '', role: 'none', via: 'none', from: '' }, operation: 'several', reason: '' }, { ...NOTHING, outcome: 'refused', answer });
+  }
+
+  #write(attempt: Attempt, what: Outcome): Promise<void> {
     return new Promise((resolve) => {
-      this.#parts.change((now) => [auditChange(this.#parts.host, attempt, what, now)], (outcome) => {
+      this.#parts.change((now) => [this.#entry(attempt, what, now)], (outcome) => {
         this.#tell(attempt, what, outcome.kind === 'done');
         resolve();
       });
     });
+  }
+
+  #entry(attempt: Attempt, what: Outcome, now: Now): ReturnType<typeof auditChange> {
+    const { counters, host, report } = this.#parts;
+    const change = auditChange(host, attemptEntry(host.node, attempt, what, now), now);
+    if (change.replaced !== undefined) {
+      counters.auditReplaced++;
+      if (this.#toldFullAt === undefined || now.mono - this.#toldFullAt >= FULL_AGAIN_MS) {
+        this.#toldFullAt = now.mono;
+        report([{ id: 'audit.full', fields: { replacedFrom: change.replaced } }]);
+      }
+    }
+    return change;
   }
 
   #changing(attempt: Attempt): ChangingHost {
@@ -79,7 +123,7 @@ export class OperationRunner {
         }
         if (typeof decided === 'string') return decided;
         audited = decided.audited;
-        return [...decided.changes, auditChange(this.#parts.host, attempt, { ...audited, outcome: 'done', answer: '' }, now)];
+        return [...decided.changes, this.#entry(attempt, { ...audited, outcome: 'done', answer: '' }, now)];
       }, resolve);
     });
     if (mistake !== undefined) throw mistake.error;
@@ -87,7 +131,7 @@ export class OperationRunner {
     this.#tell(attempt, { ...audited, outcome: 'done', answer: '' }, true);
   }
 
-  #tell({ caller, operation, reason }: Attempt, { answer, outcome, target }: Audited & Pick<AuditEntry, 'outcome' | 'answer'>, isWritten: boolean): void {
+  #tell({ caller, operation, reason }: Attempt, { answer, outcome, target }: Outcome, isWritten: boolean): void {
     this.#parts.report([{ id: 'operator.operation', fields: {
       operation, by: caller.name, via: caller.via, from: caller.from, target, outcome, ...(answer === '' ? {} : { answer }), ...(reason === '' ? {} : { reason }), inAuditLog: isWritten,
     } }]);

@@ -69,6 +69,8 @@ export interface OperationHost {
   /** Of the members: who the view gives a slot to. */
   ownerOf(slot: number): string | undefined;
   owns(slot: number): boolean;
+  /** Names in DNS: begins to compare them with the leases. Left out where there is nobody who could. */
+  readonly names?: { resync(): void };
   /** Lets packets go first; between two pages of whatever may be long. */
   pause(): Promise<void>;
 }

@@ -18,10 +18,12 @@ interface NoteRecords {
 export class NoteBook {
   readonly #records: NoteRecords;
   /** By kind: since when each note is there, by key; in order of key. */
-  readonly #since: Readonly<Record<NoteKind, Map<number, number>>> = { quarantine: new Map(), audit: new Map() };
+  readonly #since: Readonly<Record<NoteKind, Map<number, number>>> = { quarantine: new Map(), audit: new Map(), refusal: new Map() };
   readonly #listeners: Partial<Record<NoteKind, NoteListener>> = {};
   /** By kind: where the next new note is looked for. */
-  readonly #next: Record<NoteKind, number> = { quarantine: NOTE_KEYS.quarantine.first, audit: NOTE_KEYS.audit.first };
+  readonly #next: Record<NoteKind, number> = {
+    quarantine: NOTE_KEYS.quarantine.first, audit: NOTE_KEYS.audit.first, refusal: NOTE_KEYS.refusal.first,
+  };
 
   constructor(records: NoteRecords) {
     this.#records = records;

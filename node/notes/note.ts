@@ -14,10 +14,12 @@ export const NOTE_KEYS_END = 0x0100_0000;
 export const NOTE_KEYS = {
   quarantine: { first: 0x00_0100, last: 0x00_ffff },
   audit: { first: 0x80_0000, last: 0x80_ffff },
+  /** Attempts at changes that were refused. */
+  refusal: { first: 0x81_0000, last: 0x81_1fff },
 } as const;
 export type NoteKind = keyof typeof NOTE_KEYS;
 
-const KINDS: readonly NoteKind[] = ['quarantine', 'audit'];
+const KINDS: readonly NoteKind[] = ['quarantine', 'audit', 'refusal'];
 const EMPTY = Buffer.alloc(0);
 
 /** Undefined: an address, or a key of a later version. */

@@ -3,6 +3,7 @@
  * an own integer costs a twentieth of a metrics library's counter.
  */
 
+import { ApiCounters } from '../admin/api-counters.ts';
 import { DnsCounters } from '../ddns/counters.ts';
 import { QueryCounters } from '../leasequery/query-counters.ts';
 import { DurationHistogram, HeldTimes } from './histogram.ts';
@@ -96,6 +97,7 @@ export class Counters {
   readonly probes: Record<ProbeResult, number> = { 'in-use': 0, 'free': 0, 'unable': 0 };
   readonly queries = new QueryCounters();
   readonly dns = new DnsCounters();
+  readonly api = new ApiCounters();
   takeovers = 0;
   /** Clients, addresses and ports in quarantine. */
   quarantines = 0;

@@ -1,10 +1,11 @@
 /** Operations on the production engines of a small simulated cluster, as an operator gives them to one of its nodes. */
 import assert from 'node:assert/strict';
 import { setImmediate as pause } from 'node:timers/promises';
+import { ApiCounters } from '../../node/admin/api-counters.ts';
 import { OperationRunner } from '../../node/admin/operation-runner.ts';
 import { PoolTrends } from '../../node/admin/pool-trends.ts';
 import type { AnyOperation, Caller, Operation, OperationHost } from '../../node/admin/operation.ts';
-import { auditEntry } from '../../node/admin/audit.ts';
+import { AUDIT_KINDS, auditEntry } from '../../node/admin/audit.ts';
 import type { AuditEntry } from '../../node/admin/audit.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import { exampleStatus } from '../unit/telemetry-fixture.ts';
@@ -20,6 +21,8 @@ export class OperatedCluster extends SmallCluster {
   readonly reported: (Occurrence & { readonly node: string })[] = [];
   /** Every node's, so that a test counts what it likes. */
   readonly trends = new PoolTrends();
+
+  readonly counters = new ApiCounters();
 
   /** Started and in one view. */
   static of(...ids: readonly string[]): OperatedCluster {
@@ -38,7 +41,7 @@ export class OperatedCluster extends SmallCluster {
     const node = this.node(id);
     return new OperationRunner({
       host: this.host(id), change: (decide, done) => node.change(decide, done),
-      report: (occurrences) => this.reported.push(...occurrences.map((each) => ({ ...each, node: id }))),
+      report: (occurrences) => this.reported.push(...occurrences.map((each) => ({ ...each, node: id }))), counters: this.counters,
     });
   }
 
@@ -87,7 +90,7 @@ export class OperatedCluster extends SmallCluster {
   /** As the node knows the audit log, in order of time. */
   audit(id: string): AuditEntry[] {
     const { notes } = this.host(id);
-    return notes.keys('audit').map((key) => auditEntry.parse(notes.read(key)!.body)).sort((a, b) => a.at.localeCompare(b.at));
+    return AUDIT_KINDS.flatMap((kind) => notes.keys(kind)).map((key) => auditEntry.parse(notes.read(key)!.body)).sort((a, b) => a.at.localeCompare(b.at));
   }
 }
 
@@ -96,5 +99,5 @@ export function noOperations(): OperationRunner {
   const host = new Proxy({} as OperationHost, {
     get: () => assert.fail('nothing is asked of the node'),
   });
-  return new OperationRunner({ host, change: (_decide, done) => done({ kind: 'unavailable', reason: 'no node' }), report: () => undefined });
+  return new OperationRunner({ host, change: (_decide, done) => done({ kind: 'unavailable', reason: 'no node' }), report: () => undefined, counters: new ApiCounters() });
 }

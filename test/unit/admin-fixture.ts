@@ -1,16 +1,22 @@
 /** Bindings and a node's HTTP port for the tests of the admin and cli rooms. */
 import type { TestContext } from 'node:test';
+import { setImmediate as pause } from 'node:timers/promises';
+import { ApiCounters } from '../../node/admin/api-counters.ts';
 import { startHttp, type HttpOptions } from '../../node/admin/io/http.ts';
 import type { LeaseRecords, LeaseSource } from '../../node/admin/lease-query.ts';
+import { OperationRunner } from '../../node/admin/operation-runner.ts';
+import type { OperationHost } from '../../node/admin/operation.ts';
 import type { SubnetConfig } from '../../node/config/types.ts';
+import { readClock } from '../../node/io/clock.ts';
 import { BindingState, encodeRecord, writeStamp, type BindingFields } from '../../node/lease/record.ts';
 import { buildConfig, subnetConfig } from '../support/configs.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
-export const SUBNETS: readonly SubnetConfig[] = buildConfig({ nodes: ['a'], subnets: [
+const CONFIG = buildConfig({ nodes: ['a', 'b'], subnets: [
   subnetConfig({ pools: [], name: '10.0.0.0/8', network: 0x0a00_0000, prefixLength: 8 }),
   subnetConfig({ pools: [], name: '192.168.0.0/24', network: 0xc0a8_0000, prefixLength: 24 }),
-] }).subnets;
+] });
+export const SUBNETS: readonly SubnetConfig[] = CONFIG.subnets;
 export const [NET_10, NET_192] = SUBNETS as [SubnetConfig, SubnetConfig];
 
 export function binding(changes: Partial<BindingFields> = {}): Buffer {
@@ -34,13 +40,28 @@ export function leaseSource(bindings: ReadonlyMap<number, Buffer>): LeaseSource 
   return { ...recordsIn(bindings), subnets: [NET_10, NET_192], ownerOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
 }
 
+export interface StartedNode extends Partial<HttpOptions> {
+  /** What its operations list; other operations are not to be asked for. */
+  readonly leases?: LeaseRecords & Pick<LeaseSource, 'ownerOf'>;
+}
+
 /** A port on loopback that closes with the test. @returns its URL */
-export async function startNode(context: TestContext, changes: Partial<HttpOptions> = {}): Promise<string> {
+export async function startNode(context: TestContext, { leases = leaseSource(new Map()), ...changes }: StartedNode = {}): Promise<string> {
   const server = await startHttp({
-    host: '127.0.0.1', port: 0, status: () => exampleStatus(), leases: leaseSource(new Map()),
-    metrics: () => Promise.resolve('lessor_view_epoch 7\n'), ready: () => ({ ready: true, reason: 'NORMAL' }),
+    host: '127.0.0.1', port: 0, status: () => exampleStatus(),
+    metrics: () => Promise.resolve('lessor_view_epoch 7\n'), ready: () => ({ ready: true, reason: 'NORMAL' }), operations: operationsOver(leases),
     ...changes,
   });
   context.after(() => server.close());
   return `http://127.0.0.1:${server.port}`;
+}
+
+export function operationsOver(leases: LeaseRecords & Pick<LeaseSource, 'ownerOf'>): OperationRunner {
+  const host: Partial<OperationHost> = {
+    table: { records: (after: number, limit: number) => leases.records(after, limit) } as OperationHost['table'],
+    config: () => CONFIG, ownerOf: (slot) => leases.ownerOf(slot), now: readClock, pause: () => pause(),
+  };
+  return new OperationRunner({
+    host: host as OperationHost, change: (_decide, done) => done({ kind: 'unavailable', reason: 'no node' }), report: () => undefined, counters: new ApiCounters(),
+  });
 }

@@ -7,6 +7,7 @@ import { HttpListenError, startHttp } from '../../node/admin/io/http.ts';
 import type { LeaseSource } from '../../node/admin/lease-query.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import { binding, leaseSource, startNode } from './admin-fixture.ts';
+import { noOperations } from '../support/operated-cluster.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
 const A1 = 0x0a01_0001;
@@ -95,7 +96,7 @@ test('a list is read no faster than its reader takes it, and no further once the
 test('a mistake in a question is a 400 that says what was expected', async (context) => {
   const response = await fetch(`${await startNode(context)}/v1/leases?address=ten`);
   assert.equal(response.status, 400);
-  assert.deepEqual(await response.json(), { error: 'address: expected an IPv4 address like 10.0.0.1, found "ten"' });
+  assert.deepEqual(await response.json(), { error: 'address: expected an IPv4 address like 10.0.0.1, a range like 10.0.0.10-10.0.0.20 or a prefix like 10.0.0.0/24, found "ten"' });
 });
 
 test('an unknown path and an unknown method are JSON with the paths that exist', async (context) => {
@@ -103,7 +104,7 @@ test('an unknown path and an unknown method are JSON with the paths that exist',
   for (const [path, method] of [['/leases', 'GET'], ['/v1/status', 'POST']] as const) {
     const response = await fetch(url + path, { method });
     assert.equal(response.status, 404);
-    assert.match(((await response.json()) as { error: string }).error, /expected GET and one of \/livez.*\/v1\/leases/);
+    assert.match(((await response.json()) as { error: string }).error, /expected GET and one of \/livez.*\/v1\/openapi\.json/);
   }
 });
 
@@ -130,13 +131,13 @@ test('a failure inside is reported as an event, and the reader learns nothing of
 
 test('a list that fails in the middle is cut off', async (context) => {
   const reported: Occurrence[] = [];
-  const good = leaseSource(new Map(Array.from({ length: 300 }, (_, n) => [A1 + n, binding()])));
+  const good = leaseSource(new Map(Array.from({ length: 3000 }, (_, n) => [A1 + n, binding()])));
   const url = await startNode(context, {
     report: (occurrences) => reported.push(...occurrences),
     leases: {
       ...good,
       records: (after, limit) => {
-        if (after > 0) throw new Error('the disk is gone');
+        if (after >= A1) throw new Error('the disk is gone');
         return good.records(after, limit);
       },
     },
@@ -149,8 +150,8 @@ test('a taken port is refused with what to do', async (context) => {
   const url = new URL(await startNode(context));
   await assert.rejects(
     startHttp({
-      host: '127.0.0.1', port: Number(url.port), status: () => exampleStatus(), leases: leaseSource(new Map()),
-      metrics: () => Promise.resolve(''), ready: () => ({ ready: true, reason: '' }),
+      host: '127.0.0.1', port: Number(url.port), status: () => exampleStatus(),
+      metrics: () => Promise.resolve(''), ready: () => ({ ready: true, reason: '' }), operations: noOperations(),
     }),
     (error: unknown) => {
       assert.ok(error instanceof HttpListenError);
@@ -164,8 +165,8 @@ test('a taken port is refused with what to do', async (context) => {
 
 test('an address of another host is refused with what to do', async () => {
   const attempt = startHttp({
-    host: '192.0.2.1', port: 0, status: () => exampleStatus(), leases: leaseSource(new Map()),
-    metrics: () => Promise.resolve(''), ready: () => ({ ready: true, reason: '' }),
+    host: '192.0.2.1', port: 0, status: () => exampleStatus(),
+    metrics: () => Promise.resolve(''), ready: () => ({ ready: true, reason: '' }), operations: noOperations(),
   });
   await assert.rejects(attempt, { name: 'HttpListenError', code: 'http-address-unknown' });
 });

@@ -9,7 +9,7 @@ import { startHttp } from '../../node/admin/io/http.ts';
 import type { HttpOptions } from '../../node/admin/io/http.ts';
 import { RenewedCredentials } from '../../node/tls/io/renewed.ts';
 import { type Ended, runLessor } from '../support/run-lessor.ts';
-import { leaseSource } from './admin-fixture.ts';
+import { leaseSource, operationsOver } from './admin-fixture.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'lessor-cert-'));
@@ -106,8 +106,8 @@ test('status over HTTPS: with the node\'s own files, or with those that are name
   await well('cert', 'issue', 'web', '--ca', at('ca'), '--address', '127.0.0.1', '--out', at('web'));
   const held = new RenewedCredentials({ certificate: at('web', 'web.pem'), key: at('web', 'web.key'), authority: at('ca', 'authority.pem') });
   const options: HttpOptions = {
-    host: '127.0.0.1', port: 0, tls: held, status: () => exampleStatus(), leases: leaseSource(new Map()), metrics: () => Promise.resolve(''),
-    ready: () => ({ ready: true, reason: 'NORMAL' }),
+    host: '127.0.0.1', port: 0, tls: held, status: () => exampleStatus(), metrics: () => Promise.resolve(''),
+    ready: () => ({ ready: true, reason: 'NORMAL' }), operations: operationsOver(leaseSource(new Map())),
   };
   const server = await startHttp(options);
   context.after(() => server.close());

@@ -1,7 +1,7 @@
 /**
  * The node's control socket, `control.sock` in its data folder: the operator's last resorts, which change what the
- * cluster takes for the truth. Only who owns the folder can connect (mode 0600); the HTTP port stays read-only.
- * Each command becomes an event with who gave it.
+ * cluster takes for the truth, backups, and every operation. Only who owns the folder can connect (mode 0600), and
+ * that is role enough for anything. Each command becomes an event with who gave it.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -60,7 +60,11 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
   addCommand(server, options, '/v1/recover', recover, ({ force }) => ({ kind: 'recover', force }));
   addCommand(server, options, '/v1/partner-down', partnerDown, ({ node }) => ({ kind: 'partner-down', node }));
   server.get('/v1/status', () => options.status());
-  addOperations(server, OPERATIONS, options.operations, (request) => ({ name: callerName(request), role: 'admin', via: 'socket', from: '' }));
+  addOperations(server, {
+    operations: OPERATIONS, runner: options.operations,
+    identify: (request) => ({ name: callerName(request), role: 'admin', via: 'socket', from: '' }),
+    onBroken: (path, error) => options.report([{ id: 'http.failed', fields: { path, error: (error as Error).stack ?? String(error) } }]),
+  });
   addBackup(server, options);
   // A socket gets its mode from the process's mask when it is made: nobody may slip in before it is set.
   const before = process.umask(0o177);
@@ -80,7 +84,16 @@ export async function startControl(options: ControlOptions): Promise<ControlServ
 /** Whoever can open the socket may do everything; who it is it says itself. */
 function callerName({ headers }: FastifyRequest): string {
   const name = headers[CALLER_HEADER];
-  return typeof name === 'string' ? decodeURIComponent(name).slice(0, CONTROL_CALLER_CHARACTERS_MAX) : '';
+  return typeof name === 'string' ? decoded(name).slice(0, CONTROL_CALLER_CHARACTERS_MAX) : '';
+}
+
+/** What is no encoding of anything is taken as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** One at a time: each holds a moment of the store, whose pages cannot be used again meanwhile. */

@@ -1,18 +1,21 @@
 /**
- * The node's HTTP port: health checks, metrics, status and leases. Read-only, and nothing asked here
- * may hold up a packet: lists are read page by page, with the event loop free between two pages, and
- * only as fast as the reader takes them.
+ * The node's HTTP port: health checks, metrics and status for who watches, and the operations for who shows that it may
+ * (access.ts). Nothing asked here may hold up a packet: lists are read page by page, with the event loop free between two
+ * pages, and only as fast as the reader takes them.
  */
-import { Readable } from 'node:stream';
 import { setImmediate as yieldToPackets } from 'node:timers/promises';
-import { fastify, type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
-import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX } from '../../limits.ts';
+import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
+import { HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX, OPERATION_BODY_BYTES_MAX, REFUSALS_SUMMARY_MS } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { METRICS_CONTENT_TYPE, type MetricsText } from '../../telemetry/metrics.ts';
 import type { TlsSource } from '../../tls/io/credentials.ts';
 import { serveRenewed } from '../../tls/io/serve.ts';
 import { HttpListenError } from '../http-error.ts';
-import { leasePage, parseLeaseQuery, type LeasePage, type LeaseQuery, type LeaseSource } from '../lease-query.ts';
+import type { OperationRunner } from '../operation-runner.ts';
+import { OPERATIONS } from '../operations/all.ts';
+import { HttpAccess } from './access.ts';
+import { addOperations } from './operations.ts';
+import type { Role } from '../roles.ts';
 import type { NodeStatus } from '../status.ts';
 
 export { HttpListenError } from '../http-error.ts';
@@ -24,13 +27,20 @@ export interface HttpOptions {
   /** HTTPS; with an authority in it only for clients that show a certificate of it. */
   readonly tls?: TlsSource | undefined;
   readonly status: () => NodeStatus;
-  readonly leases: LeaseSource;
   readonly metrics: MetricsText;
   /** Whether clients should be sent here; `reason` names the state that forbids it. */
   readonly ready: () => { readonly ready: boolean; readonly reason: string };
+  /** Who may do more than look on: the file of tokens, and roles by a name in a client's certificate. */
+  readonly tokens?: string | undefined;
+  readonly roles?: ReadonlyMap<string, Role> | undefined;
+  readonly operations: OperationRunner;
   /** Told of requests that failed inside the node. */
   readonly report?: (occurrences: readonly Occurrence[]) => void;
 }
+
+/** Of an address that nothing answers so much is repeated. */
+const SHOWN_URL_CHARACTERS = 200;
+const DESCRIPTION_PATH = '/v1/openapi.json';
 
 export interface HttpServer {
   readonly port: number;
@@ -38,25 +48,39 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-const ENDPOINTS = ['/livez', '/readyz', '/metrics', '/v1/status', '/v1/leases'];
+/** Open to whoever reaches the port: what monitoring and load balancers need. */
+export const OPEN_PATHS = ['/livez', '/readyz', '/metrics', '/v1/status'] as const;
 
 /** @throws HttpListenError */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const server = createInstance(options.tls);
   server.server.maxConnections = HTTP_CONNECTIONS_MAX;
+  const report = options.report ?? (() => undefined);
+  const { operations: runner, roles = new Map(), tokens } = options;
+  const access = new HttpAccess({ tokens, roles, counters: runner.counters, report });
   addFailures(server, options);
   addHealth(server, options);
   addReports(server, options);
+  addOperations(server, {
+    operations: OPERATIONS, runner, identify: access.identify,
+    onBroken: (path, error) => reportFailure(options, path, error),
+  });
   try {
     await server.listen({ host: options.host, port: options.port });
   } catch (cause) {
+    access.close();
     await server.close();
     throw new HttpListenError(options.host, options.port, cause);
   }
+  const summaries = setInterval(() => runner.tellOfRefusals(), REFUSALS_SUMMARY_MS).unref();
   const address = server.server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : options.port,
-    close: () => server.close(),
+    close: async () => {
+      clearInterval(summaries);
+      access.close();
+      await server.close();
+    },
   };
 }
 
@@ -66,12 +90,14 @@ function createInstance(tls: TlsSource | undefined): FastifyInstance {
     forceCloseConnections: true,
     connectionTimeout: HTTP_IDLE_MS_MAX,
     requestTimeout: HTTP_REQUEST_MS_MAX,
-    bodyLimit: 1024,
+    bodyLimit: OPERATION_BODY_BYTES_MAX,
+    http: { maxHeaderSize: HTTP_HEADER_BYTES_MAX },
   };
   if (tls === undefined) return fastify(settings);
   const asksForOne = tls.current.authorities.length > 0;
-  const https = { requestCert: asksForOne, rejectUnauthorized: asksForOne, handshakeTimeout: HTTP_IDLE_MS_MAX };
-  const server = fastify({ ...settings, https });
+  const https = { requestCert: asksForOne, rejectUnauthorized: asksForOne, handshakeTimeout: HTTP_IDLE_MS_MAX, maxHeaderSize: HTTP_HEADER_BYTES_MAX };
+  const { http: _clear, ...shared } = settings;
+  const server = fastify({ ...shared, https });
   serveRenewed(server.server, tls);
   return server;
 }
@@ -80,7 +106,7 @@ function createInstance(tls: TlsSource | undefined): FastifyInstance {
 function addFailures(server: FastifyInstance, options: HttpOptions): void {
   server.setNotFoundHandler((request, reply) =>
     reply.code(404).send({
-      error: `nothing answers ${request.method} ${request.url}: expected GET and one of ${ENDPOINTS.join(', ')}`,
+      error: `nothing answers ${request.method} ${request.url.slice(0, SHOWN_URL_CHARACTERS)}: expected GET and one of ${OPEN_PATHS.join(', ')}, or an operation as ${DESCRIPTION_PATH} describes it`,
     }));
   server.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -101,34 +127,6 @@ function addHealth(server: FastifyInstance, options: HttpOptions): void {
 function addReports(server: FastifyInstance, options: HttpOptions): void {
   server.get('/metrics', async (_request, reply) => reply.type(METRICS_CONTENT_TYPE).send(await options.metrics(() => yieldToPackets())));
   server.get('/v1/status', () => options.status());
-  server.get('/v1/leases', { exposeHeadRoute: false }, (request, reply) => sendLeases(
-    request.query as Record<string, unknown>, reply, options,
-  ));
-}
-
-function sendLeases(parameters: Record<string, unknown>, reply: FastifyReply, options: HttpOptions): FastifyReply {
-  const parsed = parseLeaseQuery(parameters, options.leases.subnets);
-  if (!parsed.ok) return reply.code(400).send({ error: parsed.message });
-  // Read before the answer begins, so that a failure can still be answered with an error.
-  const first = leasePage(options.leases, parsed.query, -1);
-  const lines = Readable.from(leaseLines(first, parsed.query, options), { objectMode: false });
-  return reply.type('application/x-ndjson').send(lines);
-}
-
-/** One binding a line; a stream that fails in the middle is cut off, so that its reader knows. */
-async function* leaseLines(first: LeasePage, query: LeaseQuery, options: HttpOptions): AsyncGenerator<string> {
-  let page = first;
-  for (;;) {
-    if (page.leases.length > 0) yield page.leases.map((lease) => `${JSON.stringify(lease)}\n`).join('');
-    if (page.next === undefined) return;
-    await yieldToPackets();
-    try {
-      page = leasePage(options.leases, query, page.next);
-    } catch (error) {
-      reportFailure(options, '/v1/leases', error);
-      throw error;
-    }
-  }
 }
 
 function reportFailure(options: HttpOptions, path: string, error: unknown): void {

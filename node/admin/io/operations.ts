@@ -5,29 +5,58 @@ import * as z from 'zod';
 import type { OperationRunner } from '../operation-runner.ts';
 import { HTTP_STATUS, OperationError } from '../operation.ts';
 import type { AnyOperation, Caller } from '../operation.ts';
+import type { Identify } from './access.ts';
 
-/** Who asks; a text: it is not known, and what to show. */
-export type Identify = (request: FastifyRequest) => Caller | string;
+export interface ServedOperations {
+  readonly operations: readonly AnyOperation[];
+  readonly runner: OperationRunner;
+  readonly identify: Identify;
+  /** Told of what broke an answer off in the middle. */
+  readonly onBroken: (path: string, error: unknown) => void;
+}
 
-const NOT_KNOWN = 401;
 const NOT_ALLOWED = 403;
+const BROKEN = 500;
 
-export function addOperations(server: FastifyInstance, operations: readonly AnyOperation[], runner: OperationRunner, identify: Identify): void {
-  for (const operation of operations) {
+export function addOperations(server: FastifyInstance, served: ServedOperations): void {
+  for (const operation of served.operations) {
     server.route({
       method: operation.method, url: operation.path, exposeHeadRoute: false,
-      handler: async (request, reply) => {
-        const found = identify(request);
-        const caller = typeof found === 'string' ? undefined : found;
-        const refusal = await runner.refusal(operation, caller, typeof found === 'string' ? found : '', request.ip);
-        if (refusal !== undefined) return reply.code(caller === undefined ? NOT_KNOWN : NOT_ALLOWED).send({ error: refusal });
-        return answer(operation, runner, caller!, request, reply);
+      // Also of what is refused before the handler is asked: a body that is no JSON, or too long.
+      onResponse: (_request, reply, done) => {
+        served.runner.counters.count(operation.id, reply.statusCode);
+        done();
       },
+      onRequest: async (request, reply) => {
+        const answer = await letIn(served, operation, request);
+        if ('status' in answer) return refuse(reply, answer.status, answer.error);
+        callers.set(request, answer);
+        return undefined;
+      },
+      handler: (request, reply) => answerTo(served, operation, callers.get(request)!, request, reply),
     });
   }
 }
 
-async function answer(operation: AnyOperation, runner: OperationRunner, caller: Caller, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** Nothing that a stranger sends is read before it is known who it is. */
+const callers = new WeakMap<FastifyRequest, Caller>();
+
+async function letIn({ identify, runner }: ServedOperations, operation: AnyOperation, request: FastifyRequest): Promise<Caller | { readonly status: number; readonly error: string }> {
+  const found = identify(request);
+  const caller = 'status' in found ? undefined : found;
+  const refusal = await runner.refusal(operation, caller, caller === undefined ? (found as { error: string }).error : '', request.ip);
+  if (refusal === undefined) return caller!;
+  return { status: 'status' in found ? found.status : NOT_ALLOWED, error: refusal };
+}
+
+export function refuse(reply: FastifyReply, status: number, error: string): FastifyReply {
+  if (status === 401) void reply.header('www-authenticate', 'Bearer realm="lessor"');
+  if (status === 429) void reply.header('retry-after', '60');
+  // What it was going to send is not read, so the connection is of no more use.
+  return reply.code(status).header('connection', 'close').send({ error });
+}
+
+async function answerTo({ onBroken, runner }: ServedOperations, operation: AnyOperation, caller: Caller, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const given = operation.parameters.safeParse((operation.method === 'GET' ? request.query : request.body) ?? {});
   if (!given.success) return reply.code(HTTP_STATUS['bad-request']).send({ error: z.prettifyError(given.error) });
   try {
@@ -35,13 +64,21 @@ async function answer(operation: AnyOperation, runner: OperationRunner, caller: 
     const lines = runner.list(operation, given.data, caller)[Symbol.asyncIterator]();
     // Before the answer begins, so that a mistake can still be answered with an error.
     const first = await lines.next();
-    return await reply.type('application/x-ndjson').send(Readable.from(asLines(first, lines), { objectMode: false }));
+    return await reply.type('application/x-ndjson').send(Readable.from(asLines(first, lines, (error) => onBroken(operation.path, error)), { objectMode: false }));
   } catch (error) {
     if (!(error instanceof OperationError)) throw error;
-    return reply.code(HTTP_STATUS[error.code]).send({ error: error.message });
+    return reply.code(HTTP_STATUS[error.code] ?? BROKEN).send({ error: error.message });
   }
 }
 
-async function* asLines(first: IteratorResult<unknown>, rest: AsyncIterator<unknown>): AsyncGenerator<string> {
-  for (let line = first; line.done !== true; line = await rest.next()) yield `${JSON.stringify(line.value)}\n`;
+/** One entry a line; a list that fails in the middle is cut off, so that its reader knows. */
+async function* asLines(first: IteratorResult<unknown>, rest: AsyncIterator<unknown>, onBroken: (error: unknown) => void): AsyncGenerator<string> {
+  try {
+    for (let line = first; line.done !== true; line = await rest.next()) yield `${JSON.stringify(line.value)}\n`;
+  } catch (error) {
+    onBroken(error);
+    throw error;
+  } finally {
+    await rest.return?.();
+  }
 }
