@@ -23,6 +23,7 @@ type ClassName = keyof typeof CLASS_NUMBERS;
 const OPCODE_QUERY = 0;
 const OPCODE_UPDATE = 5;
 const HEADER_BYTES = 12;
+const NO_DATA: Buffer = Buffer.alloc(0);
 /** After a record's name: type, class, TTL and the length of its RDATA. */
 const FIXED_BYTES = 10;
 const NAMES_AS_DATA: ReadonlySet<number> = new Set([TYPE_NUMBERS.NS, TYPE_NUMBERS.CNAME, TYPE_NUMBERS.PTR]);
@@ -55,9 +56,8 @@ export interface DnsMessage {
 
 /** The parts of dns-packet that are used; its own types know only whole messages. */
 interface RecordCodec {
-  encode(record: { readonly name: '.'; readonly type: string; readonly class: string; readonly ttl?: number; readonly data?: Buffer }): Buffer;
+  encode(record: { readonly name: '.'; readonly type: string; readonly class: string; readonly ttl: number; readonly data: Buffer }, into: Buffer, at: number): unknown;
 }
-/** The question's returns the question instead of its bytes: it is told where to write. */
 interface QuestionCodec {
   encode(question: { readonly name: '.'; readonly type: string; readonly class: string }, into: Buffer, at: number): unknown;
 }
@@ -107,10 +107,13 @@ function changeRecord(change: Change): Buffer {
 }
 
 /** One record. `name` in wire form. */
-export function encodeRecord(name: Buffer, type: number, className: ClassName, ttlSeconds = 0, data: Buffer = Buffer.alloc(0)): Buffer {
-  const written = recordCodec.encode({ name: '.', type: `UNKNOWN_${type}`, class: 'ANY', ttl: ttlSeconds, data });
-  written.writeUInt16BE(CLASS_NUMBERS[className], 3);
-  return Buffer.concat([name, written.subarray(1)]);
+export function encodeRecord(name: Buffer, type: number, className: ClassName, ttlSeconds = 0, data: Buffer = NO_DATA): Buffer {
+  const record = Buffer.allocUnsafe(name.length + FIXED_BYTES + data.length);
+  // From the byte before on stands the root's name until the name proper takes its place.
+  recordCodec.encode({ name: '.', type: `UNKNOWN_${type}`, class: 'ANY', ttl: ttlSeconds, data }, record, name.length - 1);
+  name.copy(record);
+  record.writeUInt16BE(CLASS_NUMBERS[className], name.length + 2);
+  return record;
 }
 
 /** Undefined: these bytes are no message. */

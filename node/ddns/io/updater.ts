@@ -132,7 +132,7 @@ class Updater implements DnsUpdater {
     for (const [i, server] of asked.entries()) {
       let hasBegun = false;
       try {
-        for await (const record of this.#client.transfer(server, zoneName(zone.name), key)) {
+        for await (const record of this.#client.transfer(server, zoneName(zone), key)) {
           hasBegun = true;
           yield record;
         }
@@ -203,7 +203,7 @@ class Updater implements DnsUpdater {
   /** RFC 2136 §4: one server after the other until one answers. */
   async #sendUpdate({ id: job, zone }: DnsJob, update: DnsUpdate, key: TsigKey | undefined): Promise<ResponseCode | DnsOutcome> {
     const request: DnsRequest = {
-      question: { name: zoneName(zone.name), type: TYPE_NUMBERS.SOA }, encode: (id) => encodeUpdate(id, update),
+      question: { name: zoneName(zone), type: TYPE_NUMBERS.SOA }, encode: (id) => encodeUpdate(id, update),
       mayLeave: () => this.#options.mayGoOn?.(job) ?? true,
     };
     const reasons: string[] = [];
@@ -242,8 +242,16 @@ function claimsOf({ action, address, name }: DnsJob): string[] {
   return action === 'add-forward' || action === 'remove-forward' ? [claim, `name ${name.toString('latin1')}`] : [claim];
 }
 
-function zoneName(name: string): Buffer {
-  return parseDomainName(name.toLowerCase())!;
+/** Zones are few and updates many. */
+const ZONE_NAMES = new WeakMap<DnsZone, Buffer>();
+
+function zoneName(zone: DnsZone): Buffer {
+  let name = ZONE_NAMES.get(zone);
+  if (name === undefined) {
+    name = parseDomainName(zone.name.toLowerCase())!;
+    ZONE_NAMES.set(zone, name);
+  }
+  return name;
 }
 
 function reasonText(answer: ServerAnswer): string {
