@@ -11,20 +11,21 @@
  */
 import type { ClusterConfig, Scope } from '../config/types.ts';
 import {
-  BindingState, recordClientKey, recordIncarnation, recordLastTransaction, recordLeaseSeconds, recordSection, recordSeq, recordState, SectionKind, withSection,
+  BindingState, recordClientKey, recordIncarnation, recordLeaseSeconds, recordSection, recordSeq, recordState, SectionKind, withSection,
 } from '../lease/record.ts';
 import type { LeaseTable } from '../lease/table.ts';
 import type { Occurrence } from '../telemetry/events.ts';
 import type { MonotonicMs } from '../time.ts';
 import { formatIpv4 } from '../codec/address.ts';
 import { formatDomainName } from '../codec/domain-name.ts';
-import { currentEntry, encodeDnsEntries, readDnsEntries } from './entries.ts';
+import { encodeDnsEntries, readDnsEntries } from './entries.ts';
 import {
   DNS_BEGIN_MS, DNS_CONFIRMATION_MS, DNS_CONFIRMED_MS, DNS_JOB_MS, DNS_LOOKS_PER_TURN_MAX, DNS_REFUSED_MAX, DNS_REFUSED_RETRY_MS, DNS_REFUSED_TRIES, DNS_STRAYS_MAX, DNS_TOLD_MAX,
   DNS_UNDER_WAY_MAX,
 } from './limits.ts';
 import type { DnsCounters } from './counters.ts';
 import type { DnsResyncStatus, DnsStatus } from './status.ts';
+import { isElsewhere, othersOfName } from './same-client.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
 import type { DnsStep, DnsStepResult } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
@@ -94,6 +95,7 @@ export class DnsOutbox {
   #nextId = 1;
   #begun: DnsJob[] = [];
   #strays: { readonly address: number; readonly step: DnsStep }[] = [];
+  #anew: { readonly address: number; readonly forward: boolean; readonly reverse: boolean }[] = [];
   #lookedAt = -Infinity;
   readonly #owned = (slot: number): boolean => this.#parts.cluster.owns(slot);
 
@@ -126,24 +128,26 @@ export class DnsOutbox {
     this.#refused.clear();
     this.#begun = [];
     this.#strays = [];
+    this.#anew = [];
   }
 
-  /**
-   * DNS was found to lack what the lease's entry says is there, or the refusal is to be put to the test: it is done anew.
-   * Returns whether there was anything to change.
-   */
-  doAnew(address: number, forward: boolean, reverse: boolean): boolean {
+  /** DNS was found to lack what the lease's entry says is there, or a refusal is to be put to the test. False: too many wait. */
+  askAnew(address: number, forward: boolean, reverse: boolean): boolean {
+    if (this.#anew.length >= DNS_STRAYS_MAX) return false;
+    this.#anew.push({ address, forward, reverse });
+    return true;
+  }
+
+  #doAnew(address: number, forward: boolean, reverse: boolean): void {
     const { cluster, make, table } = this.#parts;
     const record = table.read(address);
-    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || this.#visits.has(address)) return false;
+    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || this.#visits.has(address)) return;
     const before = readEntries(record);
     const after = before.map((entry): DnsEntry => (!entry.current ? entry : {
       ...entry, forwardSettled: entry.forwardSettled && !forward, reverseSettled: entry.reverseSettled && !reverse, refusal: 'none',
     }));
     const section = encodeDnsEntries(after);
-    if (section.equals(recordSection(record, SectionKind.dns))) return false;
-    make(address, withSection(record, SectionKind.dns, section));
-    return true;
+    if (!section.equals(recordSection(record, SectionKind.dns))) make(address, withSection(record, SectionKind.dns, section));
   }
 
   /** Found in a zone, and no lease has it: is taken out if that is so still once it is confirmed. False: too many wait. */
@@ -185,11 +189,12 @@ export class DnsOutbox {
   /** Once a turn: what is to begin now. Costs nothing where no record has any work. */
   step(now: MonotonicMs): readonly DnsJob[] {
     const { cluster, table } = this.#parts;
-    if (this.#visits.size === 0 && table.dns.size === 0 && this.#strays.length === 0) return NO_JOBS;
+    if (this.#visits.size === 0 && table.dns.size === 0 && this.#strays.length === 0 && this.#anew.length === 0) return NO_JOBS;
     if (!cluster.works()) {
       if (this.#visits.size > 0) this.forget();
       return NO_JOBS;
     }
+    for (const { address, forward, reverse } of this.#anew.splice(0)) this.#doAnew(address, forward, reverse);
     for (const visit of this.#visits.values()) {
       if (visit.job === undefined) this.#goOn(visit, now);
       else if (now - visit.since > DNS_JOB_MS) this.onDone(visit.job.id, { kind: 'unavailable', reason: 'nothing came of it' }, now);
@@ -315,25 +320,11 @@ export class DnsOutbox {
       this.#settle(visit, next.step, 'no-zone');
       return this.#goOn(visit, now);
     }
-    if (next.step.action === 'add-forward' && record !== undefined && this.#isElsewhere(address, record, next.step)) {
+    if (next.step.action === 'add-forward' && record !== undefined && isElsewhere(table, address, record, recordClientKey(record), next.step)) {
       this.#settle(visit, next.step, 'conflict');
       return this.#goOn(visit, now);
     }
     return this.#begin(visit, record, next.step, next.zone, now);
-  }
-
-  /** The client has taken the name to another address since: there it is to stay. */
-  #isElsewhere(address: number, record: Buffer, { dhcid, name }: DnsStep): boolean {
-    const { table } = this.#parts;
-    const client = recordClientKey(record);
-    if (client.length === 0) return false;
-    return table.findAllByClient(client).some((other) => {
-      if (other === address) return false;
-      const found = table.read(other)!;
-      if (!isActive(found) || recordLastTransaction(found) <= recordLastTransaction(record)) return false;
-      const entry = currentEntry(found);
-      return entry?.forward === true && entry.name.equals(name) && entry.dhcid.equals(dhcid);
-    });
   }
 
   #begin(visit: Visit, record: Buffer | undefined, step: DnsStep, zone: DnsZone, now: MonotonicMs): void {
@@ -409,15 +400,10 @@ export class DnsOutbox {
     const before = recordSection(record, SectionKind.dns);
     const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
     if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));
-    for (const { step } of visit.results) if (step.action === 'remove-forward') this.#giveBack(visit.address, recordClientKey(record), step);
-  }
-
-  /** A client that has the name at another address too, whence it had taken it: there it is again. */
-  #giveBack(address: number, client: Buffer, step: DnsStep): void {
-    if (client.length === 0) return;
-    for (const other of this.#parts.table.findAllByClient(client)) {
-      const entry = other === address ? undefined : currentEntry(this.#parts.table.read(other)!);
-      if (entry?.forward === true && entry.name.equals(step.name) && entry.dhcid.equals(step.dhcid)) this.doAnew(other, true, false);
+    // A client that has the name at another address too had taken it from there: there it is again.
+    for (const { step } of visit.results) {
+      const others = step.action === 'remove-forward' ? othersOfName(this.#parts.table, visit.address, recordClientKey(record), step) : [];
+      for (const other of others) this.#doAnew(other, true, false);
     }
   }
 

@@ -173,7 +173,9 @@ export class DnsResync {
     const refused = entry.refusal !== 'none';
     const forward = entry.forward && entry.forwardSettled && (refused || !(await this.#hasForward(address, entry)));
     const reverse = entry.reverse && entry.reverseSettled && (refused || !(await this.#has(reverseName(address), 'PTR', PTR, entry.name)));
-    if ((forward || reverse) && this.#parts.outbox.doAnew(address, forward, reverse)) this.#counts.missing++;
+    if (!forward && !reverse) return;
+    while (!this.#parts.outbox.askAnew(address, forward, reverse)) await this.#pause('comparing leases');
+    this.#counts.missing++;
   }
 
   async #hasForward(address: number, { dhcid, name }: DnsEntry): Promise<boolean> {

@@ -93,7 +93,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly nemesis: Nemesis;
   readonly #watch: Watch;
   readonly names: SimNames;
-  readonly tenures: TenureWatch;
+  readonly tenures = new TenureWatch(this);
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
   readonly etcdPath: EtcdPath;
@@ -107,7 +107,6 @@ export class World implements NodeWorld, ClientWorld {
     const { random } = this;
     this.plan = drawPlan(random);
     this.rhythm = new Rhythm();
-    this.tenures = new TenureWatch(this);
     this.names = new SimNames(this, options.names === true);
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
@@ -273,8 +272,9 @@ export class World implements NodeWorld, ClientWorld {
 
   onGranted(client: SimClient, address: number, untilMs: number, server: number): void {
     this.log(`client ${client.id} has ${formatIpv4(address)} until ${(untilMs / 1000).toFixed(1)}`);
-    this.checker.granted(client, address, untilMs, this.now, !this.#isAloneWithWrongClock(server));
-    this.tenures.granted(client, address, this.now, !this.#isAloneWithWrongClock(server));
+    const promised = !this.#isAloneWithWrongClock(server);
+    this.checker.granted(client, address, untilMs, this.now, promised);
+    this.tenures.granted(client, address, this.now, promised);
   }
 
   /** Nobody is there to compare it with: by its clock the lease may end earlier than by any other. That is not promised. */

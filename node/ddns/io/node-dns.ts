@@ -1,10 +1,14 @@
 /** The edge of a node towards name servers: its keys, and who carries out what the outbox decides. */
+import { setImmediate } from 'node:timers/promises';
+import type { ClusterConfig } from '../../config/types.ts';
 import { readClock } from '../../io/clock.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import type { DnsCounters } from '../counters.ts';
-import type { ZoneReader } from '../resync.ts';
+import { DnsResync } from '../resync.ts';
+import type { ResyncParts, ZoneReader } from '../resync.ts';
 import type { DnsJob, DnsOutcome } from '../types.ts';
 import { TYPE_NUMBERS } from '../wire.ts';
+import { allZones } from '../zone-of.ts';
 import { DnsKeys } from './keys.ts';
 import { openDnsUpdater } from './updater.ts';
 import type { DnsUpdater } from './updater.ts';
@@ -21,8 +25,8 @@ export interface NodeDnsOptions {
 
 export interface NodeDns {
   start(job: DnsJob): void;
-  /** For questions about what the zones hold. */
-  readonly reader: ZoneReader;
+  /** Begins to compare leases and zones, if that is not under way. */
+  resync(parts: Omit<ResyncParts, 'reader' | 'zones' | 'pause'>, config: ClusterConfig): void;
   close(): Promise<void>;
 }
 
@@ -31,7 +35,10 @@ export function openNodeDns({ counters, keyFiles, mayGoOn, onDone, report }: Nod
   const updater = openDnsUpdater({ keys, onDone, now: readClock, mayGoOn });
   counters.seconds = updater.stats.seconds;
   return {
-    reader: readerOf(updater),
+    resync: (parts, config) => {
+      if (parts.outbox.resync?.state === 'running') return;
+      void new DnsResync({ ...parts, zones: allZones(config), reader: readerOf(updater), pause: () => setImmediate() }).run();
+    },
     start: (job) => updater.start(job),
     close: () => {
       keys.close();
