@@ -214,8 +214,10 @@ function madeUp({ address, chaddr }: NameRequest, { generated, suffix }: DnsNami
 /** "{address}" as 10-0-0-1, "{hardware}" as 52-54-00-12-34-56; of a client without a hardware address its address. */
 export function generatedLabel(pattern: string, address: number, chaddr: Buffer): string {
   const dashed = formatIpv4(address).replaceAll('.', '-');
+  const label = pattern.replaceAll('{address}', dashed);
+  if (!label.includes('{hardware}')) return label;
   const hardware = chaddr.length === 0 ? dashed : Array.from(chaddr, (byte) => byte.toString(16).padStart(2, '0')).join('-');
-  return pattern.replaceAll('{address}', dashed).replaceAll('{hardware}', hardware);
+  return label.replaceAll('{hardware}', hardware);
 }
 
 /** The copy of option 81 that the client is sent (RFC 4702 §4). */
