@@ -1,6 +1,7 @@
 /** `lessor history`: who held an address, or which addresses a client held. */
 import { InvalidArgumentError, type Command } from 'commander';
 import type { HeldLeaseView, HistoryCoverageView } from '../admin/history-view.ts';
+import { isoSeconds } from '../admin/lease-view.ts';
 import { history } from '../admin/operations/history.ts';
 import { MOMENT_EXPECTED, parseMoment } from '../admin/moment.ts';
 import type { OptionJson } from '../codec/options.ts';
@@ -91,7 +92,7 @@ async function readAll(options: OperationOptions, parameters: Record<string, str
 }
 
 function isoOf(seconds: number | undefined): string | undefined {
-  return seconds === undefined ? undefined : new Date(seconds * 1000).toISOString();
+  return seconds === undefined ? undefined : isoSeconds(seconds);
 }
 
 function relayPort({ relay, relayAgentInformation }: HeldLeaseView): string {

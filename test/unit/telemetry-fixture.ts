@@ -31,6 +31,7 @@ export function exampleStatus(changes: Partial<NodeStatus> = {}): NodeStatus {
       subnet: '10.0.0.0/8', active: 812, expired: 4, released: 3, abandoned: 2, free: 179, size: 1_000,
       freeByOwner: { a: 90, b: 89 },
     }],
+    history: { since: 1_690_000_000, bytes: 123_456_789, gap: { from: 1_699_000_000, to: 1_699_000_600 } },
     dns: {
       pending: 7, underWay: 2, estimated: false, resync: null,
       zones: [

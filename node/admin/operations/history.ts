@@ -1,6 +1,7 @@
 /** `lessor history`: who held an address, which addresses a client held. */
 import * as z from 'zod';
 import { parseIpv4 } from '../../codec/address.ts';
+import { until } from '../../config/time-kinds.ts';
 import { HistorySearch } from '../../history/search.ts';
 import type { HistoryPeriod, HistorySubject, Tenure } from '../../history/search.ts';
 import { wallSeconds } from '../../time.ts';
@@ -11,7 +12,7 @@ import { OperationError } from '../operation.ts';
 import type { Operation, OperationHost } from '../operation.ts';
 
 const FOR_EVER = 0xffff_ffff;
-const time = z.iso.datetime({ offset: true });
+const time = z.iso.datetime({ offset: true, precision: 0 });
 
 const parameters = z.strictObject({
   address: z.ipv4().optional().describe('who held this address'),
@@ -79,7 +80,9 @@ function periodOf({ at, from, to }: Parameters): HistoryPeriod {
   return period;
 }
 
-/** UTC seconds; without a time the other one. */
+/** UTC seconds; without a time the other one. @throws OperationError */
 function secondOf(text: string | undefined, otherwise: number): number {
-  return text === undefined ? otherwise : Math.max(0, Math.min(FOR_EVER, Math.floor(Date.parse(text) / 1000)));
+  const second = text === undefined ? otherwise : until.read(text);
+  if (second === undefined) throw new OperationError('bad-request', `expected ${until.expected}, found "${text!}"`);
+  return second;
 }

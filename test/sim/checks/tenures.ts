@@ -31,15 +31,17 @@ interface TenureWorld {
 }
 
 export class TenureWatch {
-  /** Whether the nodes of this world keep a history of leases. */
-  readonly on: boolean;
   readonly #world: TenureWorld;
   #facts: Fact[] = [];
   #seen = 0;
 
   constructor(world: TenureWorld) {
-    this.on = world.seed >= FIRST_SEED && world.seed % ONE_WORLD_IN === 1;
     this.#world = world;
+  }
+
+  /** Whether the nodes of this world keep a history of leases. */
+  get on(): boolean {
+    return this.#world.seed >= FIRST_SEED && this.#world.seed % ONE_WORLD_IN === 1;
   }
 
   granted(client: SimClient, address: number, nowMs: number, promised: boolean): void {
