@@ -179,3 +179,24 @@ for (const kind of ['bind', 'knot'] satisfies NameServerKind[]) {
     });
   });
 }
+
+test('BIND: a policy that lets the key change what is needed and nothing else; a secondary that passes updates on', needsNameServers('bind'), async (t) => {
+  const primary = await started(t, {
+    kind: 'bind', zones: [
+      { name: FORWARD, updates: TEST_KEY, policy: `grant ${TEST_KEY.name} zonesub A DHCID;`, records: ['alias CNAME printer', 'noted 60 TXT "note"'] },
+      { name: REVERSE, updates: TEST_KEY, policy: `grant ${TEST_KEY.name} zonesub PTR;` },
+    ],
+  });
+  const secondary = await started(t, { kind: 'bind', zones: [{ name: FORWARD, updates: TEST_KEY, primary: primary.server, forwards: true }] });
+  const client = new Client(t);
+  const run = (fields: Parameters<typeof dnsJob>[0], server = primary): Promise<DnsOutcome> => client.run([server.server], fields);
+  const before = await primary.dump(FORWARD);
+  for (const action of ['add-forward', 'add-forward', 'add-reverse', 'add-reverse', 'remove-forward', 'remove-reverse', 'remove-reverse'] as const) assert.deepEqual(await run({ action }), DONE, action);
+  for (const action of ['add-forward', 'remove-forward'] as const) assert.deepEqual(await run({ action, name: 'noted.example.test', conflicts: 'replace' }), DONE, action);
+  assert.deepEqual(await run({ action: 'add-forward', name: 'alias.example.test', conflicts: 'replace' }), { kind: 'refused', code: 'REFUSED' });
+  assert.deepEqual([await primary.dump(FORWARD), await primary.dump(REVERSE)], [before, []]);
+
+  for (const action of ['add-forward', 'add-forward'] as const) assert.deepEqual(await run({ action }, secondary), DONE, 'passed on, and its answer back');
+  assert.deepEqual(await run({ action: 'add-forward', client: 2 }, secondary), { kind: 'conflict' });
+  assert.equal((await primary.dump(FORWARD)).length, before.length + 2);
+});

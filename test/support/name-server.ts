@@ -57,8 +57,11 @@ export interface TestZone {
   readonly updates: TestKey | 'anybody' | 'nobody';
   /** Records that are there from the start, as in a zone file: 'printer 3600 A 10.0.0.9'. */
   readonly records?: readonly string[];
-  /** It is fetched from this server instead: a secondary. */
+  /** It is fetched from this server instead: a secondary. With `forwards` it passes updates on (BIND). */
   readonly primary?: DnsServer;
+  readonly forwards?: boolean;
+  /** BIND's `update-policy` instead: 'grant lessor-test zonesub A DHCID;'. */
+  readonly policy?: string;
 }
 
 export interface NameServerOptions {
@@ -216,11 +219,11 @@ export class NameServer {
       `\tallow-transfer { ${transferKey === undefined ? 'any' : `key "${transferKey.name}"`}; };`,
       '};', 'controls { };', 'logging { category update { default_stderr; }; category update-security { default_stderr; }; };',
       ...this.#keys().map(keyFileText),
-      ...zones.map(({ name, primary, updates }) => {
+      ...zones.map(({ forwards, name, policy, primary, updates }) => {
         const file = `file "${this.#zoneFile(name)}";`;
-        if (primary !== undefined) return `zone "${name}" { type secondary; primaries { ${primary.host} port ${primary.port}; }; ${file} };`;
+        if (primary !== undefined) return `zone "${name}" { type secondary; primaries { ${primary.host} port ${primary.port}; }; ${file}${forwards === true ? ' allow-update-forwarding { any; };' : ''} };`;
         const who = updates === 'anybody' ? 'any' : updates === 'nobody' ? 'none' : `key "${updates.name}"`;
-        return `zone "${name}" { type primary; ${file} allow-update { ${who}; }; };`;
+        return `zone "${name}" { type primary; ${file} ${policy === undefined ? `allow-update { ${who}; }` : `update-policy { ${policy} }`}; };`;
       }),
     ].join('\n');
   }
