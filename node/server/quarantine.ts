@@ -15,9 +15,11 @@ import type { Decision } from './ports.ts';
 
 const CLIENT_IDENTIFIER = 61;
 
-export function quarantineOfClient({ quarantines }: ServerContext, message: DhcpMessage, relayAgentInformation: Buffer | undefined): Quarantine | undefined {
+export function quarantineOfClient({ quarantines, table }: ServerContext, message: DhcpMessage, relayAgentInformation: Buffer | undefined): Quarantine | undefined {
   if (quarantines.size === 0) return undefined;
-  return quarantines.index.find({ clientId: message.option(CLIENT_IDENTIFIER), htype: message.htype, chaddr: message.chaddr(), relayAgentInformation });
+  const { index } = quarantines;
+  const relay = relayAgentInformation ?? (index.ports > 0 && message.giaddr === 0 && message.ciaddr !== 0 ? lastRelay(table, message, () => true) : undefined);
+  return index.find({ clientId: message.option(CLIENT_IDENTIFIER), htype: message.htype, chaddr: message.chaddr(), relayAgentInformation: relay });
 }
 
 /** The classes of a client in quarantine that is served at all; undefined: it is refused. */
@@ -62,8 +64,13 @@ export function isBarred(context: ServerContext, address: number, record: Buffer
  * the client is, also where the lease has been taken from it since.
  */
 export function rememberedRelay(table: LeaseTable, message: DhcpMessage): Buffer | undefined {
+  return lastRelay(table, message, (record) => recordState(record) === BindingState.ACTIVE || recordTaken(record));
+}
+
+/** Of the client's own binding of the address that it says it has. */
+function lastRelay(table: LeaseTable, message: DhcpMessage, counts: (record: Buffer) => boolean): Buffer | undefined {
   const record = table.read(message.ciaddr);
-  if (record === undefined || (recordState(record) !== BindingState.ACTIVE && !recordTaken(record))) return undefined;
+  if (record === undefined || !counts(record)) return undefined;
   // By which of the two it is known may depend on its classes, and those on what is asked for here.
   if (!isClients(record, message.clientKey('client-id')) && !isClients(record, message.clientKey('hardware'))) return undefined;
   const known = recordSection(record, SectionKind.relayAgentInformation);

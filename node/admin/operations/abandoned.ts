@@ -88,12 +88,12 @@ export const abandonedClear: ChangeOperation<z.output<typeof cleared>, z.output<
 };
 
 /** Its client, if it was one who declined it and may have asked again since, keeps it until the lease that it may go by has ended. */
-function freedAddress(address: number, record: Buffer, now: Now): OwnChange {
+export function freedAddress(address: number, record: Buffer, now: Now): OwnChange {
   const second = wallSeconds(now.wall);
   return { address, record: believedEnd(record) > second ? takenLease(record, second) : givenUpLease(record, second) };
 }
 
-function abandonedAt({ table }: OperationHost, address: number): { readonly address: number; readonly record: Buffer }[] {
+export function abandonedAt({ table }: Pick<OperationHost, 'table'>, address: number): { readonly address: number; readonly record: Buffer }[] {
   const record = table.networkOf(address) < 0 ? undefined : table.read(address);
   return record !== undefined && recordState(record) === BindingState.ABANDONED ? [{ address, record }] : [];
 }

@@ -8,13 +8,14 @@ import { encodeNote, endedNote } from '../../notes/note.ts';
 import { QUARANTINE_MODES, subjectText } from '../../notes/quarantine.ts';
 import type { Quarantine, QuarantineSubject } from '../../notes/quarantine.ts';
 import { PROTOCOL_NAMES_AND_NOTES } from '../../protocol.ts';
+import type { OwnChange } from '../../server/ports.ts';
 import { INFINITE_SECONDS, wallSeconds } from '../../time.ts';
 import type { Now } from '../../time.ts';
 import { clientHardware } from '../lease-text.ts';
 import { isoMs } from '../lease-view.ts';
 import { MOMENT_EXPECTED, parseMoment } from '../moment.ts';
 import { OperationError } from '../operation.ts';
-import type { ChangeOperation, ListOperation, OperationHost } from '../operation.ts';
+import type { Audited, ChangeOperation, ListOperation, OperationHost } from '../operation.ts';
 import { concerns, isSameSubject, namedSubject, noteBody, quarantineView, viewOf, withHolder } from '../quarantine-view.ts';
 import type { NamedSubject, QuarantineView } from '../quarantine-view.ts';
 
@@ -56,27 +57,49 @@ export const quarantineAdd: ChangeOperation<z.output<typeof added>, z.output<typ
     const named = namedSubject(given);
     let result: z.output<typeof addedResult> | undefined;
     await host.change((now) => {
-      const known = [...host.quarantines.index.all()].find((each) => isSameSubject(each.subject, named));
-      const refusal = whyNotAdded(host, given.mode, named, known);
-      if (refusal !== undefined) return refusal;
-      // Who had the address when it was put there first has lost it since.
-      const whole = withHolder({ ...known?.subject, ...named }, host.table);
-      const second = wallSeconds(now.wall);
-      const expires = expiresOf(given.until, now);
-      const body = noteBody(whole, { mode: given.mode, reason: given.reason, by: caller.name.slice(0, NAME_CHARACTERS_MAX), at: isoMs(now.wall) });
-      const key = known?.key ?? (host.notes.newKey('quarantine', (slot) => host.owns(slot), false) || host.notes.newKey('quarantine', () => true, false));
-      if (key === 0) return 'there is no room for another quarantine: lessor quarantine list, and clear what is not needed any more';
-      const record = encodeNote(body, second, expires);
-      const before = known === undefined ? undefined : viewOf(known.key, host.notes.read(known.key));
-      const view = viewOf(key, { body, since: second, expires })!;
-      result = { quarantine: view, changed: known !== undefined, leases: leasesOf(host, whole) };
-      return { changes: [{ address: key, record }], audited: { target: subjectText(whole), before: before === undefined ? '' : termsText(before), after: termsText(view) } };
+      const decided = decideAdded(host, { ...given, subject: named, by: caller.name }, now);
+      if (typeof decided !== 'string') ({ result } = decided);
+      return decided;
     });
     return result!;
   },
 };
 
-function whyNotAdded(host: OperationHost, mode: Quarantine['mode'], { address }: QuarantineSubject, known: Quarantine | undefined): string | undefined {
+/** What is looked at to decide a quarantine. */
+export type QuarantineHost = Pick<OperationHost, 'table' | 'notes' | 'quarantines' | 'owns' | 'protocol' | 'config'>;
+
+interface Wanted extends Pick<z.output<typeof added>, 'mode' | 'until' | 'reason'> {
+  readonly subject: QuarantineSubject;
+  readonly by: string;
+}
+
+interface Decided {
+  readonly changes: readonly OwnChange[];
+  readonly audited: Audited;
+}
+
+/** A text: why not. @throws OperationError */
+export function decideAdded(host: QuarantineHost, { by, mode, reason, subject: named, until }: Wanted, now: Now): (Decided & { readonly result: z.output<typeof addedResult> }) | string {
+  const known = [...host.quarantines.index.all()].find((each) => isSameSubject(each.subject, named));
+  const refusal = whyNotAdded(host, mode, named, known);
+  if (refusal !== undefined) return refusal;
+  // Who had the address when it was put there first has lost it since.
+  const whole = withHolder({ ...known?.subject, ...named }, host.table);
+  const second = wallSeconds(now.wall);
+  const expires = expiresOf(until, now);
+  const body = noteBody(whole, { mode, reason, by: by.slice(0, NAME_CHARACTERS_MAX), at: isoMs(now.wall) });
+  const key = known?.key ?? (host.notes.newKey('quarantine', (slot) => host.owns(slot), false) || host.notes.newKey('quarantine', () => true, false));
+  if (key === 0) return 'there is no room for another quarantine: lessor quarantine list, and clear what is not needed any more';
+  const before = known === undefined ? undefined : viewOf(known.key, host.notes.read(known.key));
+  const view = viewOf(key, { body, since: second, expires })!;
+  return {
+    changes: [{ address: key, record: encodeNote(body, second, expires) }],
+    audited: { target: subjectText(whole), before: before === undefined ? '' : termsText(before), after: termsText(view) },
+    result: { quarantine: view, changed: known !== undefined, leases: leasesOf(host, whole) },
+  };
+}
+
+function whyNotAdded(host: QuarantineHost, mode: Quarantine['mode'], { address }: QuarantineSubject, known: Quarantine | undefined): string | undefined {
   if (host.protocol() < PROTOCOL_NAMES_AND_NOTES) return 'a node of the cluster runs a version that knows no quarantine: upgrade it first (lessor status shows versions)';
   if (mode === 'class' && host.config().quarantine.classIndex === undefined) return 'cluster.yaml names no class for it: set quarantine.class, or use the mode refuse';
   if (address !== undefined && host.table.networkOf(address) < 0) return `${formatIpv4(address)} is in no subnet of the configuration`;
@@ -94,7 +117,7 @@ function expiresOf(until: string | undefined, now: Now): number {
   return Math.min(expires, INFINITE_SECONDS - 1);
 }
 
-function leasesOf({ table }: OperationHost, { address, clientId, hardware }: QuarantineSubject): { address: string; hardware: string }[] {
+function leasesOf({ table }: QuarantineHost, { address, clientId, hardware }: QuarantineSubject): { address: string; hardware: string }[] {
   const found = new Set([
     ...(address === undefined ? [] : [address]),
     ...(clientId === undefined ? [] : table.findAllByClient(Buffer.from(clientId, 'latin1'))),
@@ -140,15 +163,23 @@ export const quarantineClear: ChangeOperation<z.output<typeof cleared>, z.output
     const wanted = id === undefined ? namedSubject(named) : undefined;
     let views: QuarantineView[] = [];
     await host.change((now) => {
-      const all = [...host.quarantines.index.all()];
-      const found = all.filter((each) => (wanted === undefined ? each.key === id : concerns(each, wanted)));
-      if (found.length === 0) return `${wanted === undefined ? `number ${id!}` : subjectText(wanted)} is not in quarantine`;
-      views = found.flatMap(({ key }) => viewOf(key, host.notes.read(key)) ?? []);
-      return {
-        changes: found.map(({ key }) => ({ address: key, record: endedNote(host.table.read(key)!, BindingState.RELEASED, wallSeconds(now.wall)) })),
-        audited: { target: found.map((each) => subjectText(each.subject)).join('; '), before: views.map(termsText).join('; '), after: 'cleared' },
-      };
+      const decided = decideCleared(host, wanted ?? id!, now);
+      if (typeof decided !== 'string') views = decided.cleared;
+      return decided;
     });
     return { cleared: views };
   },
 };
+
+/** `wanted`: whom, or a number. A text: why not. */
+export function decideCleared(host: QuarantineHost, wanted: QuarantineSubject | number, now: Now): (Decided & { readonly cleared: QuarantineView[] }) | string {
+  const all = [...host.quarantines.index.all()];
+  const found = all.filter((each) => (typeof wanted === 'number' ? each.key === wanted : concerns(each, wanted)));
+  if (found.length === 0) return `${typeof wanted === 'number' ? `number ${wanted}` : subjectText(wanted)} is not in quarantine`;
+  const views = found.flatMap(({ key }) => viewOf(key, host.notes.read(key)) ?? []);
+  return {
+    cleared: views,
+    changes: found.map(({ key }) => ({ address: key, record: endedNote(host.table.read(key)!, BindingState.RELEASED, wallSeconds(now.wall)) })),
+    audited: { target: found.map((each) => subjectText(each.subject)).join('; '), before: views.map(termsText).join('; '), after: 'cleared' },
+  };
+}
