@@ -61,8 +61,8 @@ export class SimNames {
   readonly #static: readonly ZoneRecord[];
   /** Some node could not remember all that is to be taken out. */
   #givenUp = false;
-  /** By name: the networks in which it was put into DNS. */
-  readonly #networks = new Map<string, Set<number>>();
+  /** By name: the address at which something was done with it last. */
+  readonly #lastAt = new Map<string, number>();
   /** By who a machine is. */
   readonly #names = new Map<number, { text: string; fqdn: boolean }>();
 
@@ -154,7 +154,7 @@ export class SimNames {
       this.#world.log(`${node.id} ${job.action} ${textOf(job.name)} ${formatIpv4(job.address)}: ${outcome.kind}`);
       node.dnsDone(job.id, outcome);
     };
-    if (job.action === 'add-forward') this.#networks.set(textOf(job.name), (this.#networks.get(textOf(job.name)) ?? new Set()).add(job.address >>> 16));
+    if (job.action === 'add-forward' || job.action === 'remove-forward') this.#lastAt.set(textOf(job.name), job.address);
     const procedure = new Procedure(job);
     const next = (): void => {
       if (node.start !== start) return;
@@ -226,8 +226,8 @@ export class SimNames {
       if (entry.refusal !== 'none') throw new PromiseBroken(`${formatIpv4(address)} is refused its name (${entry.refusal}) by servers that refuse nobody for good`);
       const name = textOf(entry.name);
       this.#world.count('names-checked');
-      // A client that goes to another network takes its name along, and nobody there knows of the lease that it leaves behind.
-      const isElsewhere = (this.#networks.get(name)?.size ?? 0) > 1;
+      // A client that goes to another address takes its name along, and gives it up there; the lease that it left behind lasts on.
+      const isElsewhere = this.#lastAt.get(name) !== address;
       if (!isElsewhere && !hasRecord(forward.at(name), 'DHCID', entry.dhcid)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, of which DNS knows nothing`);
       claimed.add(`${name} ${formatIpv4(address)}`);
       if (!hasRecord(reverse.at(textOf(reverseName(address))), 'PTR', entry.name)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, and its PTR record is not there`);
