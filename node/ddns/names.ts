@@ -41,7 +41,7 @@ export interface NameWish {
   /** Whether this server adds the A record; whether it adds the PTR record. Both false without a name. */
   readonly forward: boolean;
   readonly reverse: boolean;
-  /** The name is the earlier one, and the client has not said anew who adds what: so that stays as it was. */
+  /** The name is the earlier one, and the client has said nothing anew: so who adds what stays as it was. */
   readonly isEarlier: boolean;
   /** Option 81 of the answer; undefined where the client sent none. */
   readonly fqdnAnswer: Buffer | undefined;
@@ -65,7 +65,7 @@ interface MadeName {
 }
 
 export function wishOf(request: NameRequest, naming: DnsNaming): NameWish {
-  const { hostName } = request;
+  const { earlier, hostName } = request;
   // One that is too short for its flags says nothing (RFC 4702 §2).
   const fqdn = request.fqdn !== undefined && request.fqdn.length >= FQDN_NAME_AT ? request.fqdn : undefined;
   // RFC 4702 §4: the Host Name option SHOULD be ignored beside option 81.
@@ -74,7 +74,7 @@ export function wishOf(request: NameRequest, naming: DnsNaming): NameWish {
   const flags = fqdn === undefined ? FqdnFlag.S : fqdn[0]!;
   const { forward, reverse } = made === undefined ? NEITHER : dutiesOf(flags, naming);
   return {
-    name: made?.name, forward, reverse, isEarlier: fqdn === undefined && made?.isEarlier === true,
+    name: made?.name, forward, reverse, isEarlier: fqdn === undefined && hostName === undefined && made !== undefined && earlier?.equals(made.name) === true,
     fqdnAnswer: fqdn === undefined ? undefined : fqdnAnswer(fqdn, made?.shown, forward, reverse),
     hostNameAnswer: fqdn === undefined && made !== undefined ? hostNameAnswer(made, given) : undefined,
   };

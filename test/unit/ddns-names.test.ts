@@ -157,6 +157,13 @@ test('a reservation\'s host name is the name in DNS, whatever the client says', 
 });
 
 test('a renewal that says nothing of names changes nothing of them, nor who adds what', () => {
+  const reservations = [{ hardware: { htype: 1, chaddr: CHADDR }, hostname: 'printer' }];
+  for (const [naming, more, name] of [[{ replaceName: 'always' }, {}, 'host-10-0-0-100'], [{ replaceName: 'when-sent' }, {}, 'host-10-0-0-100'], [{}, { reservations }, 'printer']] as const) {
+    const server = namingServer(naming, more);
+    const { ack } = lease(server, sends(E, 'pc'));
+    renew(server, ack.yiaddr);
+    assert.deepEqual(entryTexts(server, ack.yiaddr), [`+ ${name}.lan.example.com. PTR`]);
+  }
   const server = namingServer();
   const { ack } = lease(server, sends(E, 'pc'));
   assert.deepEqual(entryTexts(server, ack.yiaddr), ['+ pc.lan.example.com. PTR']);
