@@ -14,6 +14,7 @@ import { tlsPlaces } from '../tls/uses.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { addApplyCommands } from './config-apply.ts';
 import { addShowCommands } from './config-show.ts';
+import { missingKeys } from './doctor-dns.ts';
 import type { CliOutput } from './output.ts';
 
 type Kind = 'node' | 'cluster';
@@ -86,6 +87,7 @@ function checkNodeFile(file: string, output: CliOutput): string {
   }
   const cluster = loadClusterConfig(path);
   checkTogether(node, cluster);
+  for (const { text } of missingKeys(node.dnsKeys, cluster)) output.err(`warning: ${file}: dnsKeys: ${text}\n`);
   return `OK: ${describeNode(node)}\nOK: ${summarizeCluster(cluster)} (${path})\n`;
 }
 

@@ -24,6 +24,7 @@ import { checkTlsFiles } from '../tls/io/check-files.ts';
 import { CliError } from './cli-error.ts';
 import { withCluster } from './cluster-store.ts';
 import { ControlClient } from './control-client.ts';
+import { nameServers } from './doctor-dns.ts';
 import { hasLeader, nodeKeys } from './node-keys.ts';
 import type { NodeKey } from './node-keys.ts';
 
@@ -84,6 +85,7 @@ export class Examination {
       clustered('etcd disks', () => (this.#etcd === undefined ? [skipped('etcd was not asked')] : checkEtcdDisks(this.#etcd))),
       clustered('etcd hosts', async (node) => this.#placement(node)),
       clustered('links', (node, { tls }) => this.#links(node, tls)),
+      of('name servers', (node) => nameServers(node, this.#cluster)),
       of('other servers', (node) => this.#otherServers(node)),
     ];
   }

@@ -39,6 +39,11 @@ interface Token {
   readonly line: number;
 }
 
+/** As `TsigKey.name` has it, from what is written elsewhere: case and a dot at the end make no difference. */
+export function keyNameOf(text: string): string {
+  return text.toLowerCase().replace(/\.$/, '');
+}
+
 /** The keys of a file, at least one. @throws KeyFileError */
 export function parseKeyFile(text: string, file: string): TsigKey[] {
   const reader = new Reader(tokensOf(text, file), file);

@@ -9,7 +9,7 @@ import { TLS_LOOK_MS } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { checkKeyMode } from '../../tls/io/check-files.ts';
 import type { Finding } from '../../tls/io/check-files.ts';
-import { KeyFileError, parseKeyFile } from '../key-file.ts';
+import { KeyFileError, keyNameOf, parseKeyFile } from '../key-file.ts';
 import type { TsigKey } from '../tsig.ts';
 
 interface KeyFile {
@@ -36,7 +36,7 @@ export class DnsKeys {
 
   /** By its name, with or without a dot at the end, in whatever case. */
   find(name: string): TsigKey | undefined {
-    return this.#byName.get(name.toLowerCase().replace(/\.$/, ''));
+    return this.#byName.get(keyNameOf(name));
   }
 
   /** Takes up the files that have changed. */
