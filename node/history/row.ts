@@ -37,7 +37,10 @@ export const DAY_SECONDS = 86_400;
 export const ROWS = 't/';
 export const ROWS_END = 't0';
 export const BY_CLIENT = 't@';
-export const BY_CLIENT_END = 'tA';
+const BY_CLIENT_END = 'tA';
+
+/** All keys of the history of leases, its state included: from the first one on, below the second. */
+export const HISTORY_KEYS: readonly [string, string] = ['t-', BY_CLIENT_END];
 
 const LAYOUT = 1;
 const HEADER_BYTES = 16;

@@ -46,7 +46,8 @@ class BackedUpHost {
     const roll = dice(count);
     const store = disk ?? openJournaledDisk(this.path('data'));
     for (let i = 0; i < count; i++) this.records.set(ip('10.1.0.0') + roll(60_000), randomRecord(roll));
-    const meta = new Map([['beat', Buffer.from('41')], ['incarnations', Buffer.from('[7]')], ['history/000000000001', Buffer.from('x')], ['history-state', Buffer.from('y')]]);
+    const meta = new Map([['beat', Buffer.from('41')], ['incarnations', Buffer.from('[7]')], ['history/000000000001', Buffer.from('x')], ['history-state', Buffer.from('y')],
+      ['t-state', Buffer.from('{}')], ['t/x', Buffer.from('row')], ['t@x', Buffer.alloc(0)], ['view-adopted', Buffer.from('z')]]);
     await store.commit({ position: 1, records: this.records, meta });
     if (disk === undefined) await store.close();
   }
@@ -100,6 +101,7 @@ test('a stopped node\'s leases go into a file and out of it again, and the store
   assert.deepEqual(await contents(disk), new Map([...host.records].toSorted(([a], [b]) => a - b)));
   const meta = (key: string): string | undefined => disk.readMeta(key)?.toString();
   assert.deepEqual([meta('beat'), meta('incarnations'), meta('fetching'), meta('history/000000000001'), meta('history-state')], ['41', '[]', 'true', undefined, undefined]);
+  assert.deepEqual([meta('t-state'), meta('t/x'), meta('t@x'), meta('view-adopted')], [undefined, undefined, undefined, 'z']);
   const since = meta('restored-from')!;
   assert.match(since, /^20.*Z$/);
   await disk.close();

@@ -8,6 +8,7 @@ import os from 'node:os';
 import { Readable } from 'node:stream';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createGzip } from 'node:zlib';
+import { HISTORY_KEYS } from '../../history/row.ts';
 import { SEED_KEY } from '../../io/journaled-disk.ts';
 import { GENERATION_KEY, MARKER_KEY } from '../../io/lmdb-index.ts';
 import { closeStoreSnapshots, type SnapshotMark, StoreSnapshot } from '../../io/store-snapshot.ts';
@@ -49,10 +50,13 @@ function* lines(store: StoreSnapshot): Generator<Buffer> {
     waiting = '';
     return bytes;
   };
-  for (const [key, value] of store.scanMeta('\u0001', LAST_KEY)) {
-    if (OF_THE_DISK.has(key) || historyNumber(key) !== undefined) continue;
-    waiting += metaLine(key, value);
-    counted = { ...counted, meta: counted.meta + 1 };
+  // The history of leases is passed over: it may be many times the rest, and a member copies it from another one.
+  for (const [from, to] of [['\u0001', HISTORY_KEYS[0]], [HISTORY_KEYS[1], LAST_KEY]] as const) {
+    for (const [key, value] of store.scanMeta(from, to)) {
+      if (OF_THE_DISK.has(key) || historyNumber(key) !== undefined) continue;
+      waiting += metaLine(key, value);
+      counted = { ...counted, meta: counted.meta + 1 };
+    }
   }
   for (let after = -1; ;) {
     const page = store.scan(after, LOAD_PAGE_RECORDS);
