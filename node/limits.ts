@@ -19,50 +19,12 @@ export const AUDIT_TEXT_CHARACTERS_MAX = 500;
 /** How long an entry of the audit log is kept: a year. */
 export const AUDIT_SECONDS = 365 * 86_400;
 
-/** The file of the API's tokens: its bytes (a longer one is not read), its tokens (those behind are told as mistakes), and how long a name may be. */
-export const API_TOKEN_FILE_BYTES_MAX = 256 * 1024;
-export const API_TOKENS_MAX = 1000;
-export const API_NAME_CHARACTERS_MAX = 64;
+/** Changes in etcd that wait there to be written into the audit log, read at once; the others follow. */
+export const AUDIT_ORDERS_PER_READ_MAX = 32;
 
-/** Of a token file's mistakes so many are named in an event; the rest is counted. */
-export const API_MISTAKES_TOLD_MAX = 5;
-
-/** Headers of a request over HTTP; more of them are refused with 431. */
-export const HTTP_HEADER_BYTES_MAX = 8192;
-
-/** Credentials that are no good, of one source: past the burst they get 429, and the connection is closed. Whoever shows good ones is let in all the same. */
-export const API_FAILURES_BURST = 10;
-export const API_FAILURES_PER_SECOND = 0.1;
-
-/** Sources whose failures are counted, a power of two; past it the one that has failed least is forgotten. */
-export const API_SOURCES_MAX = 1024;
-
-/**
- * Refused attempts at changes that the audit log has one by one: of one source and of all, so many at once and then so many
- * a second. Those beyond are counted, and told of together so often.
- */
-export const REFUSALS_OF_SOURCE_BURST = 5;
-export const REFUSALS_OF_SOURCE_PER_SECOND = 1 / 60;
-export const REFUSALS_BURST = 60;
-export const REFUSALS_PER_SECOND = 1 / 20;
-export const REFUSALS_SUMMARY_MS = 60_000;
-
-/** Entries of the audit log that are read for one page of an answer. */
-export const AUDIT_PAGE_ENTRIES = 128;
-
-/** Bindings read for one page of a list of them, whether they match or not. */
-export const LEASE_PAGE_RECORDS = 256;
-
-/** Bindings held to be sorted, some 300 bytes each, and lists that are sorted at a time; past it a list is refused. One in order of address needs none of that. */
-export const SORTED_LEASES_MAX = 100_000;
-export const LEASE_SORTS_MAX = 2;
-
-/** Pools counted for their trends in one tick of a node; the others follow in the next ones. */
-export const POOL_SAMPLES_PER_STEP = 256;
-
-/** Pools, and reservations, that a list of pools looks at between two turns of the event loop. */
-export const POOLS_PER_PAGE = 32;
-export const POOL_RESERVATIONS_PER_PAGE = 4096;
+/** What a node has to say of itself in the audit log while it cannot; past it an event alone tells of it. What was not written is tried again after so long. */
+export const AUDIT_PENDING_MAX = 64;
+export const AUDIT_RETRY_MS = 5000;
 
 /** Changes that operators have asked for and that are under way; past it they are refused. */
 export const OPERATOR_CHANGES_MAX = 256;
@@ -395,35 +357,6 @@ export const RESTORE_BATCH_RECORDS = 8192;
 
 /** Names of one binding in DNS, or on their way out of it; past it the one withdrawn longest ago is forgotten, and counted. */
 export const DNS_ENTRIES_PER_BINDING_MAX = 8;
-
-// ── dynamic DNS ─────────────────────────────────────────────────────────────────────────────────
-
-/** Of one update of a name, attempts that begin from the start since the name was gone again; past it the update is tried later (RFC 4703 §5.3). */
-export const DNS_UPDATE_ROUNDS_MAX = 3;
-
-/** Updates of DNS under way at a time, each of one name or one address; further ones wait, and past that many they are tried later. */
-export const DNS_UPDATES_MAX = 64;
-export const DNS_UPDATES_WAITING_MAX = 4096;
-
-/** How long an answer over UDP is waited for, each time that a request is sent; past the last the next server is asked. */
-export const DNS_TRIES_MS: readonly number[] = [500, 1000, 2000];
-
-/** A request that is longer goes over TCP (RFC 1035 §4.2.1); so long may connecting and the answer take there. */
-export const DNS_DATAGRAM_BYTES_MAX = 512;
-export const DNS_TCP_MS = 5000;
-
-/** A server that did not answer is not asked for so long where another one can be; then one request finds out. */
-export const DNS_SERVER_REST_MS = 10_000;
-
-/** Servers whose silence is remembered; past it the one of longest ago is forgotten. */
-export const DNS_SERVERS_MAX = 256;
-
-/** Requests over one UDP socket; past it the next ones get a new one, and a port that nobody knows yet. An idle one is closed. */
-export const DNS_SOCKET_REQUESTS_MAX = 1024;
-export const DNS_SOCKET_IDLE_MS = 10_000;
-
-/** A server that transfers a zone may be silent for so long. */
-export const DNS_TRANSFER_IDLE_MS = 30_000;
 
 // ── the history of changes ──────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@
  * forgets every answer that still waits.
  */
 import assert from 'node:assert/strict';
+import { AUDIT_KINDS } from '../../node/admin/audit.ts';
 import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
@@ -45,6 +46,8 @@ import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
 import { OperatorChanges } from './operator-changes.ts';
+import { AuditDuties } from './audit-duties.ts';
+import type { OwnWord } from './audit-duties.ts';
 import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 
@@ -103,6 +106,7 @@ export class Engine {
   readonly #forwarding: Forwarding;
   readonly #snapshots: Snapshots;
   readonly #operatorChanges: OperatorChanges;
+  readonly #audit: AuditDuties;
   #packets: OutgoingPacket[] = [];
   #probes: ProbeRequest[] = [];
   #lastTurnAt: MonotonicMs;
@@ -171,6 +175,11 @@ export class Engine {
     this.#operatorChanges = new OperatorChanges({
       context: this.#context, core, forwarding: this.#forwarding, make: (address, record) => this.#make(address, record),
     });
+    this.#audit = new AuditDuties({
+      context: this.#context, core, notes: this.notes, protocol: () => this.protocol, make: (address, record) => this.#make(address, record),
+      ask: (decide, done) => this.#operatorChanges.ask(decide, done),
+    });
+    for (const kind of AUDIT_KINDS) this.notes.listen(kind, (key, note) => this.#audit.onNote(key, note));
     this.notes.load();
   }
 
@@ -303,6 +312,12 @@ export class Engine {
     this.#operatorChanges.ask(decide, done);
   }
 
+  /** Has the audit log tell of something that was not an operation, once this node can write there. False: too much waits. */
+  audit(word: OwnWord, now: Now): boolean {
+    this.#enter(now);
+    return this.#audit.say(word);
+  }
+
   /** Asks for a moment of the store that may be told as a whole; `Outputs.snapshots` says under `id` what becomes of it. */
   askSnapshot(id: number, now: Now): void {
     this.#enter(now);
@@ -330,6 +345,7 @@ export class Engine {
     this.#enter(now);
     this.core.step();
     this.#forwarding.step();
+    this.#audit.step(this.core.coordination.latest?.audit ?? []);
     this.#operatorChanges.step();
     for (const packet of this.#waiting.take()) this.#packets.push(packet);
     const dns = this.dns.step(now.mono);

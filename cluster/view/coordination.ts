@@ -4,6 +4,9 @@
  */
 import type { Context } from '../core/context.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
+import { AUDIT_PREFIX, readAuditOrders } from '../core/audit-orders.ts';
+import type { AuditOrder } from '../core/audit-orders.ts';
+import { AUDIT_ORDERS_PER_READ_MAX } from '../../node/limits.ts';
 import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
 import type { DrainOrders } from '../upgrade/drains.ts';
 import type { NodeVersions } from '../upgrade/versions.ts';
@@ -42,6 +45,8 @@ export interface ClusterRead {
   readonly leaving: ReadonlyMap<string, { readonly incarnation: number; readonly reason: string }>;
   /** Nodes that an operator wants out of service. */
   readonly drains: DrainOrders;
+  /** What is to go into the audit log. */
+  readonly audit: readonly AuditOrder[];
   /** The state that each node shows, as its session says. */
   readonly states: ReadonlyMap<string, string>;
   /** The generation in which a node has found that this etcd went back. */
@@ -82,6 +87,7 @@ export class Coordination {
     };
   });
   readonly #drains = new Derived(readDrains);
+  readonly #audit = new Derived(readAuditOrders);
   readonly #beats = new Derived((beats) => byNode(parseNodes(beats, 'beats/'), ({ incarnation, beat }) => ({ incarnation, beat })));
   latest: ClusterRead | undefined;
 
@@ -116,12 +122,13 @@ export class Coordination {
         { op: 'get-prefix', prefix: 'beats/', limit: 0 },
         { op: 'get', key: 'config/revision' },
         { op: 'get-prefix', prefix: DRAINS_PREFIX, limit: 0 },
+        { op: 'get-prefix', prefix: AUDIT_PREFIX, limit: AUDIT_ORDERS_PER_READ_MAX },
       ],
     }, (result) => {
       this.#reading = false;
       if (result !== undefined) {
-        const [views, leaders, nodes, beats, configs, drains] = result.reads as
-          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
+        const [views, leaders, nodes, beats, configs, drains, audit] = result.reads as
+          [EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[], EtcdKeyValue[]];
         this.latest = {
           view: views[0] === undefined ? undefined : decodeView(views[0].value),
           viewRevision: views[0]?.modRevision ?? 0,
@@ -130,6 +137,7 @@ export class Coordination {
           beats: this.#beats.of(beats),
           newestConfig: revisionOf(configs[0]),
           drains: this.#drains.of(drains),
+          audit: this.#audit.of(audit),
           clusterId: result.clusterId,
           revision: result.revision,
           askedAt,

@@ -4,9 +4,9 @@
  */
 import { fingerprint } from '../lease/fingerprint.ts';
 import {
-  API_FAILURES_BURST, API_FAILURES_PER_SECOND, API_SOURCES_MAX, REFUSALS_BURST, REFUSALS_OF_SOURCE_BURST, REFUSALS_OF_SOURCE_PER_SECOND, REFUSALS_PER_SECOND,
-  REFUSALS_SUMMARY_MS,
-} from '../limits.ts';
+  API_FAILURES_BURST, API_FAILURES_PER_SECOND, API_SOURCES_MAX, REFUSALS_BURST, REFUSALS_OF_SOURCE_BURST,
+  REFUSALS_OF_SOURCE_PER_SECOND, REFUSALS_PER_SECOND, REFUSALS_SUMMARY_MS,
+} from './limits.ts';
 import type { MonotonicMs } from '../time.ts';
 import { Buckets, scattered } from '../token-buckets.ts';
 import { networkOf } from './ip-text.ts';

@@ -6,7 +6,7 @@
  * with `#` before a comment. What it says counts line by line: one that cannot be read gives nobody a role, and spoils no other.
  */
 import * as timeKinds from '../config/time-kinds.ts';
-import { API_NAME_CHARACTERS_MAX, API_TOKENS_MAX } from '../limits.ts';
+import { API_NAME_CHARACTERS_MAX, API_TOKENS_MAX } from './limits.ts';
 import { INFINITE_SECONDS } from '../time.ts';
 import { ROLES } from './roles.ts';
 import type { Role } from './roles.ts';

@@ -62,6 +62,11 @@ export class NoteBook {
     return [...this.#since[kind].keys()];
   }
 
+  /** Since when each is there (UTC seconds), by key. */
+  all(kind: NoteKind): ReadonlyMap<number, number> {
+    return this.#since[kind];
+  }
+
   read(key: number): Note | undefined {
     return readNote(this.#records.read(key));
   }

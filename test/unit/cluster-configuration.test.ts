@@ -51,7 +51,7 @@ class NodeA {
   read(view: View | undefined = this.state.view): ClusterRead {
     return {
       view, viewRevision: 1, leader: undefined, sessions: new Map([['a', 1], ['b', this.bIncarnation]]), beats: new Map(), addresses: new Map(),
-      newestConfig: this.newest, configs: new Map(this.b === undefined ? [] : [['b', this.b]]), versions: new Map(), leaving: new Map(), drains: new Map(),
+      newestConfig: this.newest, configs: new Map(this.b === undefined ? [] : [['b', this.b]]), versions: new Map(), leaving: new Map(), audit: [], drains: new Map(),
       states: new Map(), wentBack: new Map(), clusterId: '1', revision: 1, askedAt: 0, readAt: 0,
       expected: { view: undefined, peers: [] },
     };

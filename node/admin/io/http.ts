@@ -5,7 +5,8 @@
  */
 import { setImmediate as yieldToPackets } from 'node:timers/promises';
 import { fastify, type FastifyError, type FastifyInstance } from 'fastify';
-import { HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX, OPERATION_BODY_BYTES_MAX, REFUSALS_SUMMARY_MS } from '../../limits.ts';
+import { HTTP_CONNECTIONS_MAX, HTTP_IDLE_MS_MAX, HTTP_REQUEST_MS_MAX, OPERATION_BODY_BYTES_MAX } from '../../limits.ts';
+import { HTTP_HEADER_BYTES_MAX, REFUSALS_SUMMARY_MS } from '../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { METRICS_CONTENT_TYPE, type MetricsText } from '../../telemetry/metrics.ts';
 import type { TlsSource } from '../../tls/io/credentials.ts';

@@ -4,7 +4,8 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { API_MISTAKES_TOLD_MAX, API_TOKEN_FILE_BYTES_MAX, TLS_LOOK_MS } from '../../limits.ts';
+import { TLS_LOOK_MS } from '../../limits.ts';
+import { API_MISTAKES_TOLD_MAX, API_TOKEN_FILE_BYTES_MAX } from '../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { isoSeconds } from '../lease-view.ts';
 import { checkKeyMode } from '../../tls/io/check-files.ts';
