@@ -4,7 +4,7 @@
  */
 import type { ClusterConfig } from '../config/types.ts';
 import { SubnetFinder } from '../lease/subnet-finder.ts';
-import { LEASE_PAGE_RECORDS, LEASE_SORTS_MAX, SORTED_LEASES_MAX } from '../limits.ts';
+import { LEASE_PAGE_RECORDS, LEASE_SORTS_MAX, SORTED_LEASES_MAX } from './limits.ts';
 import { matchesFilter } from './lease-filter.ts';
 import type { LeaseFilter } from './lease-filter.ts';
 import { comparePlaces, placeOf } from './lease-order.ts';

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { formatIpv4, lastAddress, parseAddressWithPrefix, parseIpv4, parsePrefix } from '../codec/address.ts';
 import type { AddressRange, ClusterConfig, PoolConfig } from '../config/types.ts';
 import { BindingState } from '../lease/record.ts';
-import { SORTED_LEASES_MAX } from '../limits.ts';
+import { SORTED_LEASES_MAX } from './limits.ts';
 import { NOTE_KEYS_END } from '../notes/note.ts';
 import { INFINITE_SECONDS } from '../time.ts';
 import {

@@ -5,7 +5,7 @@
  */
 import type { ClusterConfig, PoolConfig } from '../config/types.ts';
 import { poolSize } from '../allocation/pool-size.ts';
-import { POOL_SAMPLES_PER_STEP } from '../limits.ts';
+import { POOL_SAMPLES_PER_STEP } from './limits.ts';
 import type { MonotonicMs } from '../time.ts';
 
 export const TREND_SPANS = ['hour', 'day', 'week'] as const;

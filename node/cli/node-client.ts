@@ -83,9 +83,9 @@ export class NodeClient {
   async #successful(response: IncomingMessage, also?: number): Promise<IncomingMessage> {
     const { statusCode = 0 } = response;
     if ((statusCode >= 200 && statusCode < 300) || statusCode === also) return response;
-    const message = await errorOf(response);
+    const { isAnswer, message } = await errorOf(response);
     if (statusCode === 400) throw new CliError(ExitCode.usage, message);
-    if (REFUSED.has(statusCode)) throw new CliError(ExitCode.no, message);
+    if (isAnswer && REFUSED.has(statusCode)) throw new CliError(ExitCode.no, message);
     throw new CliError(ExitCode.unreachable, `the node at ${this.#url} answered ${statusCode}: ${message}`);
   }
 
@@ -177,13 +177,13 @@ function reasonFor(error: NodeJS.ErrnoException): { readonly reason: string; rea
 }
 
 /** The message of a JSON error, or what the other side says if it is no node of Lessor. */
-async function errorOf(response: IncomingMessage): Promise<string> {
+async function errorOf(response: IncomingMessage): Promise<{ readonly isAnswer: boolean; readonly message: string }> {
   const text = (await textOf(response)).slice(0, 500);
   try {
     const { error } = JSON.parse(text) as { error?: unknown };
-    if (typeof error === 'string') return error;
+    if (typeof error === 'string') return { isAnswer: true, message: error };
   } catch {
     // No JSON: something else listens there.
   }
-  return `${response.statusMessage}. Is this the HTTP port of a Lessor node?`;
+  return { isAnswer: false, message: `${response.statusMessage}. Is this the HTTP port of a Lessor node?` };
 }

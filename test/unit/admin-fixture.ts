@@ -3,16 +3,16 @@ import type { TestContext } from 'node:test';
 import { setImmediate as pause } from 'node:timers/promises';
 import { ApiCounters } from '../../node/admin/api-counters.ts';
 import { startHttp, type HttpOptions } from '../../node/admin/io/http.ts';
-import type { LeaseRecords, LeaseSource } from '../../node/admin/lease-query.ts';
+import type { LeaseRecords } from '../../node/admin/lease-list.ts';
 import { OperationRunner } from '../../node/admin/operation-runner.ts';
 import type { OperationHost } from '../../node/admin/operation.ts';
-import type { SubnetConfig } from '../../node/config/types.ts';
+import type { ClusterConfig, SubnetConfig } from '../../node/config/types.ts';
 import { readClock } from '../../node/io/clock.ts';
 import { BindingState, encodeRecord, writeStamp, type BindingFields } from '../../node/lease/record.ts';
 import { buildConfig, subnetConfig } from '../support/configs.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
-const CONFIG = buildConfig({ nodes: ['a', 'b'], subnets: [
+export const CONFIG: ClusterConfig = buildConfig({ nodes: ['a', 'b'], subnets: [
   subnetConfig({ pools: [], name: '10.0.0.0/8', network: 0x0a00_0000, prefixLength: 8 }),
   subnetConfig({ pools: [], name: '192.168.0.0/24', network: 0xc0a8_0000, prefixLength: 24 }),
 ] });
@@ -36,13 +36,17 @@ export function recordsIn(bindings: ReadonlyMap<number, Buffer>): LeaseRecords {
   return { records: (after, limit) => sorted.filter(({ address }) => address > after).slice(0, limit) };
 }
 
-export function leaseSource(bindings: ReadonlyMap<number, Buffer>): LeaseSource {
-  return { ...recordsIn(bindings), subnets: [NET_10, NET_192], ownerOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
+export interface OwnedLeases extends LeaseRecords {
+  ownerOf(slot: number): string | undefined;
+}
+
+export function leaseSource(bindings: ReadonlyMap<number, Buffer>): OwnedLeases {
+  return { ...recordsIn(bindings), ownerOf: (slot) => (slot % 2 === 0 ? 'a' : 'b') };
 }
 
 export interface StartedNode extends Partial<HttpOptions> {
   /** What its operations list; other operations are not to be asked for. */
-  readonly leases?: LeaseRecords & Pick<LeaseSource, 'ownerOf'>;
+  readonly leases?: OwnedLeases;
 }
 
 /** A port on loopback that closes with the test. @returns its URL */
@@ -56,7 +60,7 @@ export async function startNode(context: TestContext, { leases = leaseSource(new
   return `http://127.0.0.1:${server.port}`;
 }
 
-export function operationsOver(leases: LeaseRecords & Pick<LeaseSource, 'ownerOf'>): OperationRunner {
+export function operationsOver(leases: OwnedLeases): OperationRunner {
   const host: Partial<OperationHost> = {
     table: { records: (after: number, limit: number) => leases.records(after, limit) } as OperationHost['table'],
     config: () => CONFIG, ownerOf: (slot) => leases.ownerOf(slot), now: readClock, pause: () => pause(),

@@ -4,16 +4,15 @@ import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { HttpListenError, startHttp } from '../../node/admin/io/http.ts';
-import type { LeaseSource } from '../../node/admin/lease-query.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
-import { binding, leaseSource, startNode } from './admin-fixture.ts';
+import { binding, leaseSource, startNode, type OwnedLeases } from './admin-fixture.ts';
 import { noOperations } from '../support/operated-cluster.ts';
 import { exampleStatus } from './telemetry-fixture.ts';
 
 const A1 = 0x0a01_0001;
 
 /** Bindings without end. */
-function endless(): { source: LeaseSource; pages: () => number } {
+function endless(): { source: OwnedLeases; pages: () => number } {
   const record = binding();
   let pages = 0;
   return {

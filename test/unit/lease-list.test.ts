@@ -16,7 +16,7 @@ import { formatIpv4, parseIpv4 } from '../../node/codec/address.ts';
 import { parseDomainName } from '../../node/codec/domain-name.ts';
 import { encodeDnsEntries } from '../../node/ddns/entries.ts';
 import { BindingState, recordExpires } from '../../node/lease/record.ts';
-import { LEASE_PAGE_RECORDS, SORTED_LEASES_MAX } from '../../node/limits.ts';
+import { LEASE_PAGE_RECORDS, SORTED_LEASES_MAX } from '../../node/admin/limits.ts';
 import { encodeNote } from '../../node/notes/note.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { ip } from '../support/client-packets.ts';

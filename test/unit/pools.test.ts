@@ -7,7 +7,7 @@ import type { PoolEntry, PoolTrendEntry } from '../../node/admin/operations/pool
 import { PoolTrends, TREND_SPANS } from '../../node/admin/pool-trends.ts';
 import type { PoolTrend, TrendSpan } from '../../node/admin/pool-trends.ts';
 import { isFullWithin } from '../../node/cli/pools.ts';
-import { POOL_SAMPLES_PER_STEP } from '../../node/limits.ts';
+import { POOL_SAMPLES_PER_STEP } from '../../node/admin/limits.ts';
 import type { MonotonicMs } from '../../node/time.ts';
 import { ip } from '../support/client-packets.ts';
 import { buildConfig, subnetConfig } from '../support/configs.ts';

@@ -4,7 +4,7 @@ import { poolSize } from '../../allocation/pool-size.ts';
 import type { ClusterConfig, PoolConfig } from '../../config/types.ts';
 import { RangeFinder } from '../../lease/range-finder.ts';
 import { hasEnded } from '../../lease/reservations.ts';
-import { POOLS_PER_PAGE, POOL_RESERVATIONS_PER_PAGE } from '../../limits.ts';
+import { POOL_RESERVATIONS_PER_PAGE, POOLS_PER_PAGE } from '../limits.ts';
 import { wallSeconds } from '../../time.ts';
 import type { Now } from '../../time.ts';
 import { poolName } from '../lease-parameters.ts';
