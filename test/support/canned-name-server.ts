@@ -12,6 +12,8 @@ export interface CannedRequest {
   readonly bytes: Buffer;
   readonly message: DnsMessage;
   readonly over: 'udp' | 'tcp';
+  /** Where it came from. */
+  readonly port: number;
   /** Counted from 1. */
   readonly number: number;
 }
@@ -33,10 +35,12 @@ export function cannedAnswer({ bytes }: Pick<CannedRequest, 'bytes'>, code: numb
   return answer;
 }
 
-export async function startCannedNameServer(answer: Canned): Promise<CannedNameServer> {
+/** On `::1` with `version` 6. */
+export async function startCannedNameServer(answer: Canned, version: 4 | 6 = 4): Promise<CannedNameServer> {
+  const host = version === 4 ? '127.0.0.1' : '::1';
   const requests: CannedRequest[] = [];
-  const take = (bytes: Buffer, over: 'udp' | 'tcp'): CannedRequest => {
-    const request = { bytes, message: decodeMessage(bytes)!, over, number: requests.length + 1 };
+  const take = (bytes: Buffer, over: 'udp' | 'tcp', port: number): CannedRequest => {
+    const request = { bytes, message: decodeMessage(bytes)!, over, port, number: requests.length + 1 };
     requests.push(request);
     return request;
   };
@@ -46,24 +50,24 @@ export async function startCannedNameServer(answer: Canned): Promise<CannedNameS
     socket.on('data', (bytes) => {
       frames.push(bytes);
       for (let message = frames.next(); message !== undefined; message = frames.next()) {
-        void Promise.resolve(answer(take(message, 'tcp'))).then((answers) => {
+        void Promise.resolve(answer(take(message, 'tcp', socket.remotePort ?? 0))).then((answers) => {
           for (const one of answers) socket.write(framed(one));
         });
       }
     });
-  }).listen(0, '127.0.0.1');
+  }).listen(0, host);
   await once(tcp, 'listening');
   const { port } = tcp.address() as AddressInfo;
-  const udp = createSocket('udp4');
+  const udp = createSocket(version === 4 ? 'udp4' : 'udp6');
   udp.on('message', (bytes, from) => {
-    void Promise.resolve(answer(take(bytes, 'udp'))).then((answers) => {
+    void Promise.resolve(answer(take(bytes, 'udp', from.port))).then((answers) => {
       for (const one of answers) udp.send(one, from.port, from.address);
     });
   });
-  udp.bind(port, '127.0.0.1');
+  udp.bind(port, host);
   await once(udp, 'listening');
   return {
-    server: { host: '127.0.0.1', port }, requests,
+    server: { host, port }, requests,
     close: () => {
       udp.close();
       tcp.close();

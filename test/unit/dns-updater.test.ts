@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { parseDomainName } from '../../node/codec/domain-name.ts';
 import { openDnsUpdater } from '../../node/ddns/io/updater.ts';
 import type { DnsUpdater, DnsUpdaterOptions } from '../../node/ddns/io/updater.ts';
-import { DNS_SERVER_REST_MS, DNS_UPDATES_MAX, DNS_UPDATES_WAITING_MAX } from '../../node/ddns/limits.ts';
+import { DNS_SERVER_REST_MS, DNS_SOCKET_REQUESTS_MAX, DNS_UPDATES_MAX, DNS_UPDATES_WAITING_MAX } from '../../node/ddns/limits.ts';
 import { ServerHealth, serverText } from '../../node/ddns/server-health.ts';
 import type { DnsJob, DnsOutcome, DnsServer, DnsZone } from '../../node/ddns/types.ts';
 import { encodeRecord, TYPE_NUMBERS } from '../../node/ddns/wire.ts';
@@ -178,6 +178,32 @@ test('so many are under way, so many wait, and what is past that is to be tried 
     asker.run([server.server], { name: `n${i}.example.test`, address: `10.0.${i >> 8}.${i & 255}` }));
   assert.deepEqual(await jobs.at(-1), { kind: 'unavailable', reason: 'too many updates are waiting' });
   assert.deepEqual([asker.updater.stats.underWay, asker.updater.stats.waiting], [DNS_UPDATES_MAX, DNS_UPDATES_WAITING_MAX]);
+});
+
+test('a port is used for so many requests, each with an id of its own, and then another one', async (t) => {
+  const server = await canned(t, (request) => [cannedAnswer(request, NOERROR)]);
+  const asker = new Asker(t);
+  await Promise.all(Array.from({ length: DNS_SOCKET_REQUESTS_MAX + 1 }, (_, i) => asker.run([server.server], { name: `n${i}.example.test`, address: `10.0.${i >> 8}.${i & 255}` })));
+  const byPort = Map.groupBy(server.requests, ({ port }) => port);
+  assert.deepEqual([...byPort.values()].map((requests) => new Set(requests.map(({ message }) => message.id)).size).toSorted((a, b) => a - b), [1, DNS_SOCKET_REQUESTS_MAX]);
+});
+
+test('name servers may have IPv6 addresses', async (t) => {
+  const server = await startCannedNameServer((request) => [cannedAnswer(request, NOERROR, request.over === 'udp' ? TRUNCATED : 0)], 6).catch((error: NodeJS.ErrnoException) => error);
+  if (server instanceof Error) return t.skip(`no IPv6 here: ${server.message}`);
+  t.after(() => server.close());
+  assert.deepEqual(await new Asker(t).run([server.server]), DONE);
+  assert.deepEqual(server.requests.map(({ over }) => over), ['udp', 'tcp']);
+  return undefined;
+});
+
+test('what is under way when it is closed ends without an outcome', async (t) => {
+  const server = await canned(t, () => []);
+  const asker = new Asker(t);
+  for (let i = 0; i < DNS_UPDATES_MAX * 2; i++) void asker.run([server.server], { name: `n${i}.example.test`, address: `10.0.0.${i}` });
+  while (server.requests.length < DNS_UPDATES_MAX) await new Promise((resolve) => setTimeout(resolve, 1));
+  await asker.updater.close();
+  assert.deepEqual([asker.order, asker.updater.stats.underWay], [[], 0]);
 });
 
 test('a node that may not go on sends nothing more', async (t) => {
