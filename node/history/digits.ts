@@ -4,11 +4,19 @@ const DIGITS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz
 const VALUES = new Uint8Array(128).fill(64);
 for (let i = 0; i < DIGITS.length; i++) VALUES[DIGITS.charCodeAt(i)] = i;
 
-/** The lowest `6 * length` bits of a number that is not negative. */
+const PAIRS = Array.from({ length: 4096 }, (_, i) => DIGITS[i >>> 6]! + DIGITS[i & 63]!);
+const PAIR = 4096;
+
+/** The lowest `6 * length` bits of a number that is not negative and has 53 at most. */
 export function writeDigits(value: number, length: number): string {
   let text = '';
-  for (let i = 0, rest = value; i < length; i++, rest = Math.floor(rest / 64)) text = DIGITS[rest % 64]! + text;
-  return text;
+  let rest = value;
+  let left = length;
+  for (; left > 1; left -= 2) {
+    text = PAIRS[rest % PAIR]! + text;
+    rest = Math.floor(rest / PAIR);
+  }
+  return left === 0 ? text : DIGITS[rest % 64]! + text;
 }
 
 /** Undefined: other characters. */

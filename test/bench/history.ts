@@ -12,7 +12,10 @@ import type { HistoryRow } from '../../node/history/row.ts';
 import { HistorySearch } from '../../node/history/search.ts';
 import type { HistorySubject } from '../../node/history/search.ts';
 import { openLmdbDisk, STORE_FILE_NAME } from '../../node/io/lmdb-disk.ts';
+import { BindingState, encodeRecord } from '../../node/lease/record.ts';
+import { LeaseTable } from '../../node/lease/table.ts';
 import { BindingStore } from '../../node/lease/store.ts';
+import { buildConfig, subnetConfig } from '../support/configs.ts';
 import type { MonotonicMs, Now, WallMs } from '../../node/time.ts';
 
 const DAYS = 90;
@@ -89,6 +92,42 @@ function measure(what: string, questions: number, run: (i: number) => ReturnType
   say(`${what}: longest step`, Math.max(...answers.map(({ longestStepMs }) => longestStepMs)), 'ms');
 }
 
+/** What a change of the table costs, without a disk, with a history and without one. */
+function measureChanges(): void {
+  const changes = 200_000;
+  const spec = subnetConfig({ name: '10.0.0.0/8', network: FIRST, prefixLength: 8, pools: [{ first: FIRST, last: FIRST + 2 ** 23 }] });
+  const config = buildConfig({ nodes: ['a'], subnets: [spec] });
+  const nothing = { read: () => undefined, readMeta: () => undefined, scan: () => [], metaRange: () => [] };
+  const record = (i: number, state: BindingState, lastTransaction: number): Buffer => {
+    const { chaddr, clientKey, hostname } = rowAt(i, rows);
+    return encodeRecord({
+      state, hasClientIdentifier: false, reserved: false, htype: 1, chaddr, clientKey, stateSince: state === BindingState.ACTIVE ? T : lastTransaction, lastTransaction: T,
+      expires: lastTransaction + 3600, leaseSeconds: 3600, xid: i, relayAgentInformation: RELAYED, hostname,
+    });
+  };
+  for (const kept of [undefined, undefined, true, true]) {
+    const store = new BindingStore(nothing);
+    const table = new LeaseTable(store, config);
+    table.load(NOW);
+    const tenures = kept === undefined ? undefined : new LeaseHistory(store, { days: 90, bytes: 1e15 }, NOW);
+    if (tenures !== undefined) table.onChange = (address, after, now, before) => tenures.add(address, before, after, now);
+    let before: (Buffer | undefined)[] = [];
+    const timed = (what: string, make: (i: number) => Buffer): void => {
+      const records = Array.from({ length: changes }, (_, i) => make(i));
+      const start = performance.now();
+      for (let i = 0; i < changes; i++) {
+        table.put(FIRST + i, records[i]!, NOW, before[i]);
+        if (i % 256 === 0) store.flushed(store.takeWrites()!.position);
+      }
+      say(`${what}, ${kept === undefined ? 'no history' : 'with a history'}`, ((performance.now() - start) * 1000) / changes, 'us');
+      before = records;
+    };
+    timed('a new client on an address without a record', (i) => record(i, BindingState.ACTIVE, T));
+    timed('a renewal', (i) => record(i, BindingState.ACTIVE, T + 10));
+    timed('the end of a lease', (i) => record(i, BindingState.EXPIRED, T + 20));
+  }
+}
+
 const addressOf = (i: number): number => FIRST + (random(i + 99) % ADDRESSES);
 measure('address, all 90 days', 500, (i) => ask({ address: addressOf(i) }, 0, FOR_EVER));
 measure('address, at one time', 500, (i) => {
@@ -100,5 +139,6 @@ measure('client, all 90 days', 500, (i) => {
   chaddr.writeUInt32BE(random(i + 5) % ADDRESSES, 2);
   return ask({ client: hardwareKey(1, chaddr), isHardware: true }, 0, FOR_EVER);
 });
+measureChanges();
 await disk.close();
 rmSync(folder, { recursive: true, force: true });
