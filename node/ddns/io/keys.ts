@@ -4,7 +4,8 @@
  * Invariant: of a file that cannot be used the keys from before stay in use; the other files do not depend on it, and
  * nor does DHCP.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { fileSignature } from '../../io/file-signature.ts';
 import { TLS_LOOK_MS } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
 import { checkKeyMode } from '../../tls/io/check-files.ts';
@@ -41,7 +42,7 @@ export class DnsKeys {
 
   /** Takes up the files that have changed. */
   look(): void {
-    const changed = this.#files.filter((file) => signatureOf(file.path) !== file.seen);
+    const changed = this.#files.filter((file) => fileSignature(file.path) !== file.seen);
     if (changed.length === 0) return;
     for (const file of changed) if (this.#read(file)) this.#report({ id: 'dns.keys-changed', fields: { file: file.path, keys: file.keys.map(({ name }) => name).join(', ') } });
     this.#join();
@@ -52,7 +53,7 @@ export class DnsKeys {
   }
 
   #read(file: KeyFile): boolean {
-    file.seen = signatureOf(file.path);
+    file.seen = fileSignature(file.path);
     for (const { message } of checkKeyMode({ key: file.path })) this.#report({ id: 'dns.key-exposed', fields: { file: file.path, problem: message } });
     try {
       file.keys = readKeyFile(file.path);
@@ -98,10 +99,4 @@ export function checkKeyFile(path: string): Finding[] {
     return [{ severity: 'error', file: path, message: error.line === undefined ? error.problem : `line ${error.line}: ${error.problem}` }, ...checkKeyMode({ key: path })];
   }
   return checkKeyMode({ key: path });
-}
-
-/** Also of another file under the same name, as behind the symbolic links of a mounted secret. */
-function signatureOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? 'missing' : `${found.ino} ${found.mtimeMs} ${found.size}`;
 }

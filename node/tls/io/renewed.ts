@@ -1,11 +1,10 @@
 /**
- * Credentials whose files are renewed while the node runs. Files are looked at again and again: what watches
- * folders misses changes on network file systems and behind symbolic links.
+ * Credentials whose files are renewed while the node runs.
  *
  * Invariant: what is current was usable when it was taken up; what is not keeps the one before in use.
  */
-import { statSync } from 'node:fs';
 import type { ServerTlsFiles } from '../../config/types.ts';
+import { fileSignature } from '../../io/file-signature.ts';
 import { problemOf } from './check-files.ts';
 import { CredentialsError, readCredentials } from './credentials.ts';
 import type { Credentials, TlsSource } from './credentials.ts';
@@ -82,13 +81,9 @@ export class RenewedCredentials implements TlsSource {
     return { outcome: 'unusable', problem: `${this.#files.certificate}: the certificate in use has expired` };
   }
 
-  /** Also of another file under the same name, as behind the symbolic links of a mounted secret. */
   #signature(): string {
     const { authority, certificate, key } = this.#files;
-    return [certificate, key, authority ?? certificate].map((file) => {
-      const found = statSync(file, { throwIfNoEntry: false });
-      return found === undefined ? 'missing' : `${found.ino} ${found.mtimeMs} ${found.size}`;
-    }).join('\n');
+    return [certificate, key, authority ?? certificate].map(fileSignature).join('\n');
   }
 }
 
