@@ -229,7 +229,11 @@ export class DnsOutbox {
   #takeUp(now: MonotonicMs): void {
     const { table } = this.#parts;
     let room = DNS_UNDER_WAY_MAX - this.#visits.size;
-    for (; room > 0 && this.#strays.length > 0; room--) this.#visitStray(this.#strays.shift()!, now);
+    if (this.#strays.length > 0) {
+      const waiting = this.#strays;
+      this.#strays = waiting.filter((stray, i) => i >= room || !this.#visitStray(stray, now));
+      room -= waiting.length - this.#strays.length;
+    }
     if (room <= 0) return;
     for (const address of table.dns.takeFresh(Math.min(room, DNS_LOOKS_PER_TURN_MAX))) if (this.#visit(address, now)) room--;
     if (now - this.#lookedAt < LOOK_MS || room <= 0) return;
@@ -251,9 +255,12 @@ export class DnsOutbox {
     return true;
   }
 
-  #visitStray({ address, step }: { readonly address: number; readonly step: DnsStep }, now: MonotonicMs): void {
+  /** False: the address is being seen to, and this one comes after. */
+  #visitStray({ address, step }: { readonly address: number; readonly step: DnsStep }, now: MonotonicMs): boolean {
     const { cluster } = this.#parts;
-    if (cluster.owns(address & 255) && !this.#visits.has(address)) this.#visits.set(address, newVisit(address, cluster.ask(), [step], now));
+    if (this.#visits.has(address)) return false;
+    if (cluster.owns(address & 255)) this.#visits.set(address, newVisit(address, cluster.ask(), [step], now));
+    return true;
   }
 
   /** Steps of the record, and strays of whose names it still says nothing. */

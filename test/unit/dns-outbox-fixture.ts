@@ -1,6 +1,7 @@
 /** An outbox alone: a table of bindings, a cluster that says yes, and a zone in memory behind a server that can be told to fail. */
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { parseDomainName } from '../../node/codec/domain-name.ts';
+import type { ClusterConfig } from '../../node/config/types.ts';
 import { DnsCounters } from '../../node/ddns/counters.ts';
 import { encodeDnsEntries, readDnsEntries } from '../../node/ddns/entries.ts';
 import { DnsOutbox } from '../../node/ddns/outbox.ts';
@@ -29,6 +30,7 @@ export function entry(label: string, more: Partial<DnsEntry> = {}): DnsEntry {
 export class OutboxStage {
   readonly zones = new Map(ZONES.map(({ name }) => [name, new ModelZone(name)]));
   readonly table: LeaseTable;
+  readonly config: ClusterConfig;
   readonly counters = new DnsCounters();
   readonly events: Occurrence[] = [];
   readonly outbox: DnsOutbox;
@@ -56,6 +58,7 @@ export class OutboxStage {
       },
     } };
     const config = tableConfig([subnet('10.0.0.0/8', [['10.0.0.0', '10.0.255.255']], [], { scope })]);
+    this.config = config;
     this.table = new LeaseTable(new BindingStore(new SimDisk()), config);
     this.outbox = new DnsOutbox({
       table: this.table, config, counters: this.counters, random: () => 0.5, report: (event) => this.events.push(event),
