@@ -169,7 +169,7 @@ class NodeProcess {
     this.#configs = new ConfigChanges({
       source, clustered: cluster !== undefined, report: (event) => this.#telemetry.emit([event], readClock()),
       onPrepared: (number, result) => this.#inputAndTurn((engine, now) => engine.onConfigPrepared(number, result, now)),
-      onFile: (next) => this.#inputAndTurn((engine, now) => engine.applyConfig(next, now)),
+      onFile: (next) => this.#inputAndTurn((engine, now) => engine.applyConfig(next, now)), audit: (word) => this.#inputAndTurn((engine, now) => engine.audit(word, now)),
     });
     if (cluster !== undefined) {
       this.#links = await openLinks({
@@ -209,6 +209,7 @@ class NodeProcess {
     this.#control = await openControl({
       operations, dataDir: this.#config.dataDir, status: () => this.#status(), operate: (command) => this.#operate(command),
       report: (occurrences) => this.#telemetry.emit(occurrences, readClock()),
+      audit: (word) => this.#inputAndTurn((asked, now) => asked.audit(word, now)),
       backup: () => backupOf({ node: this.#config, mark: () => this.#disk.mark(), state: stateOf(this.#status()), config: this.#engine.config }),
     });
     this.#telemetry.emit([{ id: 'node.started', fields: {

@@ -7,7 +7,7 @@
  * was committed for it; what a node says of itself, by that node alone.
  */
 import { auditChange } from '../../node/admin/audit.ts';
-import type { AuditEntry } from '../../node/admin/audit.ts';
+import type { AuditEntry, OwnWord } from '../../node/admin/audit.ts';
 import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import { isoMs } from '../../node/admin/lease-view.ts';
 import { recordIncarnation, recordSeq } from '../../node/lease/record.ts';
@@ -24,9 +24,6 @@ import { isCommitted } from './state.ts';
 
 const PENDING = 'audit-pending/';
 const PENDING_END = 'audit-pending0';
-
-/** What a node tells of itself; the rest is the same each time. */
-export type OwnWord = Omit<AuditEntry, 'at' | 'node' | 'id'>;
 
 interface Own {
   readonly entry: AuditEntry;

@@ -9,6 +9,7 @@
  */
 import assert from 'node:assert/strict';
 import { AUDIT_KINDS } from '../../node/admin/audit.ts';
+import type { OwnWord } from '../../node/admin/audit.ts';
 import type { ChangeOutcome, Decide } from '../../node/admin/changes.ts';
 import type { OperatorAnswer, OperatorCommand } from '../../node/admin/operator.ts';
 import type { OfferBook } from '../../node/allocation/offers.ts';
@@ -47,7 +48,6 @@ import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
 import { OperatorChanges } from './operator-changes.ts';
 import { AuditDuties } from './audit-duties.ts';
-import type { OwnWord } from './audit-duties.ts';
 import { Snapshots } from './snapshots.ts';
 import { WaitingReplies } from './waiting.ts';
 

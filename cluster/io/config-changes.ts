@@ -2,16 +2,23 @@
  * Another configuration while a node runs: a revision that the view names, or a single node's file on SIGHUP. What
  * is read comes into force through the engine, or not at all.
  */
+import type { OwnWord } from '../../node/admin/audit.ts';
+import { differenceInWorker } from '../../node/config/io/config-loader.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import type { ConfigSource } from './config-source.ts';
+
+/** Whoever may change the file and signal the process; which of them, nobody knows. */
+const WORD = { by: '', role: 'none', via: 'file', from: '', operation: 'config', before: '', reason: '' } as const;
 
 export interface ConfigChangesParts {
   readonly source: ConfigSource;
   readonly clustered: boolean;
   readonly onPrepared: (revision: number, result: PreparedConfig) => void;
   readonly onFile: (config: ClusterConfig) => void;
+  /** Tells of a file that was read again. */
+  readonly audit: (word: OwnWord) => void;
   readonly report: (occurrence: Occurrence) => void;
 }
 
@@ -38,17 +45,25 @@ export class ConfigChanges {
 
   /** SIGHUP: a single node reads its file again. With a mistake in it nothing changes. */
   async reload(): Promise<void> {
-    const { clustered, onFile, report, source } = this.#parts;
+    const { audit, clustered, onFile, report, source } = this.#parts;
     if (this.#closed) return;
     if (clustered) return report({ id: 'config.not-from-file', fields: {} });
     this.#again = this.#reading;
     if (this.#reading) return;
     this.#reading = true;
     try {
+      const before = source.text;
       const config = await source.file();
-      if (!this.#closed) onFile(config);
+      const changes = before === undefined ? [] : await differenceInWorker(before, source.text!);
+      if (!this.#closed) {
+        onFile(config);
+        audit({ ...WORD, outcome: 'done', target: source.path, after: changes.join('; ') || 'nothing but comments or layout', answer: '' });
+      }
     } catch (error) {
-      if (!this.#closed) report({ id: 'config.refused', fields: { error: (error as Error).message } });
+      if (!this.#closed) {
+        report({ id: 'config.refused', fields: { error: (error as Error).message } });
+        audit({ ...WORD, outcome: 'refused', target: source.path, after: '', answer: (error as Error).message });
+      }
     }
     this.#reading = false;
     // Another one came while the file was read: it may have been read before its last change.

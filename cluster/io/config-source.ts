@@ -19,6 +19,8 @@ export class ConfigSource {
   readonly #node: NodeConfig;
   readonly #store: ConfigStore | undefined;
   readonly #signal: AbortSignal;
+  /** Of the file as it was read last; undefined: it was not. */
+  text: string | undefined;
 
   /** `store` in a cluster only; `signal` ends what is under way. */
   constructor(node: NodeConfig, store: ConfigStore | undefined, signal: AbortSignal) {
@@ -41,10 +43,15 @@ export class ConfigSource {
     return { config: await this.#checked(text, nameOf(revision)), revision };
   }
 
+  get path(): string {
+    return this.#node.clusterConfigPath;
+  }
+
   /** The node's own file, as it is now. @throws ConfigError */
   async file(): Promise<ClusterConfig> {
-    const config = await loadFileInWorker(this.#node.clusterConfigPath, this.#signal);
+    const config = await loadFileInWorker(this.path, this.#signal);
     checkTogether(this.#node, config);
+    this.text = config.text;
     return config;
   }
 

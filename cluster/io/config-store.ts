@@ -8,6 +8,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { CONFIG_HISTORY_BYTES, CONFIG_HISTORY_REVISIONS, CONFIG_PIECE_BYTES } from '../../node/limits.ts';
+import { auditOrderPut } from '../core/audit-orders.ts';
 import type { EtcdCompare, EtcdKeyValue, EtcdOp, EtcdRequest, EtcdResult } from '../core/ports.ts';
 import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
 import type { DrainOrders } from '../upgrade/drains.ts';
@@ -43,6 +44,8 @@ export interface PublishOptions {
   readonly at: string;
   readonly by: string;
   readonly comment: string;
+  /** What it changes, a line each, for the audit log. */
+  readonly changes?: readonly string[];
 }
 
 /** What the nodes and the view show in etcd, for whoever waits for a revision to come into force. */
@@ -157,7 +160,7 @@ export class ConfigStore {
   async #writeRevision(
     content: Pick<ConfigRevision, 'hash' | 'pieces' | 'bytes' | 'stored'>, pieces: readonly Buffer[] | undefined, options: PublishOptions,
   ): Promise<Publication> {
-    const { expected, at, by, comment } = options;
+    const { expected, at, by, changes = [], comment } = options;
     const { hash, bytes, stored } = content;
     // In an etcd that was restored the numbers begin anew where they were; nodes know later ones, and what those said.
     const revision = Math.max(expected, highestRevision(await this.clusterKeys())) + 1;
@@ -170,7 +173,7 @@ export class ConfigStore {
       const newest = newestOf(found);
       if ((newest?.revision ?? 0) !== expected) return { outcome: 'overtaken', newest };
       compares.push({ key: NEWEST_KEY, modRevision: found?.[0]?.modRevision ?? 0 });
-      if (await this.#putRevision(record, compares)) return { outcome: 'written', record };
+      if (await this.#putRevision(record, compares, changes)) return { outcome: 'written', record };
     }
     throw new ConfigDamaged('piece-missing', `the pieces of the new configuration were deleted ${PUBLISH_TRIES} times while it was written: somebody else is writing too`);
   }
@@ -194,9 +197,13 @@ export class ConfigStore {
   }
 
   /** False: something that is compared has changed. A lost answer is cleared up by reading. */
-  async #putRevision(record: ConfigRevision, compares: readonly EtcdCompare[]): Promise<boolean> {
+  async #putRevision(record: ConfigRevision, compares: readonly EtcdCompare[], changes: readonly string[]): Promise<boolean> {
     const value = encodeRevision(record);
-    const then: EtcdOp[] = [{ op: 'put', key: revisionKey(record.revision), value }, { op: 'put', key: NEWEST_KEY, value }];
+    const { at, by, comment, id, previous, revision } = record;
+    const told = auditOrderPut({
+      id, at, by, operation: 'config', target: `revision ${revision}`, before: previous === 0 ? '' : `revision ${previous}`, after: changes.join('; '), reason: comment,
+    });
+    const then: EtcdOp[] = [{ op: 'put', key: revisionKey(revision), value }, { op: 'put', key: NEWEST_KEY, value }, told];
     return this.#persist(async () => {
       try {
         return (await this.#txn({ compares, then })).succeeded || await this.#isOurs(record);

@@ -1,4 +1,6 @@
 /** The orders that take nodes out of service, as the command line writes them to etcd. */
+import { randomUUID } from 'node:crypto';
+import { auditOrderPut } from '../core/audit-orders.ts';
 import type { EtcdOp } from '../core/ports.ts';
 import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
 import type { DrainOrder } from '../upgrade/drains.ts';
@@ -17,6 +19,7 @@ export class DrainStore {
   async order(node: string, { at, by, force, reason }: NewDrainOrder): Promise<DrainOrder | undefined> {
     const key = DRAINS_PREFIX + node;
     const put: EtcdOp = { op: 'put', key, value: Buffer.from(JSON.stringify({ by, at, reason, ...(force ? { force } : {}) })) };
+    const told = auditOrderPut({ id: randomUUID(), at, by, operation: 'drain', target: node, before: '', after: `wanted out of service${force ? ', also as the last one' : ''}`, reason });
     for (;;) {
       const [found] = await this.#requests.read([{ op: 'get', key }]);
       const there = readDrains(found!).get(node);
@@ -24,16 +27,20 @@ export class DrainStore {
       if (there !== undefined && there.at === at && there.by === by && there.force === force) return undefined;
       if (there !== undefined && (there.force || !force)) return there;
       const compares = [{ key, modRevision: found![0]?.modRevision ?? 0 }];
-      const { succeeded } = await this.#requests.persist(() => this.#requests.txn({ compares, then: [put] }));
+      const { succeeded } = await this.#requests.persist(() => this.#requests.txn({ compares, then: [put, told] }));
       if (succeeded) return undefined;
     }
   }
 
   /** The order that was there. */
-  async takeBack(node: string): Promise<DrainOrder | undefined> {
+  async takeBack(node: string, { at, by }: Pick<NewDrainOrder, 'at' | 'by'>): Promise<DrainOrder | undefined> {
     const key = DRAINS_PREFIX + node;
     const [found] = await this.#requests.read([{ op: 'get', key }]);
-    await this.#requests.persist(() => this.#requests.txn({ then: [{ op: 'delete', key }] }));
-    return readDrains(found!).get(node);
+    const there = readDrains(found!).get(node);
+    if (there === undefined) return undefined;
+    const before = `drained${there.by === '' ? '' : ` by ${there.by}`}${there.at === '' ? '' : ` at ${there.at}`}`;
+    const told = auditOrderPut({ id: randomUUID(), at, by, operation: 'undrain', target: node, before, after: 'wanted in service', reason: '' });
+    await this.#requests.persist(() => this.#requests.txn({ then: [{ op: 'delete', key }, told] }));
+    return there;
   }
 }

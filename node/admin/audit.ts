@@ -37,6 +37,9 @@ export const auditEntry = z.object({
 });
 export type AuditEntry = z.output<typeof auditEntry>;
 
+/** What a node tells of itself; the rest is the same each time. */
+export type OwnWord = Omit<AuditEntry, 'at' | 'node' | 'id'>;
+
 /** Where entries of this kind lie. */
 export const AUDIT_KINDS = ['audit', 'refusal'] as const satisfies readonly NoteKind[];
 

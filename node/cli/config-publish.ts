@@ -164,7 +164,7 @@ export async function publishAndWait(
   if (options.dryRun === true) return say(options, output, { ...report, revision: null }, 'nothing was changed (--dry-run)\n');
   confirmStranded(stranded, options.yes === true);
   const expected = newest?.record.revision ?? 0;
-  const published = await write(text, { expected, at: new Date().toISOString(), by: whoAmI(), comment: options.comment ?? comment });
+  const published = await write(text, { expected, at: new Date().toISOString(), by: whoAmI(), comment: options.comment ?? comment, changes: changes.map(formatChange) });
   if (published.outcome === 'overtaken') throw new Overtaken(published.newest);
   const { revision } = published.record;
   await store.tidy().catch((error: unknown) => {

@@ -87,7 +87,7 @@ function endOf(progress: DrainProgress, node: string, timeout: string): string {
 async function undrain(store: ConfigStore, drains: Drains, node: string, options: DrainOptions, output: CliOutput): Promise<void> {
   const timeoutMs = timeoutOf(options);
   await knownNode(store, node);
-  const there = await drains.takeBack(node);
+  const there = await drains.takeBack(node, { by: whoAmI(), at: new Date().toISOString() });
   output.err(there === undefined ? `${node} is not drained\n` : `${node} may come back\n`);
   if (!options.wait || there === undefined) return;
   const last = await waitFor(store, timeoutMs, (keys) => returnProgress(keys, node), ({ state }) => state !== 'returning', (progress) => {

@@ -10,6 +10,7 @@ import { fastify, type FastifyError, type FastifyInstance, type FastifyRequest }
 import * as z from 'zod';
 import { CONTROL_CALLER_CHARACTERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_REQUEST_MS_MAX, OPERATION_BODY_BYTES_MAX } from '../../limits.ts';
 import type { Occurrence } from '../../telemetry/events.ts';
+import type { OwnWord } from '../audit.ts';
 import { ControlListenError } from '../control-error.ts';
 import { CALLER_HEADER, CONTROL_SOCKET } from '../operator.ts';
 import type { OperationRunner } from '../operation-runner.ts';
@@ -25,6 +26,8 @@ export interface ControlOptions {
   readonly operate: (command: OperatorCommand) => OperatorAnswer;
   readonly status: () => NodeStatus;
   readonly operations: OperationRunner;
+  /** Has the audit log tell of what was asked for here and is no operation. */
+  readonly audit?: (word: OwnWord) => void;
   /** The store as it is now. */
   readonly backup: () => Readable;
   readonly report: (occurrences: readonly Occurrence[]) => void;
@@ -113,17 +116,25 @@ function addBackup(server: FastifyInstance, { backup }: ControlOptions): void {
 }
 
 function addCommand<T extends { readonly by: string }>(
-  server: FastifyInstance, { operate, report }: ControlOptions, path: string, schema: z.ZodType<T>, toCommand: (body: T) => OperatorCommand,
+  server: FastifyInstance, { audit, operate, report }: ControlOptions, path: string, schema: z.ZodType<T>, toCommand: (body: T) => OperatorCommand,
 ): void {
   server.post(path, (request, reply) => {
     const body = schema.safeParse(request.body);
     if (!body.success) return reply.code(400).send({ error: z.prettifyError(body.error) });
     const command = toCommand(body.data);
     const answer = operate(command);
+    tellOf(command, answer, body.data.by, audit);
     const what = command.kind === 'recover' ? `recover${command.force ? ' --force' : ''}` : `partner-down ${command.node}`;
     report([{ id: 'operator.command', fields: { command: what, by: body.data.by, accepted: answer.ok, answer: answer.text } }]);
     return answer;
   });
+}
+
+/** What would only have been said is no change. */
+function tellOf(command: OperatorCommand, { ok, text }: OperatorAnswer, by: string, audit: ControlOptions['audit']): void {
+  if (command.kind === 'recover' && !command.force) return;
+  const [target, operation] = command.kind === 'recover' ? ['', 'recover --force'] : [command.node, command.kind];
+  audit?.({ by, role: 'admin', via: 'socket', from: '', operation, target, outcome: ok ? 'done' : 'refused', before: '', after: ok ? text : '', reason: '', answer: ok ? '' : text });
 }
 
 /** As the HTTP port does: JSON with a message; what went wrong inside is for the log. */

@@ -13,7 +13,7 @@ import { ConfigError } from '../error.ts';
 import type { LoadedClusterConfig } from '../load.ts';
 import type { Reservation } from '../types.ts';
 import { withBuffers } from './buffers.ts';
-import type { ConfigSource, FromConfigWorker, ToConfigWorker } from './config-worker.ts';
+import type { ConfigSource, ConfigTexts, FromConfigWorker, ToConfigWorker } from './config-worker.ts';
 
 /**
  * Like `parseClusterConfig`. @throws ConfigError; another Error where the thread ends without an answer
@@ -26,6 +26,19 @@ export function loadInWorker(text: string, fileName: string, signal?: AbortSigna
 /** Like `loadClusterConfig`. @throws as `loadInWorker` */
 export function loadFileInWorker(path: string, signal?: AbortSignal): Promise<LoadedClusterConfig> {
   return load({ fileName: path }, signal);
+}
+
+/** What differs between two texts that were found right, a line each. @throws as `loadInWorker` */
+export async function differenceInWorker(before: string, after: string): Promise<readonly string[]> {
+  const thread = ConfigThread.take();
+  try {
+    const lines = await thread.difference({ before, after });
+    thread.rest();
+    return lines;
+  } catch (error) {
+    await thread.end();
+    throw error;
+  }
 }
 
 async function load(source: ConfigSource, signal: AbortSignal | undefined): Promise<LoadedClusterConfig> {
@@ -80,6 +93,12 @@ class ConfigThread {
       if (part.reservations.length === 0) return { ...config, reservations };
       for (const reservation of withBuffers(part.reservations)) reservations.push(reservation);
     }
+  }
+
+  async difference(texts: ConfigTexts): Promise<readonly string[]> {
+    const answer = await this.#ask(texts, this.#ended.signal);
+    if (answer.kind !== 'difference') throw new Error('the thread that reads the configuration answered out of turn');
+    return answer.lines;
   }
 
   async #ask(message: ToConfigWorker, signal: AbortSignal): Promise<FromConfigWorker> {
