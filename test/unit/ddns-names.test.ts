@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { formatDomainName, parseDomainName } from '../../node/codec/domain-name.ts';
-import { encodeDnsEntries } from '../../node/ddns/entries.ts';
+import { currentEntry, encodeDnsEntries } from '../../node/ddns/entries.ts';
 import { endsWithName, FqdnFlag, generatedLabel, wishOf } from '../../node/ddns/names.ts';
 import type { NameRequest, NameWish } from '../../node/ddns/names.ts';
 import type { DnsNaming } from '../../node/ddns/types.ts';
@@ -11,7 +11,7 @@ import { SectionKind, withSection } from '../../node/lease/record.ts';
 import { DNS_ENTRIES_PER_BINDING_MAX } from '../../node/limits.ts';
 import { dnsScope, E, entriesOf, entryTexts, fqdn, lease, namingServer, renew, S, sends, sendsHostName, toldOf } from '../support/client-names.ts';
 import { bootRequest, ip, request } from '../support/client-packets.ts';
-import { FakeView, replyOf } from '../support/dhcp-server.ts';
+import { chaddrHomedAt, FakeView, replyOf, twoNodes } from '../support/dhcp-server.ts';
 
 const ADDRESS = 0x0a00_0001;
 const CHADDR = Buffer.from('525400123456', 'hex');
@@ -247,4 +247,15 @@ test('a BOOTP client has a name too, and is told it as its host name', () => {
   assert.equal(reply.has(81), false);
   const { yiaddr } = replyOf(server.receive(bootRequest({ chaddr: Buffer.from('020000000007', 'hex') })));
   assert.equal(entriesOf(server, yiaddr).length, 1);
+});
+
+test('a change that another node is to make says what the node that saw the request has decided', () => {
+  const server = namingServer({}, { view: twoNodes() });
+  const chaddr = chaddrHomedAt(server.view, 'a');
+  const fields = { chaddr, requestedAddress: ip('10.0.0.101'), serverIdentifier: ip('10.0.0.2'), ...sends(E | S, 'pc') };
+  server.server.holdOffered(ip('10.0.0.101'), Buffer.concat([Buffer.of(1), chaddr]), 1, server.now);
+  const { changes, forwarded, sendOnCommit } = server.receive(request(fields));
+  assert.deepEqual([changes.length, forwarded.length, sendOnCommit.length], [0, 1, 1]);
+  assert.equal(forwarded[0]?.owner, 'b');
+  assert.equal(text(currentEntry(forwarded[0].record)?.name), 'pc.lan.example.com');
 });
