@@ -1,6 +1,7 @@
 /** Where an operator's commands go: to the node on this host over its control socket, or over HTTPS to any node. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { isLoopback } from '../admin/ip-text.ts';
 import { CALLER_HEADER } from '../admin/operator.ts';
 import { loadNodeConfig } from '../config/load.ts';
 import { CliError, ExitCode } from './cli-error.ts';
@@ -44,7 +45,13 @@ export function readingClient(options: ReadingOptions): NodeClient {
 }
 
 function httpClient(options: OperationOptions): NodeClient {
-  return new NodeClient({ ...nodeTarget(options), headers: options.tokenFile === undefined ? {} : { authorization: `Bearer ${readToken(options.tokenFile)}` } });
+  const target = nodeTarget(options);
+  if (options.tokenFile === undefined) return new NodeClient({ ...target, headers: {} });
+  const { hostname, protocol } = new URL(target.url);
+  if (protocol === 'http:' && !isLoopback(hostname.replaceAll(/[[\]]/g, '')) && hostname !== 'localhost') {
+    throw new CliError(ExitCode.usage, `the token is not sent in the clear to ${hostname}, where whoever listens on the way could use it: give an https:// URL (http.tls in the node's node.yaml)`);
+  }
+  return new NodeClient({ ...target, headers: { authorization: `Bearer ${readToken(options.tokenFile)}` } });
 }
 
 function readToken(file: string): string {

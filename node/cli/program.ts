@@ -3,6 +3,8 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { VERSION } from '../version.ts';
 import { addAbandonedCommands } from './abandoned.ts';
+import { addApiCommand } from './api.ts';
+import { addAuditCommand } from './audit.ts';
 import { addBackupCommands } from './backup.ts';
 import { addCertCommand } from './cert.ts';
 import { CliError, ExitCode } from './cli-error.ts';
@@ -22,6 +24,7 @@ import { addHistoryCommand } from './history.ts';
 import { addReleaseCommand } from './release.ts';
 import { addReservationCommand } from './reservation.ts';
 import { addStatusCommand } from './status.ts';
+import { addTokenCommands } from './token.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done; 1 the answer is no (mistakes, nothing found, the node did not start);
@@ -65,6 +68,9 @@ function createProgram(output: CliOutput, writeOut: (text: string) => void): Com
   addLeasesCommand(program, output);
   addPoolsCommand(program, output);
   addLeasequeryCommand(program, output);
+  addAuditCommand(program, output);
+  addApiCommand(program, output);
+  addTokenCommands(program, output);
   addCertCommand(program, output);
   addVersion(program);
   return program;

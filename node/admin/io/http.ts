@@ -12,6 +12,7 @@ import { METRICS_CONTENT_TYPE, type MetricsText } from '../../telemetry/metrics.
 import type { TlsSource } from '../../tls/io/credentials.ts';
 import { serveRenewed } from '../../tls/io/serve.ts';
 import { HttpListenError } from '../http-error.ts';
+import { DESCRIPTION_PATH } from '../openapi.ts';
 import type { OperationRunner } from '../operation-runner.ts';
 import { OPERATIONS } from '../operations/all.ts';
 import { HttpAccess } from './access.ts';
@@ -41,7 +42,6 @@ export interface HttpOptions {
 
 /** Of an address that nothing answers so much is repeated. */
 const SHOWN_URL_CHARACTERS = 200;
-const DESCRIPTION_PATH = '/v1/openapi.json';
 
 export interface HttpServer {
   readonly port: number;

@@ -1,8 +1,11 @@
 /** Operations over HTTP: each at its path, what it is given checked by its schema, what it answers as JSON. */
 import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import * as z from 'zod';
+import { apiText, DESCRIPTION_PATH } from '../openapi.ts';
 import type { OperationRunner } from '../operation-runner.ts';
+import { LIST_CHUNK_CHARACTERS } from '../limits.ts';
 import { HTTP_STATUS, OperationError } from '../operation.ts';
 import type { AnyOperation, Caller } from '../operation.ts';
 import type { Identify } from './access.ts';
@@ -19,6 +22,7 @@ const NOT_ALLOWED = 403;
 const BROKEN = 500;
 
 export function addOperations(server: FastifyInstance, served: ServedOperations): void {
+  addDescription(server, served.identify);
   for (const operation of served.operations) {
     server.route({
       method: operation.method, url: operation.path, exposeHeadRoute: false,
@@ -36,6 +40,17 @@ export function addOperations(server: FastifyInstance, served: ServedOperations)
       handler: (request, reply) => answerTo(served, operation, callers.get(request)!, request, reply),
     });
   }
+}
+
+/** For whoever has any role. */
+function addDescription(server: FastifyInstance, identify: Identify): void {
+  let text: string | undefined;
+  server.get(DESCRIPTION_PATH, { exposeHeadRoute: false }, (request, reply) => {
+    const caller = identify(request);
+    if ('status' in caller) return refuse(reply, caller.status, caller.error);
+    text ??= apiText();
+    return reply.type('application/json').send(text);
+  });
 }
 
 /** Nothing that a stranger sends is read before it is known who it is. */
@@ -71,10 +86,26 @@ async function answerTo({ onBroken, runner }: ServedOperations, operation: AnyOp
   }
 }
 
-/** One entry a line; a list that fails in the middle is cut off, so that its reader knows. */
+/**
+ * One entry a line; a list that fails in the middle is cut off, so that its reader knows. Lines that come in one turn of
+ * the event loop leave together, and packets go first after so many characters.
+ */
 async function* asLines(first: IteratorResult<unknown>, rest: AsyncIterator<unknown>, onBroken: (error: unknown) => void): AsyncGenerator<string> {
+  let text = '';
+  let turn: Promise<undefined> | undefined;
   try {
-    for (let line = first; line.done !== true; line = await rest.next()) yield `${JSON.stringify(line.value)}\n`;
+    for (let line: IteratorResult<unknown> | undefined = first; line?.done !== true;) {
+      if (line !== undefined) text += `${JSON.stringify(line.value)}\n`;
+      turn ??= nextTurn(undefined);
+      const next = text.length < LIST_CHUNK_CHARACTERS ? rest.next() : undefined;
+      line = await (next === undefined ? turn : Promise.race([next, turn]));
+      if (line !== undefined) continue;
+      turn = undefined;
+      if (text !== '') yield text;
+      text = '';
+      if (next !== undefined) line = await next;
+    }
+    if (text !== '') yield text;
   } catch (error) {
     onBroken(error);
     throw error;
