@@ -7,6 +7,7 @@ import type { IdentifierKind } from '../lease/identifiers.ts';
 import type { RecordAt } from '../lease/merged-records.ts';
 import { BindingState, recordLastTransaction, recordState, recordStateSince } from '../lease/record.ts';
 import { BULK_PAGE_RECORDS } from '../limits.ts';
+import { NOTE_KEYS_END } from '../notes/note.ts';
 import type { BulkQuery } from './query.ts';
 
 /** A moment of the store. */
@@ -64,8 +65,9 @@ function* allConfigured(query: BulkQuery, store: BindingsAt, configured: readonl
   for (; next !== Infinity; step()) yield { address: next, record: undefined };
 }
 
+/** Below lie the cluster's own notes. */
 function* records(store: BindingsAt): Iterable<RecordAt> {
-  for (let after = -1; ;) {
+  for (let after = NOTE_KEYS_END - 1; ;) {
     const page = store.scan(after, BULK_PAGE_RECORDS);
     yield* page;
     if (page.length < BULK_PAGE_RECORDS) return;

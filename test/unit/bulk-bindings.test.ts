@@ -11,6 +11,7 @@ import { BULK_PAGE_RECORDS } from '../../node/limits.ts';
 import { findBindings } from '../../node/leasequery/bulk.ts';
 import type { BindingsAt } from '../../node/leasequery/bulk.ts';
 import type { BulkQuery, PrimaryQuery } from '../../node/leasequery/query.ts';
+import { NOTE_KEYS_END } from '../../node/notes/note.ts';
 import { leaseRecord } from '../support/query-server.ts';
 
 const END_OF_TIME = 0xffff_ffff;
@@ -50,7 +51,7 @@ const RECORD = fc.record({
 const RANGES = fc.array(fc.record({ gap: fc.integer({ min: 1, max: 4 }), length: fc.integer({ min: 1, max: 8 }) }), { maxLength: 5 });
 const PRIMARY: fc.Arbitrary<PrimaryQuery> = fc.constantFrom<PrimaryQuery>({ by: 'all' }, { by: 'all' }, { by: 'hardware', identifier: Buffer.from('01020000000001', 'hex') }, { by: 'remote-id', identifier: Buffer.of(1) });
 
-for (const [name, base] of [['low', 0], ['high', 0xffff_ffff - 59]] as const) {
+for (const [name, base] of [['low', NOTE_KEYS_END], ['high', 0xffff_ffff - 59]] as const) {
   test(`each address once and in order, with every qualifier: ${name} addresses`, () => {
     const addresses = Array.from({ length: 60 }, (_, n) => base + n);
     fc.assert(fc.property(
@@ -78,8 +79,8 @@ for (const [name, base] of [['low', 0], ['high', 0xffff_ffff - 59]] as const) {
 
 test('more records than one page, and nothing of other networks', () => {
   for (const count of [BULK_PAGE_RECORDS - 1, BULK_PAGE_RECORDS, BULK_PAGE_RECORDS + 1, 2 * BULK_PAGE_RECORDS]) {
-    const records = new Map(Array.from({ length: count }, (_, n) => [1000 + 2 * n, leaseRecord()]));
-    const configured = [{ first: 999, last: 1000 + 2 * count }];
+    const records = new Map(Array.from({ length: count }, (_, n) => [NOTE_KEYS_END + 1000 + 2 * n, leaseRecord()]));
+    const configured = [{ first: NOTE_KEYS_END + 999, last: NOTE_KEYS_END + 1000 + 2 * count }];
     const found = [...findBindings(queryOf({ by: 'all' }), storeOf(records), configured)];
     assert.equal(found.length, 2 * count + 2);
     assert.equal(found.filter(({ record }) => record !== undefined).length, count);
@@ -113,4 +114,10 @@ test('lazily: who stops taking them stops the reading', () => {
   let taken = 0;
   for (const _ of findBindings(queryOf({ by: 'all' }), store, [])) if (++taken > BULK_PAGE_RECORDS) break;
   assert.equal(pages, 2);
+});
+
+test('the cluster\'s own notes are nobody\'s leases', () => {
+  const record = leaseRecord({ n: 1, state: BindingState.ACTIVE, lastTransaction: 1, stateSince: 1 });
+  const found = [...findBindings(queryOf({ by: 'all' }), storeOf(new Map([[NOTE_KEYS_END - 1, record], [NOTE_KEYS_END, record]])), [])];
+  assert.deepEqual(found.map(({ address }) => address), [NOTE_KEYS_END]);
 });
