@@ -1,5 +1,8 @@
 /** Bounds of lists that operators ask for, with what happens past them. Units last. */
 
+/** Lines of a list that leave together; packets go first before the next ones. */
+export const LIST_CHUNK_CHARACTERS = 16_384;
+
 /** Bindings read for one page of a list of them, whether they match or not. */
 export const LEASE_PAGE_RECORDS = 256;
 

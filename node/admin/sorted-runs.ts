@@ -5,6 +5,7 @@
 
 /** Sorting so many, or merging them, takes a millisecond or two. */
 const RUN_LENGTH = 2048;
+const MERGED_AT_ONCE = 512;
 
 export class SortedRuns<T> {
   readonly #compare: (one: T, other: T) => number;
@@ -56,7 +57,7 @@ export class SortedRuns<T> {
       const first = this.#first(next);
       if (first < 0) return;
       yield this.#runs[first]![next[first]!++]!;
-      if (++given % RUN_LENGTH === 0) await this.#pause();
+      if (++given % MERGED_AT_ONCE === 0) await this.#pause();
     }
   }
 

@@ -60,6 +60,7 @@ export async function startNode(context: TestContext, { leases = leaseSource(new
   return `http://127.0.0.1:${server.port}`;
 }
 
+/** Its lists of leases; other operations are not to be asked for. */
 export function operationsOver(leases: OwnedLeases): OperationRunner {
   const host: Partial<OperationHost> = {
     table: { records: (after: number, limit: number) => leases.records(after, limit) } as OperationHost['table'],

@@ -1,16 +1,22 @@
 /** The commands that list: what they ask a node for, and how what it answers is written. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import * as fc from 'fast-check';
+import { startControl } from '../../node/admin/io/control.ts';
 import type { LeaseView } from '../../node/admin/lease-view.ts';
 import type { PoolEntry } from '../../node/admin/operations/pools.ts';
 import { csvRow } from '../../node/cli/csv.ts';
 import { BindingState } from '../../node/lease/record.ts';
 import { runLessor } from '../support/run-lessor.ts';
-import { binding, leaseSource, startNode } from './admin-fixture.ts';
+import { binding, leaseSource, operationsOver, startNode } from './admin-fixture.ts';
+import { exampleStatus } from './telemetry-fixture.ts';
 
 const A1 = 0x0a01_0001;
 const bindings = new Map(Array.from({ length: 7 }, (_, n) => [A1 + n, binding({
@@ -98,6 +104,22 @@ test('what does not go together, or makes no sense, is wrong usage', async (cont
     assert.notEqual(err, '');
   }
   assert.equal((await runLessor(['pools', '--full-within', 'soon', '--url', url])).code, 2);
+});
+
+test('over the control socket of this host the same is told', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'lessor-leases-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'node.yaml'), 'node: a\ndataDir: ./\ndhcp: { interfaces: [eth0] }\nconfig: ./cluster.yaml\n');
+  const control = await startControl({
+    dataDir: folder, operations: operationsOver(leaseSource(bindings)), status: () => exampleStatus(), operate: () => ({ ok: true, text: '' }), report: () => undefined,
+    backup: () => Readable.from([]),
+  });
+  context.after(() => control.close());
+  const url = await startNode(context, { leases: leaseSource(bindings) });
+  const ask = async (...target: string[]): Promise<string> => (await runLessor(['leases', '--json', '--sort', 'client', ...target])).out;
+  const overSocket = await ask('--socket', '--config', join(folder, 'node.yaml'));
+  assert.equal(overSocket.split('\n').length, bindings.size + 1);
+  assert.equal(overSocket, await ask('--url', url));
 });
 
 function pool(fields: Partial<PoolEntry>): PoolEntry {
