@@ -275,7 +275,7 @@ export const clusterSchema = map({
   }, 'Who may ask which leases there are (RFC 4388, RFC 6926, RFC 7724).'),
   history: group({
     days: defaulted(kinds.integer(0, 3650, 'days'), 90, 'How long a lease is remembered after it has ended; it is gone within a day more. 0: not at all, and what was kept is removed.'),
-    size: defaulted(byteSize('10MB', '8TB'), '2GB', 'And how much of them at most, on each node\'s disk; past it the oldest day goes. A lease takes about 180 bytes.'),
+    size: defaulted(byteSize('10MB', '200GB'), '2GB', 'And how much of them at most, on each node\'s disk; past it the oldest day goes. A lease takes about 180 bytes.'),
   }, 'Who held which address when (`lessor history`).'),
   quarantine: group({
     answer: defaulted(kinds.oneOf('nak', 'silence'), 'nak', 'What a client in quarantine is answered when it asks for the address that it had: that it is not its own any more (DHCPNAK), or nothing. It is never offered another one.'),

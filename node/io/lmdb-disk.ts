@@ -33,8 +33,8 @@ export const STORE_FILE_NAME = 'leases.mdb';
  */
 const WRITE_WHAT_IS_READY = { batchStartThreshold: Infinity };
 
-/** Address space set aside, not disk or memory: the map need not move while it is read. */
-const MAP_BYTES = 2 ** 34;
+/** Address space set aside, not disk or memory: the map need not move while it is read. More than the leases and the largest history take. */
+const MAP_BYTES = 2 ** 38;
 /** A file holds no more, whichever version made it. */
 const DATABASES_MAX = 4;
 const LMDB_MAGIC = 0xbeef_c0de;
