@@ -25,7 +25,7 @@ import {
 } from './limits.ts';
 import type { DnsCounters } from './counters.ts';
 import type { DnsResyncStatus, DnsStatus } from './status.ts';
-import { isElsewhere, othersOfName } from './same-client.ts';
+import { isElsewhere, latestOf, othersOfName } from './same-client.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
 import type { DnsStep, DnsStepResult } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
@@ -410,7 +410,7 @@ export class DnsOutbox {
     // A client that has the name at another address too had taken it from there: there it is again.
     for (const { step } of visit.results) {
       const others = step.action === 'remove-forward' ? othersOfName(this.#parts.table, visit.address, recordClientKey(record), step) : [];
-      for (const other of others) this.#doAnew(other, true, false);
+      if (others.length > 0) this.#doAnew(latestOf(this.#parts.table, others), true, false);
     }
   }
 

@@ -21,3 +21,9 @@ export function isElsewhere(table: LeaseTable, address: number, record: Buffer, 
   const at = recordLastTransaction(record);
   return othersOfName(table, address, client, step).some((other) => recordLastTransaction(table.read(other)!) > at);
 }
+
+/** Of these the one where the client was last. */
+export function latestOf(table: LeaseTable, addresses: readonly number[]): number {
+  const when = (address: number): number => recordLastTransaction(table.read(address)!);
+  return addresses.reduce((latest, address) => (when(address) > when(latest) ? address : latest));
+}

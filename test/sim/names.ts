@@ -222,7 +222,13 @@ export class SimNames {
     const pointed = new Set<string>();
     for (const { address, record } of table!.records(0x00ff_ffff, 1_000_000)) {
       const entry = recordState(record) === BindingState.ACTIVE ? currentEntry(record) : undefined;
-      if (entry === undefined || entry.refusal === 'conflict') continue;
+      if (entry === undefined) continue;
+      // A name that its client has taken along leaves its pointer until the lease ends; of a subnet that an operator has taken away nothing is promised.
+      if (entry.refusal === 'conflict' || table!.subnetOf(address) < 0) {
+        claimed.add(`${textOf(entry.name)} ${formatIpv4(address)}`);
+        pointed.add(textOf(reverseName(address)));
+        continue;
+      }
       if (entry.refusal !== 'none') throw new PromiseBroken(`${formatIpv4(address)} is refused its name (${entry.refusal}) by servers that refuse nobody for good`);
       const name = textOf(entry.name);
       this.#world.count('names-checked');
