@@ -126,6 +126,11 @@ export class SimClient {
     return this.#lease.ends < now && [...this.#elsewhere.values()].every(({ ends }) => ends < now);
   }
 
+  /** Of leases that it remembers of other networks. */
+  get addressesElsewhere(): number[] {
+    return [...this.#elsewhere.values()].map(({ address }) => address).filter((address) => address !== 0);
+  }
+
   get clientId(): Buffer | undefined {
     return this.#clientId;
   }

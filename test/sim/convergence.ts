@@ -10,6 +10,8 @@ import { WALL_EPOCH_MS } from './config.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
 
+const NEWCOMER_MS = 30_000;
+
 /** One view of all nodes, one leader, one configuration, and every slot at home. */
 export function checkConverged({ clustered, nodes, operator }: World, within: number): void {
   const states = nodes.map((node) => `${node.id}=${node.engine?.core.nodeState ?? 'dead'}`).join(' ');
@@ -44,6 +46,19 @@ export function checkStores({ checker, now }: World, nodes: readonly SimNode[]):
       throw new PromiseBroken(`nobody knows that client ${hold.client.id} holds ${formatIpv4(hold.address)} until ${Math.round(hold.until)} ms`);
     }
   }
+}
+
+/** Somebody new gets an address, if one can be free: every other machine is switched off for it. `used`: by somebody without a lease. */
+export function checkNewcomer({ agenda, nodes, population }: World, used: number): void {
+  const { table } = nodes[0]!;
+  const { pools: all, subnets } = nodes[0]!.engine!.config;
+  const pools = all.filter(({ guard, subnetIndex }) => guard.allow === undefined && subnets[subnetIndex]!.networkIndex === subnets[0]!.networkIndex);
+  const free = pools.reduce((sum, { index }) => sum + table!.poolCounts(index).free, 0) - used;
+  for (const client of population.clients) client.off();
+  const newcomer = population.newcomer();
+  newcomer.boot();
+  agenda.run(agenda.now + NEWCOMER_MS);
+  if (newcomer.granted === 0 && free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free} addresses free`);
 }
 
 /** The true time from which this node, by its clock, would give the address to another client. */

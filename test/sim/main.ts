@@ -12,6 +12,7 @@ interface Options {
   readonly seed?: number;
   readonly theme?: string;
   readonly names?: true;
+  readonly incidents?: true;
   readonly quiet?: true;
   readonly sabotage?: string;
   readonly json?: true;
@@ -26,12 +27,13 @@ const options = testCommand('npm run sim', 'Simulated hours of clusters in which
   .option('--seed <n>', 'replays one, with its log', wholeNumber(0))
   .option('--theme <a,b>', 'only these kinds of faults strike, instead of those that the seed draws')
   .option('--names', 'names go into DNS in every world, and not in a quarter of them')
+  .option('--incidents', 'operators shut clients out in every world, and not in a fifth of them')
   .option('--quiet', 'no progress, and no table of what happened')
   .option('--sabotage <name>', 'with a planted bug, up to the first seed that finds it; all: every one in its turn')
   .option('--json', 'with --sabotage NAME: what was found as JSON')
   .option('--write', 'with --sabotage all: keeps the seeds for the tests')
   .parse().opts<Options>();
-const world = { ...(options.theme === undefined ? {} : { theme: options.theme.split(',') }), ...(options.names === undefined ? {} : { names: true }) };
+const world = { ...(options.theme === undefined ? {} : { theme: options.theme.split(',') }), ...(options.names === undefined ? {} : { names: true }), ...(options.incidents === undefined ? {} : { incidents: true }) };
 process.exitCode = await main();
 
 async function main(): Promise<number> {

@@ -141,6 +141,12 @@ export class Population {
     }
   }
 
+  /** Another machine takes its place. */
+  scrap(client: SimClient): void {
+    client.off();
+    this.#replace(client);
+  }
+
   #replace(client: SimClient): void {
     const before = client.chaddr;
     const number = REPLACEMENTS_FROM + this.#replaced++;

@@ -90,8 +90,8 @@ export function replay(seed: number, options: WorldOptions): number {
   return result.failure === undefined ? 0 : 1;
 }
 
-function replayOf(seed: number, { names, theme }: WorldOptions): string {
-  return `npm run sim -- --seed ${seed}${theme === undefined ? '' : ` --theme ${theme.join(',')}`}${names === true ? ' --names' : ''}`;
+function replayOf(seed: number, { incidents, names, theme }: WorldOptions): string {
+  return `npm run sim -- --seed ${seed}${theme === undefined ? '' : ` --theme ${theme.join(',')}`}${names === true ? ' --names' : ''}${incidents === true ? ' --incidents' : ''}`;
 }
 
 function say(line: string): void {

@@ -24,11 +24,12 @@ import { TenureWatch } from './checks/tenures.ts';
 import { Watch } from './checks/watch.ts';
 import { ClientPath } from './client-path.ts';
 import { worldConfig } from './config.ts';
-import { checkConverged, checkOwners, checkStores, isSurelyKnown, levelMembers } from './convergence.ts';
+import { checkConverged, checkNewcomer, checkOwners, checkStores, isSurelyKnown, levelMembers } from './convergence.ts';
 import { SimEtcd } from './etcd.ts';
 import { EtcdPath } from './etcd-path.ts';
 import { REQUESTOR } from './checks/questions.ts';
 import { checkSpeaks } from './faults/upgrades.ts';
+import { Incidents } from './incidents.ts';
 import { SimLinks } from './links.ts';
 import { SimNames } from './names.ts';
 import { Nemesis } from './nemesis.ts';
@@ -47,7 +48,6 @@ const FAULTS_MS = 3_450_000;
 /** After the last fault: sessions end, nodes come back and join, one after the other. */
 const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
-const NEWCOMER_MS = 30_000;
 const LEVEL_TRIES_MAX = 500;
 const NAMES_TRIES_MAX = 6000;
 /** A second stream of chance for each seed. */
@@ -71,6 +71,8 @@ export interface WorldOptions {
   readonly theme?: readonly string[];
   /** Names go into DNS in every world, and not in a quarter of them. */
   readonly names?: boolean;
+  /** The same of operators who shut clients out. */
+  readonly incidents?: boolean;
 }
 
 export class World implements NodeWorld, ClientWorld {
@@ -93,6 +95,7 @@ export class World implements NodeWorld, ClientWorld {
   readonly nemesis: Nemesis;
   readonly #watch: Watch;
   readonly names: SimNames;
+  readonly incidents: Incidents;
   readonly tenures = new TenureWatch(this);
   readonly #log: ((line: string) => void) | undefined;
   #failure: string | undefined;
@@ -108,9 +111,10 @@ export class World implements NodeWorld, ClientWorld {
     this.plan = drawPlan(random);
     this.rhythm = new Rhythm();
     this.names = new SimNames(this, options.names === true);
+    this.incidents = new Incidents(this, options.incidents === true);
     this.clustered = this.plan.clustered;
     this.etcd = new SimEtcd();
-    this.operator = new Operator(random, this.etcd, this.clustered, () => this.names.configured(worldConfig(random, this.plan, this.chance)), (what) => this.count(what));
+    this.operator = new Operator(random, this.etcd, this.clustered, () => this.names.configured(this.incidents.configured(worldConfig(random, this.plan, this.chance))), (what) => this.count(what));
     this.nodes = this.operator.first.nodes.map(({ id }, i) => new SimNode(id, ip('10.0.0.11') + i, this));
     for (const node of this.nodes) {
       node.clock.offsetMs = random.between(-4000, 4000);
@@ -171,10 +175,12 @@ export class World implements NodeWorld, ClientWorld {
     this.population.begin();
     this.#compareStores();
     this.#watch.begin();
+    this.incidents.begin();
     this.nemesis.begin(FAULTS_MS);
     this.names.begin(FAULTS_MS);
     this.agenda.run(FAULTS_MS);
     this.nemesis.end();
+    this.incidents.end();
     this.log('--- faults stop');
     this.agenda.run(FAULTS_MS + CONVERGE_MS);
     checkConverged(this, CONVERGE_MS);
@@ -185,7 +191,8 @@ export class World implements NodeWorld, ClientWorld {
     checkStores(this, this.nodes);
     this.#watch.atEnd();
     if (this.names.on) this.#checkNames();
-    this.#checkNewcomer();
+    // Some of them may be in use by somebody else.
+    checkNewcomer(this, this.#strangers.length);
   }
 
   /** It reads its configuration first, and waits for etcd as long as that takes. */
@@ -253,7 +260,10 @@ export class World implements NodeWorld, ClientWorld {
     this.#checkConfig(node);
     checkSpeaks(node);
     if (packet.address === REQUESTOR) this.#watch.onAnswer(node, packet);
-    else this.#segment.toClients(node, packet);
+    else {
+      this.incidents.onPacket(node, packet);
+      this.#segment.toClients(node, packet);
+    }
   }
 
   /** In one epoch all who answer do so by the same configuration. */
@@ -294,7 +304,7 @@ export class World implements NodeWorld, ClientWorld {
   onRefused(client: SimClient, address: number): void {
     const { classes, limits, reservations } = this.operator.first;
     const plain = !this.operator.hasChanged && classes.length === 0 && reservations.length === 0 && limits.leasesPerCircuit === 0;
-    if (plain && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
+    if (plain && !this.incidents.on && !this.population.isCloned(client)) this.checker.refused(client, address, this.now);
   }
 
   /**
@@ -315,6 +325,7 @@ export class World implements NodeWorld, ClientWorld {
   /** By an operator's word. */
   lose(holds: readonly Hold[]): void {
     this.checker.lose(holds);
+    this.incidents.forget();
     this.#watch.onLost();
   }
 
@@ -416,20 +427,6 @@ export class World implements NodeWorld, ClientWorld {
       this.agenda.run(this.now + 11);
     }
     this.names.check(this.nodes[0]!);
-  }
-
-  /** Somebody new gets an address, if one can be free: every other machine is switched off for it. */
-  #checkNewcomer(): void {
-    const { table } = this.nodes[0]!;
-    // Some of them may be in use by somebody else.
-    const { pools: all, subnets } = this.nodes[0]!.engine!.config;
-    const pools = all.filter(({ guard, subnetIndex }) => guard.allow === undefined && subnets[subnetIndex]!.networkIndex === subnets[0]!.networkIndex);
-    const free = pools.reduce((sum, { index }) => sum + table!.poolCounts(index).free, 0) - this.#strangers.length;
-    for (const client of this.population.clients) client.off();
-    const newcomer = this.population.newcomer();
-    newcomer.boot();
-    this.agenda.run(this.now + NEWCOMER_MS);
-    if (newcomer.granted === 0 && free > 0) throw new PromiseBroken(`a new client is not served within ${NEWCOMER_MS} ms with ${free} addresses free`);
   }
 
   /** What a node's life showed, before its memory goes. */

@@ -37,7 +37,7 @@ test('they are listed with who found them, and freed one by one or all at once, 
   assert.deepEqual(states(cluster, addresses), addresses.map(() => BindingState.RELEASED));
   assert.deepEqual(await cluster.list('b', abandonedList, {}), []);
   cluster.run(60_000);
-  assert.deepEqual([11, 12, 13, 14].map((client) => cluster.lease(client)).sort(), addresses.toSorted());
+  assert.deepEqual([11, 12, 13, 14].map((client) => cluster.lease(client)!).toSorted(), addresses.toSorted());
 });
 
 test('one that its client may still go by stays that client\'s until the lease would have ended', async () => {

@@ -141,7 +141,7 @@ export class Subscriber {
       this.#world.count(from === undefined ? 'follow:anew' : 'follow:data-missing');
       // All that there is, of the same moment.
       this.#told.clear();
-      for (const { address, record } of store.scan(-1, Infinity)) this.#tell(connection, address, record);
+      for (const { address, record } of store.scan(NOTE_KEYS_END - 1, Infinity)) this.#tell(connection, address, record);
     } else {
       this.#world.count('follow:catch-up');
       for (const { address, record, second: stored } of changesSince(store, from)) {
@@ -235,7 +235,7 @@ export class Subscriber {
   /** The last that it was told of each address is what the node has. Returns in what it is not. */
   difference({ table }: SimNode): string | undefined {
     if (this.#connection === undefined) return undefined;
-    const records = new Map(table!.records(-1, 1_000_000).map(({ address, record }) => [address, record]));
+    const records = new Map(table!.records(NOTE_KEYS_END - 1, 1_000_000).map(({ address, record }) => [address, record]));
     for (const address of new Set([...records.keys(), ...this.#told.keys()])) {
       const [told, has] = [this.#told.get(address), records.get(address)];
       if (told === undefined ? has === undefined : has !== undefined && tellsTheSame(has, told)) continue;
