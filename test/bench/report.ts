@@ -43,7 +43,8 @@ export function renderReport({ commonRate, targets }: CampaignResult): string {
     const other = targets.find(({ name }) => name === theirs);
     if (own === undefined || other === undefined) continue;
     const ratio = own.exchangesPerSecond / other.exchangesPerSecond;
-    lines.push(`${TARGET_TITLES[ours]}: ${ratio.toFixed(1)} times the exchanges of ${TARGET_TITLES[theirs]} (at least ${floor}, aim ${aim}), `
+    const most = Number.isNaN(ratio) ? '' : `${ratio.toFixed(1)} times the exchanges (at least ${floor}, aim ${aim}), `;
+    lines.push(`${TARGET_TITLES[ours]} against ${TARGET_TITLES[theirs]}: ${most}`
       + `${(other.cpuMsAtCommonRate / own.cpuMsAtCommonRate).toFixed(2)} times less CPU at ${commonRate}/s`);
   }
   for (const { extra, plain, lossMax } of EXTRAS) {

@@ -9,7 +9,8 @@ import type { SortField } from '../../node/admin/lease-order.ts';
 import { LeaseQueryError, leaseParameters, parseLeaseFilter, parseLeaseQuery, poolName } from '../../node/admin/lease-parameters.ts';
 import type { LeaseConditions, LeaseQueryContext } from '../../node/admin/lease-parameters.ts';
 import { leaseView, type LeaseView } from '../../node/admin/lease-view.ts';
-import { leaseEntry } from '../../node/admin/operations/leases.ts';
+import { leaseCount, leaseEntry, leases } from '../../node/admin/operations/leases.ts';
+import { release } from '../../node/admin/operations/release.ts';
 import { SortedRuns } from '../../node/admin/sorted-runs.ts';
 import { bytesTest, textTest } from '../../node/admin/text-pattern.ts';
 import { formatIpv4, parseIpv4 } from '../../node/codec/address.ts';
@@ -21,6 +22,7 @@ import { encodeNote } from '../../node/notes/note.ts';
 import { INFINITE_SECONDS } from '../../node/time.ts';
 import { ip } from '../support/client-packets.ts';
 import { buildConfig, subnetConfig } from '../support/configs.ts';
+import { OperatedCluster } from '../support/operated-cluster.ts';
 import { binding, recordsIn } from './admin-fixture.ts';
 
 const NOW = 1_700_000_000;
@@ -246,6 +248,24 @@ test('runs of things in order are the things in order, however many of them are 
   const few = new SortedRuns<number>((a, b) => a - b, 3, Infinity, () => Promise.resolve());
   for (const number of [1, 2, 3]) few.add(number);
   assert.deepEqual([few.isFull, await few.makeRoom()], [true, false]);
+});
+
+test('every node lists the same bindings, each its owner\'s, and never the notes of the audit log', async () => {
+  const cluster = OperatedCluster.of('a', 'b');
+  const given = Array.from({ length: 6 }, (_, client) => cluster.lease(client + 1)!).toSorted();
+  await cluster.operate('b', release, { address: given[0]!, reason: 'moved out' });
+  assert.equal(cluster.audit('a').length, 1);
+  const list = async (node: string, parameters: object): Promise<string[]> => (await cluster.list(node, leases, parameters)).map(({ address }) => address).toSorted();
+  for (const node of ['a', 'b']) {
+    assert.deepEqual(await list(node, {}), given);
+    assert.deepEqual(await list(node, { sort: 'granted', reverse: 'yes' }), given);
+    assert.deepEqual(await list(node, { state: 'RELEASED' }), [given[0]]);
+    const [ofA, ofB] = [await list(node, { owner: 'a' }), await list(node, { owner: 'b' })];
+    assert.ok(ofA.length > 0 && ofB.length > 0);
+    assert.deepEqual([...ofA, ...ofB].toSorted(), given);
+    assert.deepEqual(await cluster.operate(node, leaseCount, { state: 'ACTIVE' }), { count: given.length - 1 });
+  }
+  await assert.rejects(cluster.list('a', leases, { owner: 'z' }), { code: 'bad-request' });
 });
 
 test('a pattern is what a regular expression of it would be', () => {
