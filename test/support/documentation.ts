@@ -8,6 +8,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dashboardFiles } from '../../deploy/grafana/source/all.ts';
 import { describeConfig } from '../../node/config/describe.ts';
+import { apiText } from '../../node/admin/openapi.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/config/json-schema.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
@@ -24,6 +25,7 @@ export function referencePages(): ReadonlyMap<string, string> {
     ['deploy/prometheus/README.md', afterGuide('deploy/prometheus/README.md', 'deploy/prometheus/alerts.yaml', describeAlerts())],
     ['deploy/cluster.schema.json', formatJsonSchema(clusterJsonSchema())],
     ['deploy/node.schema.json', formatJsonSchema(nodeJsonSchema())],
+    ['deploy/openapi.json', apiText()],
     ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
       'The sentences of RFCs that a test holds the server to, each with the file that has the test.',
     ], describeConformance(PROJECT))],

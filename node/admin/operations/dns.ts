@@ -33,7 +33,7 @@ const status: z.ZodType<DnsStatus> = z.strictObject({
 const nothing = z.strictObject({});
 
 export const dnsStatus: AnswerOperation<z.output<typeof nothing>, DnsStatus> = {
-  id: 'dnsStatus', kind: 'answer', method: 'GET', path: '/v1/dns', role: 'viewer', parameters: nothing, result: status,
+  id: 'dns.status', kind: 'answer', method: 'GET', path: '/v1/dns', role: 'viewer', parameters: nothing, result: status,
   summary: 'How names get into DNS, of the addresses that this node owns: each node tells of its own.',
   run: (host) => Promise.resolve(host.status().dns),
 };
@@ -43,7 +43,7 @@ const reasoned = z.strictObject({
 });
 
 export const dnsResync: ChangeOperation<z.output<typeof reasoned>, DnsStatus> = {
-  id: 'dnsResync', kind: 'change', method: 'POST', path: '/v1/dns/resync', role: 'operator', parameters: reasoned, result: status,
+  id: 'dns.resync', kind: 'change', method: 'POST', path: '/v1/dns/resync', role: 'operator', parameters: reasoned, result: status,
   summary: 'Begin to compare the leases of the addresses that this node owns with what the DNS zones hold: names that DNS lacks are put in again, names without a lease are taken out. GET /v1/dns tells how it goes on.',
   async run(host) {
     if (host.names === undefined) throw new OperationError('unavailable', 'this node does not reach name servers');

@@ -64,7 +64,7 @@ export const leases: ListOperation<LeaseParameters, LeaseEntry> = {
 };
 
 export const leaseCount: AnswerOperation<LeaseConditions, { count: number }> = {
-  id: 'leases-count', kind: 'answer', method: 'GET', path: '/v1/leases/count', role: 'viewer', parameters: leaseConditionParameters,
+  id: 'leases.count', kind: 'answer', method: 'GET', path: '/v1/leases/count', role: 'viewer', parameters: leaseConditionParameters,
   result: z.strictObject({ count: z.int() }),
   summary: 'Count the bindings for which all conditions that are given hold.',
   async run(host, conditions) {
