@@ -13,6 +13,7 @@ import type { BindingChange } from '../../../node/leasequery/history-chunk.ts';
 import { changesSince, historyOf } from '../../../node/leasequery/history-reader.ts';
 import { FollowedChanges } from '../../../node/leasequery/io/followed-changes.ts';
 import { ACTIVE_IDLE_MS } from '../../../node/limits.ts';
+import { NOTE_KEYS_END } from '../../../node/notes/note.ts';
 import type { Agenda } from '../agenda.ts';
 import { PromiseBroken } from '../checker.ts';
 import { describeRecord } from '../convergence.ts';
