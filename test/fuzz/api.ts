@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { hashOf } from '../../node/admin/io/token-file.ts';
 import { describeApi } from '../../node/admin/openapi.ts';
 import type { AnyOperation } from '../../node/admin/operation.ts';

@@ -49,7 +49,7 @@ export class ApiStage {
   }
 
   /** `host`: at which of this host's addresses the node is asked. */
-  ask(method: string, path: string, { body, host = '127.0.0.1', ...more }: RequestOptions & { readonly body?: string | undefined } = {}): Promise<Answer> {
+  ask(method: string, path: string, { body, host = '127.0.0.1', ...more }: Omit<RequestOptions, 'headers'> & { readonly body?: string | undefined; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const send = this.#isSecure ? requestHttps : requestHttp;
       const headers = { ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }), ...more.headers };

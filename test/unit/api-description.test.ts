@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { apiText, describeApi, DESCRIPTION_PATH } from '../../node/admin/openapi.ts';
+import { apiText, DESCRIPTION_PATH } from '../../node/admin/openapi.ts';
+import type { OpenApi } from '../../node/admin/openapi.ts';
 import { OPEN_PATHS } from '../../node/admin/io/http.ts';
 import { OPERATIONS } from '../../node/admin/operations/all.ts';
 import { ROLES } from '../../node/admin/roles.ts';
@@ -12,7 +13,7 @@ import { PROJECT } from '../support/documentation.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
-const api = JSON.parse(apiText()) as ReturnType<typeof describeApi>;
+const api = JSON.parse(apiText()) as OpenApi;
 const METHODS = ['get', 'post'];
 
 function described(): { path: string; method: string; operation: Json }[] {
@@ -64,7 +65,7 @@ test('what is described is what is served, and the other way round', () => {
     ...OPERATIONS.map(({ id, method, path, role }) => `${method.toLowerCase()} ${path} ${id} ${role}`), ...OPEN_PATHS.map((path) => `get ${path} ${path.split('/').at(-1)!} `),
     `get ${DESCRIPTION_PATH} openapi viewer`,
   ];
-  assert.deepEqual(described().map(({ method, operation, path }) => `${method} ${path} ${String(operation['operationId'])} ${String(operation['x-role'] ?? '')}`).toSorted(), served.toSorted());
+  assert.deepEqual(described().map(({ method, operation, path }) => `${method} ${path} ${String(operation['operationId'])} ${(operation['x-role'] as string | undefined) ?? ''}`).toSorted(), served.toSorted());
   for (const { id, method, path, summary, role } of OPERATIONS) {
     assert.ok(ROLES.includes(role));
     assert.ok(path.startsWith('/v1/') && /^[a-z]+(\.[a-z]+)?$/.test(id) && summary.endsWith('.'), `${id} ${method}`);
