@@ -16,7 +16,9 @@ export function inStep(...histories: readonly (HistoryOfChanges | undefined)[]):
   };
 }
 
-/** Whether all that the members change is heard here now: a member whose links to all others are up, and whose clock is right. */
+const HEARING: ReadonlySet<string> = new Set(['NORMAL', 'PARTNER-DOWN', 'COMMUNICATIONS-INTERRUPTED']);
+
+/** Whether all that the members change is heard here, over links or, some seconds late, through the inbox; and the clock is right. */
 export function hearsAll({ nodeState, state }: ClusterCore): boolean {
-  return (nodeState === 'NORMAL' || nodeState === 'PARTNER-DOWN') && state.finished && state.clockSteppedAt === undefined;
+  return HEARING.has(nodeState) && state.finished && state.clockSteppedAt === undefined;
 }

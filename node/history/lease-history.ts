@@ -314,12 +314,14 @@ export class LeaseHistory {
   /**
    * From which UTC second on this node can tell another one all rows of its gap; undefined: it lacks some of them itself.
    * One that was away after the other had come back has all of them, though its gap may seem to begin a little earlier.
+   * `partial`: then from when on it lacks nothing.
    */
-  sinceFor({ from, to }: Pick<HistoryGap, 'from' | 'to'>): number | undefined {
+  sinceFor({ from, to }: Pick<HistoryGap, 'from' | 'to'>, partial = false): number | undefined {
     if (!this.isOn || this.#isKnown !== undefined) return undefined;
     const own = this.#gap;
     const overlaps = own !== undefined && own.from + LEASE_HISTORY_SLACK_SECONDS < to && own.to > from + LEASE_HISTORY_SLACK_SECONDS;
-    return overlaps ? undefined : this.#since;
+    if (!overlaps) return this.#since;
+    return partial ? Math.max(this.#since, own.to) : undefined;
   }
 
   /** For another node: rows of changes made in its gap or later, with keys above `after`; looks at `limit` at most. */

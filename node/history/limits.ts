@@ -7,8 +7,8 @@ export const LEASE_HISTORY_ROW_OVERHEAD_BYTES = 106;
 export const LEASE_HISTORY_REMOVED_MAX = 512;
 export const LEASE_HISTORY_REMOVE_EVERY_MS = 100;
 
-/** How often a node writes down that it hears all changes. */
-export const LEASE_HISTORY_LEVEL_SECONDS = 30;
+/** How often a node writes down that it hears all changes, where something else is written as well. */
+export const LEASE_HISTORY_LEVEL_SECONDS = 2;
 
 /** What a node may not have heard yet of changes that others made before that, and their clocks: the most that `maxClockSkew` may be. */
 export const LEASE_HISTORY_MARGIN_SECONDS = 600;
@@ -21,6 +21,9 @@ export const HISTORY_COPY_PAGE_ROWS = 256;
 export const HISTORY_COPY_PAUSE_MS = 50;
 export const HISTORY_COPY_ANSWER_MS = 5000;
 export const HISTORY_COPY_RETRY_MS = 5000;
+
+/** Where every node lacks some of it, so long it waits for one that has all; then it takes what there is. */
+export const HISTORY_COPY_WHOLE_MS = 60_000;
 
 /** A search reads so many rows, or looks into so many days, between two turns of the event loop. */
 export const HISTORY_SEARCH_ROWS_PER_STEP = 256;

@@ -394,6 +394,8 @@ export interface HistoryRequest {
   from: number;
   to: number;
   after: string;
+  /** Every node there is lacks some of it: what there is will do. */
+  partial: boolean;
 }
 
 export interface HistoryPage {
@@ -4422,7 +4424,7 @@ export const HeldOffer: MessageFns<HeldOffer> = {
 };
 
 function createBaseHistoryRequest(): HistoryRequest {
-  return { id: 0, epoch: 0, from: 0, to: 0, after: "" };
+  return { id: 0, epoch: 0, from: 0, to: 0, after: "", partial: false };
 }
 
 export const HistoryRequest: MessageFns<HistoryRequest> = {
@@ -4441,6 +4443,9 @@ export const HistoryRequest: MessageFns<HistoryRequest> = {
     }
     if (message.after !== "") {
       writer.uint32(42).string(message.after);
+    }
+    if (message.partial !== false) {
+      writer.uint32(48).bool(message.partial);
     }
     return writer;
   },
@@ -4498,6 +4503,14 @@ export const HistoryRequest: MessageFns<HistoryRequest> = {
             message.after = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.partial = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4517,6 +4530,7 @@ export const HistoryRequest: MessageFns<HistoryRequest> = {
       from: isSet(object.from) ? globalThis.Number(object.from) : 0,
       to: isSet(object.to) ? globalThis.Number(object.to) : 0,
       after: isSet(object.after) ? globalThis.String(object.after) : "",
+      partial: isSet(object.partial) ? globalThis.Boolean(object.partial) : false,
     };
   },
 
@@ -4537,6 +4551,9 @@ export const HistoryRequest: MessageFns<HistoryRequest> = {
     if (message.after !== "") {
       obj.after = message.after;
     }
+    if (message.partial !== false) {
+      obj.partial = message.partial;
+    }
     return obj;
   },
 
@@ -4550,6 +4567,7 @@ export const HistoryRequest: MessageFns<HistoryRequest> = {
     message.from = object.from ?? 0;
     message.to = object.to ?? 0;
     message.after = object.after ?? "";
+    message.partial = object.partial ?? false;
     return message;
   },
 };

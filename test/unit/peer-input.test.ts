@@ -100,7 +100,7 @@ class Nonsense {
         last: number(), committed: number(), draining: boolean(), wallMs: number(), fit: boolean(),
       } };
       case 'held': return { $case: kind, value: { offers: this.list(() => ({ address: u32(), client: chaddrOf(number() % 9), xid: u32() })) } };
-      case 'historyRequest': return { $case: kind, value: { id: number(), epoch: epoch(), from: u32(), to: u32(), after: this.random.pick(['', 't/', 'x', 't/---------------', '\u{10ffff}']) } };
+      case 'historyRequest': return { $case: kind, value: { id: number(), epoch: epoch(), from: u32(), to: u32(), partial: boolean(), after: this.random.pick(['', 't/', 'x', 't/---------------', '\u{10ffff}']) } };
       case 'historyPage': return { $case: kind, value: {
         id: this.random.int(1, 4), refused: boolean(), rows: this.list(() => ({ key: this.random.pick(['', 't/---------------']), value: this.record() })),
         through: this.random.pick(['', 't/---------------', 'x'.repeat(2000)]), done: boolean(), since: u32(),
