@@ -169,3 +169,23 @@ test('an address of another host is refused with what to do', async () => {
   });
   await assert.rejects(attempt, { name: 'HttpListenError', code: 'http-address-unknown' });
 });
+
+test('lists that are sorted for readers who have gone are ended, and make room for others', async (context) => {
+  const bindings = new Map(Array.from({ length: 3000 }, (_, n) => [A1 + n, binding()]));
+  const url = await startNode(context, { leases: leaseSource(bindings) });
+  for (let i = 0; i < 6; i++) {
+    const request = get(`${url}/v1/leases?sort=client`);
+    request.on('error', () => undefined);
+    // Before its answer begins, or while it is read.
+    if (i % 2 === 0) await once(request, 'finish');
+    else await once(request, 'response');
+    request.destroy();
+  }
+  for (;;) {
+    const response = await fetch(`${url}/v1/leases?sort=client&limit=1`);
+    const text = await response.text();
+    if (response.status === 200) break;
+    assert.match(text, /lists are being sorted already/);
+    await sleep(5);
+  }
+});

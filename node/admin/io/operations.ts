@@ -79,11 +79,25 @@ async function answerTo({ onBroken, runner }: ServedOperations, operation: AnyOp
     const lines = runner.list(operation, given.data, caller)[Symbol.asyncIterator]();
     // Before the answer begins, so that a mistake can still be answered with an error.
     const first = await lines.next();
-    return await reply.type('application/x-ndjson').send(Readable.from(asLines(first, lines, (error) => onBroken(operation.path, error)), { objectMode: false }));
+    return await reply.type('application/x-ndjson').send(Readable.from(endingBoth(asLines(first, lines, (error) => onBroken(operation.path, error)), lines), { objectMode: false }));
   } catch (error) {
     if (!(error instanceof OperationError)) throw error;
     return reply.code(HTTP_STATUS[error.code] ?? BROKEN).send({ error: error.message });
   }
+}
+
+/** What is read is ended with its reader, also where he has gone before the first line: a generator that was never begun ends nothing. */
+function endingBoth(text: AsyncGenerator<string>, list: AsyncIterator<unknown>): AsyncIterable<string> {
+  return {
+    [Symbol.asyncIterator]: () => ({
+      next: () => text.next(),
+      return: async () => {
+        await text.return(undefined);
+        await list.return?.();
+        return { done: true, value: undefined };
+      },
+    }),
+  };
 }
 
 /**
