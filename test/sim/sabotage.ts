@@ -8,12 +8,13 @@ import { registerHooks } from 'node:module';
 import { CLIENT_SABOTAGES } from './sabotages/clients.ts';
 import { COMMIT_SABOTAGES } from './sabotages/commit.ts';
 import { INCIDENT_SABOTAGES } from './sabotages/incidents.ts';
+import { NAME_SABOTAGES } from './sabotages/names.ts';
 import { QUERY_SABOTAGES } from './sabotages/queries.ts';
 import { RECOVERY_SABOTAGES } from './sabotages/recovery.ts';
 import type { Sabotage, Sabotages } from './sabotages/sabotage.ts';
 import { VIEW_SABOTAGES } from './sabotages/views.ts';
 
-export const SABOTAGES: Sabotages = { ...COMMIT_SABOTAGES, ...VIEW_SABOTAGES, ...RECOVERY_SABOTAGES, ...CLIENT_SABOTAGES, ...QUERY_SABOTAGES, ...INCIDENT_SABOTAGES };
+export const SABOTAGES: Sabotages = { ...COMMIT_SABOTAGES, ...VIEW_SABOTAGES, ...RECOVERY_SABOTAGES, ...CLIENT_SABOTAGES, ...QUERY_SABOTAGES, ...NAME_SABOTAGES, ...INCIDENT_SABOTAGES };
 
 /** Changes the source as it is loaded; must come before the first import of it. */
 export function plant(name: string): void {

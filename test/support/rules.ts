@@ -2,6 +2,7 @@
 import { keptSeeds } from '../sim/hunters.ts';
 import { CLIENT_SABOTAGES } from '../sim/sabotages/clients.ts';
 import { COMMIT_SABOTAGES } from '../sim/sabotages/commit.ts';
+import { NAME_SABOTAGES } from '../sim/sabotages/names.ts';
 import { QUERY_SABOTAGES } from '../sim/sabotages/queries.ts';
 import { RECOVERY_SABOTAGES } from '../sim/sabotages/recovery.ts';
 import type { Sabotages } from '../sim/sabotages/sabotage.ts';
@@ -11,6 +12,7 @@ const FAMILIES: Readonly<Record<string, Sabotages>> = {
   'Commits and confirmations': COMMIT_SABOTAGES, 'Views and slots': VIEW_SABOTAGES,
   'Joins, restarts and disks': RECOVERY_SABOTAGES, 'Clients and clocks': CLIENT_SABOTAGES,
   'What requestors are told': QUERY_SABOTAGES,
+  'Names in DNS': NAME_SABOTAGES,
 };
 
 export function describeRules(): string {
