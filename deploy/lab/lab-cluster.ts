@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CONTROL_SOCKET } from '../../node/admin/operator.ts';
 import type { NodeStatus } from '../../node/admin/status.ts';
 import { Guardian } from './guardian.ts';
 import { Network, type Host, type Segment } from './netns.ts';
@@ -99,7 +100,9 @@ export class LabNode {
   /** The body of a GET; rejects where the node does not answer with 200. */
   fetch(path: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const request = get({ socketPath: this.socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
+      // What is not open to everybody: over the socket in its data folder.
+      const socketPath = path.startsWith('/v1/leases') ? join(this.#folder, `data-${this.name}`, CONTROL_SOCKET) : this.socketPath;
+      const request = get({ socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', reject);

@@ -7,6 +7,7 @@ import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LeaseView } from '../../node/admin/lease-view.ts';
+import { CONTROL_SOCKET } from '../../node/admin/operator.ts';
 import { Network, whyNoNetwork, type Host, type Segment } from '../../deploy/lab/netns.ts';
 import { waitUntil, type LabProcess } from '../../deploy/lab/processes.ts';
 import { missingPrograms, requireProgram, type ProgramName } from '../../deploy/lab/programs.ts';
@@ -44,6 +45,8 @@ export interface ServedOptions {
   readonly configuration?: string;
   /** The nodes show each other certificates, and know each other by them. */
   readonly secureLinks?: boolean;
+  /** More of every node.yaml. */
+  readonly nodeSettings?: string;
 }
 
 /** One node's process, through its deaths and returns. */
@@ -103,7 +106,8 @@ export class ServedNode {
   /** The body of a GET; rejects where the node does not answer with 200. */
   fetch(path: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const socketPath = join(this.#folder, `${this.name}.sock`);
+      // What is not open to everybody: over the socket in its data folder.
+      const socketPath = path.startsWith('/v1/leases') ? join(this.#folder, `data-${this.name}`, CONTROL_SOCKET) : join(this.#folder, `${this.name}.sock`);
       const request = get({ socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -237,7 +241,7 @@ export class ServedNetwork {
   }
 }
 
-function nodeYaml(name: NodeName, { nodes, interfaces, secureLinks }: ServedOptions, certificates: string): string {
+function nodeYaml(name: NodeName, { nodes, interfaces, nodeSettings = '', secureLinks }: ServedOptions, certificates: string): string {
   const tls = `  tls: { certificate: ${certificates}/${name}.pem, key: ${certificates}/${name}.key, authority: ${certificates}/authority.pem }
 `;
   const cluster = `cluster:
@@ -253,7 +257,7 @@ dhcp:
 http:
   listen: ${ADDRESSES[name]}:${HTTP_PORT}
 ${nodes.length > 1 ? cluster : ''}config: ./cluster.yaml
-`;
+${nodeSettings}`;
 }
 
 function clusterYaml({ nodes, leaseTime, configuration }: ServedOptions): string {

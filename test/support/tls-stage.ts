@@ -67,6 +67,7 @@ export class TlsStage {
     ], { name: 'window' });
     this.startEtcd();
     writeFileSync(join(this.folder, 'cluster.yaml'), CLUSTER);
+    writeFileSync(join(this.folder, 'tokens'), '', { mode: 0o600 });
     for (const name of NODES) writeFileSync(join(this.folder, `node-${name}.yaml`), nodeYaml(name));
     await Promise.all([window.waitForLine(/^ready/, START_MS), this.etcdReady()]);
     await this.#letIn();
@@ -125,6 +126,14 @@ export class TlsStage {
       [process.execPath, join(project, 'node/cli/lessor.ts'), 'node', '--config', join(this.folder, `node-${name}.yaml`)],
       { name: `node ${name}`, cwd: this.folder, onLine: (line) => this.lines[name].push(line) },
     ));
+  }
+
+  async kill(name: NodeName): Promise<void> {
+    await this.#nodes.get(name)!.kill();
+  }
+
+  addressOf(name: keyof typeof ADDRESSES): string {
+    return ADDRESSES[name];
   }
 
   /** The command on the host of a node, with its configuration. */
@@ -209,7 +218,7 @@ function nodeYaml(name: NodeName): string {
   return `node: ${name}
 dataDir: ./data-${name}
 dhcp: { interfaces: [eth0] }
-http: { listen: "${ADDRESSES[name]}:9067", tls: ${tls} }
+http: { listen: "${ADDRESSES[name]}:9067", tls: ${tls}, tokens: tokens }
 cluster:
   name: test
   listen: ${ADDRESSES[name]}:7067

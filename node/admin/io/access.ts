@@ -66,10 +66,10 @@ export class HttpAccess {
 
 function askingOf({ headers, raw: { socket } }: FastifyRequest): Asking {
   const tls = (socket as Partial<TLSSocket>).encrypted === true ? socket as TLSSocket : undefined;
-  // Without it the connection is gone, and nobody reads the answer.
-  const remote = socket.remoteAddress ?? '';
+  // Without it the connection is gone, and nobody reads the answer. No connection comes from elsewhere under this host's own address.
+  const remote = socket.remoteAddress ?? '?';
   return {
-    from: plainAddress(remote), isLocal: isLoopback(remote), isEncrypted: tls !== undefined, host: headers.host ?? '',
+    from: plainAddress(remote), isLocal: isLoopback(remote) || remote === socket.localAddress, isEncrypted: tls !== undefined, host: headers.host ?? '',
     isForwarded: headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined || headers.via !== undefined,
     authorization: headers.authorization,
     certificateNames: tls?.authorized === true ? namesIn(tls.getPeerX509Certificate()) : undefined,
