@@ -45,8 +45,10 @@ export class QuarantineSweep {
   /** Every turn. */
   step(context: ServerContext, now: Now): Decision {
     const { cluster, quarantines } = context;
-    if (quarantines.size === 0 && !quarantines.hasChanged && this.#after === NOT_SWEEPING && this.#found.length === 0) {
-      this.#owned.fill(0);
+    if (quarantines.size === 0 && this.#over.size === 0 && !quarantines.hasChanged && this.#found.length === 0) {
+      // The next one finds all slots gained.
+      this.#wasServing = false;
+      this.#after = NOT_SWEEPING;
       return NOTHING;
     }
     if (!cluster.serving()) {

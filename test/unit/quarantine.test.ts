@@ -5,6 +5,9 @@ import { release } from '../../node/admin/operations/release.ts';
 import { quarantineAdd, quarantineClear, quarantineList } from '../../node/admin/operations/quarantine.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { BINDING_STATE_NAMES, recordState, recordTaken } from '../../node/lease/record.ts';
+import type { Note } from '../../node/notes/note.ts';
+import { quarantineOf } from '../../node/notes/quarantine.ts';
+import { QuarantineIndex } from '../../node/notes/quarantine-index.ts';
 import { PROTOCOL } from '../../node/protocol.ts';
 import { chaddrOf, discover, ip, parseReply, request } from '../support/client-packets.ts';
 import type { ClientFields } from '../support/client-packets.ts';
@@ -201,4 +204,47 @@ test('a cluster with a node that knows no notes refuses it, and what is malforme
   for (const wrong of [{ client: 'kitchen' }, { client: hardwareOf(1), until: 'tomorrow' }, { client: hardwareOf(1), until: '2001-01-01' }]) {
     await assert.rejects(alone.operate('a', quarantineAdd, { ...wrong, reason: REASON }), { code: 'bad-request' });
   }
+});
+
+test('whoever takes over ends what is left, and refuses to make what another node wants that does not know yet', async () => {
+  const cluster = OperatedCluster.of('a', 'b');
+  const first = leaseBehind(cluster, 10, { relayAgentInformation: port('ge-7', 'sw-1') })!;
+  const record = Buffer.from(cluster.host('a').table.read(ip(first))!);
+  const [owner, other] = cluster.host('a').owns(ip(first) & 255) ? ['a', 'b'] : ['b', 'a'];
+  // The owner has no time to look through its table: it dies with the word.
+  await cluster.operate(other, quarantineAdd, { circuitId: 'ge-7', reason: REASON });
+  cluster.crash(owner);
+  cluster.until('the other one is alone', 60_000, () => cluster.settled(other));
+  cluster.run(300);
+  assert.equal(stateOf(cluster, other, first), 'RELEASED taken');
+  const { server } = cluster.node(other).engine!;
+  assert.equal(server.mayApply(ip(first), record, cluster.node(other).now()), false);
+  await cluster.operate(other, quarantineClear, { circuitId: 'ge-7' });
+  assert.equal(server.mayApply(ip(first), record, cluster.node(other).now()), true);
+});
+
+test('a port is found whatever stands beside it, and the strictest of several counts', () => {
+  const index = new QuarantineIndex();
+  const at = (key: number, mode: 'refuse' | 'class', subject: object): void => index.add({ key, mode, reason: '', subject });
+  for (let n = 0; n < 10_000; n++) at(1000 + n, 'refuse', { circuitId: '1', remoteId: `sw-${n}` });
+  at(1, 'class', { circuitId: '1', remoteId: 'mine' });
+  const shown = { clientId: undefined, htype: 1, chaddr: chaddrOf(1) };
+  assert.equal(index.find({ ...shown, relayAgentInformation: port('1', 'mine') })?.key, 1);
+  assert.equal(index.find({ ...shown, relayAgentInformation: port('1', 'other') }), undefined);
+  assert.equal(index.find({ ...shown, relayAgentInformation: port('1', 'sw-77') })?.key, 1077);
+  at(2, 'refuse', { hardware: `\x01${chaddrOf(1).toString('latin1')}` });
+  assert.equal(index.find({ ...shown, relayAgentInformation: port('1', 'mine') })?.key, 2);
+  index.delete(2);
+  at(3, 'class', { circuitId: '1' });
+  assert.equal(index.find({ ...shown, relayAgentInformation: port('1', 'other') })?.key, 3);
+  for (const { key } of index.all()) index.delete(key);
+  assert.deepEqual([index.size, index.ports, index.find({ ...shown, relayAgentInformation: port('1', 'mine') })], [0, 0, undefined]);
+});
+
+test('quarantines survive what a later version writes of them', () => {
+  const note = (body: object): Note => ({ body, since: 1, expires: 2 });
+  const body = { hardware: '01020000000001', reason: 'x', by: 'op', at: '2026-01-01T00:00:00Z' };
+  assert.equal(quarantineOf(5, note({ ...body, mode: 'slow', more: [1] }))?.mode, 'refuse');
+  assert.equal(quarantineOf(5, note({ ...body, mode: 'class' }))?.mode, 'class');
+  for (const wrong of [{ ...body, hardware: 'x' }, { mode: 'refuse' }, []]) assert.equal(quarantineOf(5, note(wrong)), undefined);
 });
