@@ -7,7 +7,7 @@ export function addApiCommand(program: Command, output: CliOutput): void {
     .description('print the description of the API (OpenAPI 3.1), which a node answers at /v1/openapi.json as well')
     .action(async () => {
       // Every operation's schema is made for it: other commands need none of them.
-      const { apiText } = await import('../admin/openapi.ts');
-      await output.out(apiText());
+      const [{ apiText }, { OPERATIONS }] = await Promise.all([import('../admin/openapi.ts'), import('../admin/operations/all.ts')]);
+      await output.out(apiText(OPERATIONS));
     });
 }

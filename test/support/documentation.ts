@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { dashboardFiles } from '../../deploy/grafana/source/all.ts';
 import { describeConfig } from '../../node/config/describe.ts';
 import { apiText } from '../../node/admin/openapi.ts';
+import { OPERATIONS } from '../../node/admin/operations/all.ts';
 import { clusterJsonSchema, formatJsonSchema, nodeJsonSchema } from '../../node/config/json-schema.ts';
 import { EVENTS } from '../../node/telemetry/events.ts';
 import { describeMetrics } from '../../node/telemetry/metrics.ts';
@@ -25,7 +26,7 @@ export function referencePages(): ReadonlyMap<string, string> {
     ['deploy/prometheus/README.md', afterGuide('deploy/prometheus/README.md', 'deploy/prometheus/alerts.yaml', describeAlerts())],
     ['deploy/cluster.schema.json', formatJsonSchema(clusterJsonSchema())],
     ['deploy/node.schema.json', formatJsonSchema(nodeJsonSchema())],
-    ['deploy/openapi.json', apiText()],
+    ['deploy/openapi.json', apiText(OPERATIONS)],
     ['test/spec/CONFORMANCE.md', page('Conformance', 'the titles of the tests in test/spec', [
       'The sentences of RFCs that a test holds the server to, each with the file that has the test.',
     ], describeConformance(PROJECT))],

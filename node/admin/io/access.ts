@@ -81,5 +81,5 @@ function namesIn(certificate: X509Certificate | undefined): string[] | undefined
   if (certificate === undefined) return undefined;
   const dns = [...(certificate.subjectAltName ?? '').matchAll(/(?:^|, )DNS:([^,"]+)/g)].map(([, name]) => name!);
   const common = [...certificate.subject.matchAll(/^CN=(.+)$/gm)].map(([, name]) => name!);
-  return [...dns, ...common];
+  return [...new Set([...dns, ...common])];
 }

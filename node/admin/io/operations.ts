@@ -22,7 +22,7 @@ const NOT_ALLOWED = 403;
 const BROKEN = 500;
 
 export function addOperations(server: FastifyInstance, served: ServedOperations): void {
-  addDescription(server, served.identify);
+  addDescription(server, served);
   for (const operation of served.operations) {
     server.route({
       method: operation.method, url: operation.path, exposeHeadRoute: false,
@@ -43,12 +43,12 @@ export function addOperations(server: FastifyInstance, served: ServedOperations)
 }
 
 /** For whoever has any role. */
-function addDescription(server: FastifyInstance, identify: Identify): void {
+function addDescription(server: FastifyInstance, { identify, operations }: ServedOperations): void {
   let text: string | undefined;
   server.get(DESCRIPTION_PATH, { exposeHeadRoute: false }, (request, reply) => {
     const caller = identify(request);
     if ('status' in caller) return refuse(reply, caller.status, caller.error);
-    text ??= apiText();
+    text ??= apiText(operations);
     return reply.type('application/json').send(text);
   });
 }
