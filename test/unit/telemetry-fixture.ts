@@ -66,6 +66,7 @@ export function scrapeOfEverything(): Promise<string> {
   const counters = new Counters();
   counters.held.observe('10.0.0.0/8', 3600);
   counters.queries.count('bulk', 'relay-id', 'done');
+  counters.api.count('release', 200);
   counters.queries.active = [{ requestor: '10.0.9.1:40000', waiting: 3, lagSeconds: 1 }];
   const telemetry = new Telemetry({ node: 'a', level: 'info', logLeases: true, output: new CollectingOutput(), readable: false, colours: false });
   return createMetrics({ counters, status: () => exampleStatus(), telemetry, dataFolder: () => DATA_FOLDER })();
