@@ -7,7 +7,6 @@ import { Beats } from '../recovery/beats.ts';
 import { answerFetch } from '../recovery/fetch.ts';
 import { LastResort } from '../recovery/last-resort.ts';
 import { Learner } from '../recovery/learner.ts';
-import { LongestLease } from '../recovery/longest-lease.ts';
 import { Restart } from '../recovery/restart.ts';
 import { Stuck } from '../recovery/stuck.ts';
 import { Vouching } from '../recovery/vouching.ts';
@@ -81,7 +80,6 @@ export class ClusterCore {
   home: readonly string[];
   readonly #standing: Standing;
   readonly #vouching: Vouching;
-  readonly #longestLease: LongestLease;
   readonly #stuck: Stuck;
   readonly leaving: Drain;
   readonly #dispatcher: Dispatcher;
@@ -128,9 +126,8 @@ export class ClusterCore {
     this.#vouching = new Vouching(state, this.inbox);
     this.leaving = new Drain(state, this.leader, this.session, hooks.offersIn);
     this.#stuck = new Stuck(state, this.inbox, this.leader, this.session);
-    this.#longestLease = new LongestLease(context.store, context.options.longestLeaseSeconds, context.now);
     this.lastResort = new LastResort({
-      state, longestLease: this.#longestLease, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
+      state, adoption: this.adoption, beats: this.#beats, configuration: this.configuration, coordination: this.coordination,
       memory: this.memory, versions: this.versions, isolated: () => this.#links.isolated(),
       onForced: () => this.#dispatcher.runDeferred(), onGeneration: hooks.onGeneration,
     });
@@ -436,7 +433,7 @@ export class ClusterCore {
   #onConfig(config: ClusterConfig): void {
     const { context } = this.state;
     context.options = optionsOf(context.options, config);
-    this.#longestLease.note(context.options.longestLeaseSeconds, context.now);
+    this.lastResort.onConfig();
     this.home = homeTable(context.options.nodes);
     this.#roster.meet();
     this.#hooks.onConfig(config);

@@ -26,7 +26,7 @@ import { encodeView, names } from '../view/view.ts';
 import type { View } from '../view/view.ts';
 import type { Beats } from './beats.ts';
 import { ForcedView } from './forced-view.ts';
-import type { LongestLease } from './longest-lease.ts';
+import { LongestLease } from './longest-lease.ts';
 import { beatsLost, describeLoss } from './loss.ts';
 
 /** A reply may leave so long after its packet was read. */
@@ -42,7 +42,6 @@ export interface LastResortParts {
   readonly beats: Beats;
   readonly configuration: Configuration;
   readonly coordination: Coordination;
-  readonly longestLease: LongestLease;
   readonly memory: EtcdMemory;
   readonly versions: Versions;
   /** A member is reached neither over its link nor through etcd. */
@@ -55,13 +54,22 @@ export interface LastResortParts {
 export class LastResort {
   readonly #parts: LastResortParts;
   readonly forced: ForcedView;
+  readonly #longestLease: LongestLease;
   /** Sent to etcd on a command, and neither seen there nor given up; `lostAt`: since when no answer is to be expected. */
   #sent: { readonly view: View; lostAt: number } | undefined;
   progress: OperatorProgress | undefined;
 
   constructor(parts: LastResortParts) {
     this.#parts = parts;
+    const { now, options, store } = parts.state.context;
+    this.#longestLease = new LongestLease(store, options.longestLeaseSeconds, now);
     this.forced = new ForcedView(parts, this);
+  }
+
+  /** Another configuration is in force. */
+  onConfig(): void {
+    const { now, options } = this.#parts.state.context;
+    this.#longestLease.note(options.longestLeaseSeconds, now);
   }
 
   operate(command: OperatorCommand): OperatorAnswer {
@@ -87,8 +95,8 @@ export class LastResort {
 
   /** By then every lease that this node does not know of has ended, or its client has renewed it here. */
   probeUntil(): number {
-    const { longestLease, state: { context: { now, options } } } = this.#parts;
-    return longestLease.end(now, options.maxClockSkewMs) + REPLY_AGE_SECONDS;
+    const { now, options } = this.#parts.state.context;
+    return this.#longestLease.end(now, options.maxClockSkewMs) + REPLY_AGE_SECONDS;
   }
 
   // ── recover, on a node outside the view ──────────────────────────────────────────────────────
