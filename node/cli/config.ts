@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { Option, type Command } from 'commander';
 import { isMap, isScalar, parseDocument } from 'yaml';
+import { checkTokens } from '../admin/io/token-file.ts';
 import { checkTogether, loadClusterConfig, loadNodeConfig } from '../config/load.ts';
 import { nodeSchema } from '../config/node-schema.ts';
 import { clusterSchema } from '../config/schema.ts';
@@ -96,6 +97,7 @@ function checkFiles(node: NodeConfig, config: string, output: CliOutput): void {
   const found = [
     ...tlsPlaces(node).flatMap(({ files, name, setting }) => checkTlsFiles(files, name).map((problem) => ({ ...problem, setting }))),
     ...node.dnsKeys.flatMap(checkKeyFile).map((problem) => ({ ...problem, setting: 'dnsKeys' })),
+    ...checkTokens(node.http.tokens).map((problem) => ({ ...problem, setting: 'http.tokens' })),
   ].map(({ file, message, severity, setting }) => ({ severity, text: `${config}: ${setting}: ${file} ${message}` }));
   if (node.cluster?.tls?.optional === true) output.err(`warning: ${config}: cluster.tls.optional: nodes are believed without a certificate until this is taken out\n`);
   const errors = found.filter(({ severity }) => severity === 'error');

@@ -48,6 +48,10 @@ export class ApiStage {
     return new ApiStage(server, options.tls !== undefined, cluster, reported);
   }
 
+  get port(): number {
+    return this.#server.port;
+  }
+
   /** `host`: at which of this host's addresses the node is asked. */
   ask(method: string, path: string, { body, host = '127.0.0.1', ...more }: Omit<RequestOptions, 'headers'> & { readonly body?: string | undefined; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {

@@ -23,6 +23,16 @@ export function readTokenFile(path: string): ReturnType<typeof parseTokenFile> {
   return parseTokenFile(readFileSync(path, 'utf8'));
 }
 
+/** What is wrong with the file, as `lessor config check` tells it. */
+export function checkTokens(path: string | undefined): { readonly severity: 'error' | 'warning'; readonly file: string; readonly message: string }[] {
+  if (path === undefined) return [];
+  try {
+    return [...readTokenFile(path).mistakes.map((mistake) => ({ severity: 'error', file: path, message: mistake }) as const), ...checkKeyMode({ key: path })];
+  } catch (error) {
+    return [{ severity: 'error', file: path, message: `cannot be read: ${(error as Error).message}` }];
+  }
+}
+
 export class Tokens {
   readonly #path: string;
   readonly #report: (occurrences: readonly Occurrence[]) => void;
