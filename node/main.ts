@@ -167,7 +167,7 @@ class NodeProcess {
       onBroken: (error) => this.#fail(error),
     });
     this.#configs = new ConfigChanges({
-      source, clustered: cluster !== undefined, report: (event) => this.#telemetry.emit([event], readClock()),
+      source, store: this.#store, clustered: cluster !== undefined, report: (event) => this.#telemetry.emit([event], readClock()),
       onPrepared: (number, result) => this.#inputAndTurn((engine, now) => engine.onConfigPrepared(number, result, now)),
       onFile: (next) => this.#inputAndTurn((engine, now) => engine.applyConfig(next, now)), audit: (word) => this.#inputAndTurn((engine, now) => engine.audit(word, now)),
     });
@@ -215,6 +215,7 @@ class NodeProcess {
     this.#telemetry.emit([{ id: 'node.started', fields: {
       version: VERSION, leases: this.#table.size, http: `${this.#config.http.host}:${this.#http.port}`,
     } }], readClock());
+    this.#configs.started();
     this.#loop();
   }
 

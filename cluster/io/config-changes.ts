@@ -2,17 +2,23 @@
  * Another configuration while a node runs: a revision that the view names, or a single node's file on SIGHUP. What
  * is read comes into force through the engine, or not at all.
  */
+import { createHash } from 'node:crypto';
 import type { OwnWord } from '../../node/admin/audit.ts';
 import { differenceInWorker } from '../../node/config/io/config-loader.ts';
 import type { ClusterConfig } from '../../node/config/types.ts';
 import type { Occurrence } from '../../node/telemetry/events.ts';
+import type { BindingStore } from '../../node/lease/store.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import type { ConfigSource } from './config-source.ts';
 
 /** Whoever may change the file and signal the process; which of them, nobody knows. */
 const WORD = { by: '', role: 'none', via: 'file', from: '', operation: 'config', before: '', reason: '' } as const;
 
+/** A meta value of the store: which file was read last. */
+const FILE_META = 'config-file';
+
 export interface ConfigChangesParts {
+  readonly store: BindingStore;
   readonly source: ConfigSource;
   readonly clustered: boolean;
   readonly onPrepared: (revision: number, result: PreparedConfig) => void;
@@ -30,6 +36,22 @@ export class ConfigChanges {
 
   constructor(parts: ConfigChangesParts) {
     this.#parts = parts;
+  }
+
+  /** A single node has read its file for the start: whether it was changed since it was read last, by a process before this one. */
+  started(): void {
+    if (this.#parts.clustered) return;
+    const { audit, source: { path } } = this.#parts;
+    if (this.#remember()) audit({ ...WORD, outcome: 'done', target: path, after: 'changed while the node was stopped', answer: '' });
+  }
+
+  /** Remembers which file is read now. True: it was another one before. */
+  #remember(): boolean {
+    const { source, store } = this.#parts;
+    const hash = createHash('sha256').update(source.text ?? '').digest('hex');
+    const before = store.readMeta(FILE_META)?.toString();
+    if (before !== hash) store.putMeta(FILE_META, Buffer.from(hash));
+    return before !== undefined && before !== hash;
   }
 
   /** Nothing comes of what is still being read. */
@@ -57,6 +79,7 @@ export class ConfigChanges {
       const changes = before === undefined ? [] : await differenceInWorker(before, source.text!);
       if (!this.#closed) {
         onFile(config);
+        this.#remember();
         audit({ ...WORD, outcome: 'done', target: source.path, after: changes.join('; ') || 'nothing but comments or layout', answer: '' });
       }
     } catch (error) {

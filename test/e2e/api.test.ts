@@ -66,7 +66,7 @@ test('from another host, with tokens and roles; the audit log outlives the node 
   });
   assert.deepEqual(told.map(({ operation, outcome }) => `${operation} ${outcome}`).toSorted(), wanted);
   const releases = told.filter(({ operation, outcome }) => operation === 'release' && outcome === 'done');
-  assert.deepEqual(releases.map(({ target }) => target).toSorted(), [first, second, third].toSorted());
+  assert.deepEqual(new Set(releases.map(({ target }) => target)), new Set([first, second, third]));
   for (const { after, before, by, from, node, reason, role, via } of releases) {
     assert.deepEqual({ after, by, from, node, reason, role, via }, { after: 'released', by: 'operator', from: stage.addressOf('window'), node: 'a', reason: 'moved out', role: 'operator', via: 'token' });
     assert.match(before, /ACTIVE of /);
