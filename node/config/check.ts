@@ -39,7 +39,7 @@ export function checkCluster(file: unknown, report: Report): void {
 export function checkNode(file: unknown, report: Report): void {
   checkRepeated(asList(asMap(asMap(file)['dhcp'])['interfaces']), ['dhcp', 'interfaces'], report);
   const http = asMap(asMap(file)['http']);
-  if (http['roles'] !== undefined && asMap(http['tls'])['authority'] === undefined) {
+  if (Object.keys(asMap(http['roles'])).length > 0 && asMap(http['tls'])['authority'] === undefined) {
     report(['http', 'roles'], 'expected http.tls.authority as well: without it nobody is asked for a certificate', 'key');
   }
   const cluster = asMap(asMap(file)['cluster']);
