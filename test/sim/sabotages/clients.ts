@@ -36,7 +36,7 @@ export const CLIENT_SABOTAGES = {
   'propose-whatever-changed': {
     rule: 'A proposed change is made only if the binding is still what it was decided on.',
     file: FORWARDING,
-    line: '    if (!unchanged || !server.mayApply(address, record, context.now)) return false;',
+    line: '    if ((!unchanged && !rewritten) || !server.mayApply(address, record, context.now)) return false;',
     becomes: '    if (!server.mayApply(address, record, context.now)) return false;',
     without: 'a change that was held up undoes what came after it',
   },
