@@ -43,7 +43,7 @@ test('the example of node.yaml is read, relative paths from its own folder', (t)
   const node = loadNodeConfig(join(folder, 'node.yaml'));
   assert.deepEqual(node, {
     node: 'a', dataDir: '/var/lib/lessor', user: undefined, interfaces: ['eth0'],
-    http: { host: '127.0.0.1', port: 9067, tls: undefined }, leaseQuery: { host: '0.0.0.0', port: 67, tls: undefined }, dnsKeys: [],
+    http: { host: '127.0.0.1', port: 9067, tls: undefined, tokens: undefined, roles: new Map() }, leaseQuery: { host: '0.0.0.0', port: 67, tls: undefined }, dnsKeys: [],
     cluster: {
       name: 'campus', listen: { host: '10.0.0.11', port: 7067 }, etcd: ['http://10.0.0.21:2379'], tls: undefined, etcdTls: undefined,
       sessionTtlSeconds: 3, protocol: PROTOCOL,
@@ -107,7 +107,7 @@ test('the shortest files have the defaults of the reference', () => {
   assert.equal(node.cluster, undefined);
   assert.equal('cluster' in node, false);
   assert.equal(node.dataDir, '/var/lib/lessor');
-  assert.deepEqual(node.http, { host: '127.0.0.1', port: 9067, tls: undefined });
+  assert.deepEqual(node.http, { host: '127.0.0.1', port: 9067, tls: undefined, tokens: undefined, roles: new Map() });
   assert.equal(node.clusterConfigPath, '/etc/lessor/cluster.yaml');
   checkTogether(node, cluster);
 });
