@@ -47,5 +47,6 @@ export const REFUSALS_BURST = 60;
 export const REFUSALS_PER_SECOND = 1 / 20;
 export const REFUSALS_SUMMARY_MS = 60_000;
 
-/** Entries of the audit log that are read for one page of an answer. */
+/** Keys of the audit log that are put in order, and entries that are read, between two turns of the event loop. */
+export const AUDIT_KEYS_AT_ONCE = 4096;
 export const AUDIT_PAGE_ENTRIES = 128;

@@ -12,3 +12,6 @@ export const QUARANTINE_SWEEP_RECORDS = 512;
 
 /** Leases that an answer to an operator lists; there may be more. */
 export const QUARANTINE_LEASES_TOLD_MAX = 100;
+
+/** Where no key is free for a new note, the oldest of so many that come next makes room. */
+export const NOTES_LOOKED_AT_MAX = 256;

@@ -6,8 +6,8 @@ import type { AuditEntry } from '../../node/admin/audit.ts';
 import { audit } from '../../node/admin/operations/audit.ts';
 import { release } from '../../node/admin/operations/release.ts';
 import { AUDIT_SECONDS, AUDIT_TEXT_CHARACTERS_MAX, NOTE_BYTES_MAX } from '../../node/limits.ts';
-import { NOTE_KEYS } from '../../node/notes/note.ts';
-import { readNote } from '../../node/notes/note.ts';
+import { NoteBook } from '../../node/notes/book.ts';
+import { encodeNote, NOTE_KEYS, readNote } from '../../node/notes/note.ts';
 import { auditOrderPut, slotOfAuditId } from '../../cluster/core/audit-orders.ts';
 import { OperatedCluster, OPERATOR } from '../support/operated-cluster.ts';
 
@@ -190,4 +190,33 @@ test('refused attempts in numbers are told of together, and take no room from wh
   assert.match(last.answer, /^\d{3} more refused attempts were not written down one by one, the last of them by 192\.0\.1\./);
   const { notes } = cluster.host('a');
   assert.equal(notes.count('audit'), 0);
+});
+
+test('a full log makes room by its oldest entries, wherever they were written, and a slot that is not full is not touched for another', () => {
+  const book = new NoteBook({ read: () => undefined, records: () => [] });
+  const { first, last } = NOTE_KEYS.refusal;
+  const size = last - first + 1;
+  const write = (key: number, since: number): void => book.onRecord(key, encodeNote({}, since, since + 1000));
+  const even = (slot: number): boolean => slot % 2 === 0;
+  const given = new Set<number>();
+  for (let i = 0; i < size; i++) {
+    const key = book.newKey('refusal', () => true, true);
+    given.add(key);
+    write(key, i);
+  }
+  assert.equal(given.size, size, 'each key once');
+  assert.equal(book.newKey('refusal', () => true, false), 0);
+  assert.equal(book.all('refusal').get(book.newKey('refusal', () => true, true)), 0, 'the oldest of all');
+  for (let i = 0; i < 1000; i++) {
+    const key = book.newKey('refusal', even, true);
+    assert.ok(even(key & 0xff));
+    write(key, size + i);
+  }
+  const left = [...book.all('refusal').values()];
+  assert.equal(left.length, size);
+  assert.ok(left.filter((since) => since % 2 === 0 && since < 1900).length <= 60, 'of their slots the oldest are gone');
+  // One that ends leaves room, and that is used before anything is replaced.
+  book.onRecord(first + 77, undefined);
+  assert.equal(book.newKey('refusal', () => true, true), first + 77);
+  assert.notEqual(book.newKey('refusal', even, true), first + 77);
 });

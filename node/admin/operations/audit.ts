@@ -1,6 +1,6 @@
 /** `lessor audit`: who changed what, newest first. */
 import * as z from 'zod';
-import { AUDIT_PAGE_ENTRIES } from '../limits.ts';
+import { AUDIT_KEYS_AT_ONCE, AUDIT_PAGE_ENTRIES } from '../limits.ts';
 import { NOTE_KEYS } from '../../notes/note.ts';
 import { wallSeconds } from '../../time.ts';
 import { AUDIT_KINDS, auditEntry } from '../audit.ts';
@@ -58,12 +58,18 @@ const PLACES = KEYS * AUDIT_KINDS.length;
 /** By when they were written down, and those of one second by what they say. */
 async function* newestFirst(host: OperationHost): AsyncGenerator<AuditEntry> {
   const { notes } = host;
-  const places = new Float64Array(AUDIT_KINDS.reduce((sum, kind) => sum + notes.count(kind), 0));
+  const all = new Float64Array(AUDIT_KINDS.reduce((sum, kind) => sum + notes.count(kind), 0));
   let count = 0;
   for (const [index, kind] of AUDIT_KINDS.entries()) {
-    for (const [key, since] of notes.all(kind)) places[count++] = since * PLACES + index * KEYS + (key - NOTE_KEYS[kind].first);
+    for (const [key, since] of notes.all(kind)) {
+      // What is written meanwhile is newer than this answer.
+      if (count === all.length) break;
+      all[count++] = since * PLACES + index * KEYS + (key - NOTE_KEYS[kind].first);
+      if (count % AUDIT_KEYS_AT_ONCE === 0) await host.pause();
+    }
   }
-  places.sort();
+  const places = all.subarray(0, count).sort();
+  await host.pause();
   let group: AuditEntry[] = [];
   let groupSecond = -1;
   for (let i = places.length - 1; i >= 0; i--) {
