@@ -99,8 +99,9 @@ export class NoteBook {
     const isFree = this.#taken[kind].some((count, slot) => count < size / SLOTS && owns(slot));
     if (!isFree && !replaces) return 0;
     let oldest = 0;
+    const most = isFree ? size : NOTES_LOOKED_AT_MAX;
     let looked = 0;
-    for (let i = 0; i < size && (isFree || looked < NOTES_LOOKED_AT_MAX); i++) {
+    for (let i = 0; i < size && looked < most; i++) {
       const key = first + ((this.#next[kind] - first + i) % size);
       if (!owns(key & 0xff)) continue;
       const since = taken.get(key);
