@@ -4,7 +4,8 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const COMPILER = ['typescript', '@types/node'];
+/** And what it reads of packages that come without types. */
+const COMPILER = ['typescript', '@types/node', '@types/dns-packet'];
 
 function edit(file, manifestOf) {
   const content = JSON.parse(readFileSync(file, 'utf8'));
