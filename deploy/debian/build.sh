@@ -66,7 +66,7 @@ cp deploy/debian/lintian-overrides "$root/usr/share/lintian/overrides/lessor"
 # ── documents ────────────────────────────────────────────────────────────────────────────────────
 
 # The folder deploy is left out of the way to them, and of their links.
-(cd deploy && cp -R runbooks examples prometheus grafana kubernetes docker systemd configuration.md metrics.md events.md node.schema.json \
+(cd deploy && cp -R runbooks examples prometheus grafana kubernetes docker systemd configuration.md dynamic-dns.md api.md openapi.json privacy.md metrics.md events.md node.schema.json \
   cluster.schema.json "$documents/")
 rm -rf "$documents/prometheus/tests" "$documents/grafana/source"
 "$node" deploy/kubernetes/monitoring/prometheus-rule.ts >"$documents/kubernetes/monitoring/prometheus-rule.yaml"
