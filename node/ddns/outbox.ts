@@ -143,8 +143,10 @@ export class DnsOutbox {
     const record = table.read(address);
     if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || this.#visits.has(address)) return;
     const before = readEntries(record);
+    // With a refusal nobody knows which part of it is there.
     const after = before.map((entry): DnsEntry => (!entry.current ? entry : {
-      ...entry, forwardSettled: entry.forwardSettled && !forward, reverseSettled: entry.reverseSettled && !reverse, refusal: 'none',
+      ...entry, refusal: 'none',
+      forwardSettled: entry.forwardSettled && !forward && entry.refusal === 'none', reverseSettled: entry.reverseSettled && !reverse && entry.refusal === 'none',
     }));
     const section = encodeDnsEntries(after);
     if (!section.equals(recordSection(record, SectionKind.dns))) make(address, withSection(record, SectionKind.dns, section));

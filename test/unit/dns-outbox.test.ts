@@ -213,4 +213,5 @@ test('a client that has taken its name along: the lease that it left does not ta
   stage.become(0x0a000002, BindingState.RELEASED);
   stage.run(100);
   assert.ok(stage.held().includes('pc.example.test A 10.0.0.1'), 'and has it again when the other one is given up');
+  assert.ok(stage.held().includes('1.0.0.10.in-addr.arpa PTR'), 'with the pointer that it did not get as long as the name was away');
 });
