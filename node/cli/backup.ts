@@ -20,6 +20,7 @@ import type { NodeConfig } from '../config/types.ts';
 import { bytesText } from '../doctor/finding.ts';
 import { openJournaledDisk } from '../io/journaled-disk.ts';
 import type { JournaledDisk } from '../io/journaled-disk.ts';
+import { ADDRESSES_BEGIN } from '../lease/record.ts';
 import { StoreError } from '../lease/store-error.ts';
 import { CliError, ExitCode } from './cli-error.ts';
 import { DEFAULT_NODE_CONFIG } from './cluster-store.ts';
@@ -94,7 +95,7 @@ async function verify(file: string): Promise<Verified> {
     for await (const item of readBackup(file)) {
       if (item.kind === 'header') header = item.header;
       else if (item.kind === 'config') config = item.text;
-      else if (item.kind === 'binding') {
+      else if (item.kind === 'binding' && item.address >= ADDRESSES_BEGIN) {
         bindings++;
         progress.show(() => `checking ${file}: ${bindings} bindings, ${rateText(bindings, began)}`);
       }

@@ -14,7 +14,7 @@ import { AddressLists, BLOCKED, HELD, NONE, Pages, SHARED, TOUCHED, USED } from 
 import type { Page } from './pages.ts';
 import { PoolLists } from './pool-lists.ts';
 import type { SlotChoice } from './pool-lists.ts';
-import { BindingState } from './record.ts';
+import { ADDRESSES_BEGIN, BindingState } from './record.ts';
 
 // List numbers: 0 none, then one a slot for ended leases, the due lists, and those of the pools.
 const ENDED_LISTS = 1;
@@ -136,7 +136,7 @@ export class AddressStates {
     if (page.state[s] === state && page.due[s] === due) return false;
     this.pools.touch(page, address);
     this.pools.unlink(page, address);
-    if (page.state[s] === 0) this.#size++;
+    if (page.state[s] === 0) this.#size += address < ADDRESSES_BEGIN ? 0 : 1;
     else this.#countState(page, s, -1);
     page.state[s] = state;
     page.due[s] = due;
@@ -151,7 +151,7 @@ export class AddressStates {
     const s = address & 255;
     this.pools.unlink(page, address);
     this.#countState(page, s, -1);
-    this.#size--;
+    this.#size -= address < ADDRESSES_BEGIN ? 0 : 1;
     page.state[s] = 0;
     page.due[s] = second;
     this.#file(page, address);

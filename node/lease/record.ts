@@ -33,6 +33,9 @@ export const RECORD_HEADER_BYTES = 60;
 const STAMP_AT = 8;
 const STAMP_END = 24;
 
+/** Keys below are no address that anybody leases (0.0.0.0/8): what the store holds there are notes (node/notes), and no bindings. */
+export const ADDRESSES_BEGIN = 0x0100_0000;
+
 /** RFC 6926 §6.2.7. A binding that is FREE has no record at all. */
 export const BindingState = {
   FREE: 1,

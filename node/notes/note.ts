@@ -4,11 +4,11 @@
  * its text as JSON in the section `note`; so it is owned by slot, replicated, committed, fetched by nodes that join,
  * and ends at its time as a lease does. Only under PROTOCOL_NAMES_AND_NOTES.
  */
-import { BindingState, encodeRecord, recordExpires, recordSection, recordState, recordStateSince, SectionKind, withSection, withState } from '../lease/record.ts';
+import { ADDRESSES_BEGIN, BindingState, encodeRecord, recordExpires, recordSection, recordState, recordStateSince, SectionKind, withSection, withState } from '../lease/record.ts';
 import { NOTE_BYTES_MAX } from '../limits.ts';
 
 /** Keys below are notes' or nobody's. */
-export const NOTE_KEYS_END = 0x0100_0000;
+export const NOTE_KEYS_END = ADDRESSES_BEGIN;
 
 /** The keys of each kind, both ends included. */
 export const NOTE_KEYS = {
