@@ -101,7 +101,7 @@ export class LabNode {
   fetch(path: string): Promise<string> {
     return new Promise((resolve, reject) => {
       // What is not open to everybody: over the socket in its data folder.
-      const socketPath = path.startsWith('/v1/leases') ? join(this.#folder, `data-${this.name}`, CONTROL_SOCKET) : this.socketPath;
+      const socketPath = path.startsWith('/v1/') ? join(this.#folder, `data-${this.name}`, CONTROL_SOCKET) : this.socketPath;
       const request = get({ socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));

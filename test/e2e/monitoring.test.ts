@@ -10,7 +10,7 @@ import { askDashboards, sayWhich, type Answer } from '../support/dashboard-queri
 import { ADDRESSES, needs } from '../support/served-network.ts';
 import { MonitoredCluster, POOL_SIZE } from '../support/monitored-cluster.ts';
 
-const needed = needs('etcd', 'nft', 'prometheus');
+const needed = needs('etcd', 'nft', 'prometheus', 'named', 'dig');
 const LEASES_MS = 10_000;
 /** So that every rule has seen it well. */
 const HEALTHY_MS = 3000;

@@ -8,6 +8,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
+import { CONTROL_SOCKET } from '../../node/admin/operator.ts';
 import type { NodeStatus } from '../../node/admin/status.ts';
 import type { Host } from '../../deploy/lab/netns.ts';
 import { sleep, type LabProcess } from '../../deploy/lab/processes.ts';
@@ -197,7 +198,9 @@ export class ClusterNode {
   /** The body of a GET; rejects where the node does not answer with 200. */
   fetch(path: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const request = get({ socketPath: this.#socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
+      // Who is on no other host sees more; a disk of its own is mounted where nobody else sees it.
+      const socketPath = path.startsWith('/v1/') && this.#options.diskMegabytes === undefined ? join(this.dataFolder, CONTROL_SOCKET) : this.#socketPath;
+      const request = get({ socketPath, path, agent: false, timeout: HTTP_TIMEOUT_MS }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.on('error', reject);

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { ClientGroup } from '../../deploy/lab/client-group.ts';
 import { waitUntil } from '../../deploy/lab/processes.ts';
+import { NameServer } from './name-server.ts';
 import { hurriedConfiguration, hurriedRules, RULE_FILES } from './prometheus-files.ts';
 import { PrometheusServer, type ActiveAlert } from './prometheus-server.ts';
 import { ADDRESSES, ServedNetwork, type NodeName, type ServedNode } from './served-network.ts';
@@ -20,6 +21,11 @@ const CONFIGURATION = `leaseTime: 8s
 maxClockSkew: 1s
 authoritative: true
 limits: { declinesPerClient: { rate: 0.1, burst: 2 } }
+dns:
+  updates: true
+  suffix: campus.test
+  replaceName: when-missing
+  zones: [{ zone: campus.test, servers: [${MONITOR}] }, { zone: 1.10.in-addr.arpa, servers: [${MONITOR}] }]
 subnets:
   - subnet: 10.1.0.0/16
     pools: [10.1.16.1-10.1.16.${POOL_SIZE}]
@@ -44,12 +50,16 @@ export class MonitoredCluster {
   readonly prometheus: PrometheusServer;
   readonly clients: ClientGroup;
   readonly times: AlertTimes[] = [];
+  readonly #nameServer: NameServer;
   readonly #began = performance.now();
 
   static async start(): Promise<MonitoredCluster> {
     const served = await ServedNetwork.start({ nodes: ['a', 'b'], clients: ['clients'], configuration: CONFIGURATION, secureLinks: true });
     try {
       served.network.addHost(served.lan, { name: 'monitor', addresses: [`${MONITOR}/16`] });
+      const nameServer = await NameServer.start({ kind: 'bind', host: served.host('monitor'), address: MONITOR, zones: [
+        { name: 'campus.test.', updates: 'anybody' }, { name: '1.10.in-addr.arpa.', updates: 'anybody' },
+      ] });
       const clients = new ClientGroup(served.host('clients'));
       const prometheus = await PrometheusServer.start({
         host: served.host('monitor'),
@@ -59,15 +69,16 @@ export class MonitoredCluster {
         files: Object.fromEntries(RULE_FILES.map((name) => [name, hurriedRules(name)])),
       });
       await clients.ready();
-      return new MonitoredCluster(served, prometheus, clients);
+      return new MonitoredCluster(served, prometheus, clients, nameServer);
     } catch (error) {
       await served.remove();
       throw error;
     }
   }
 
-  private constructor(served: ServedNetwork, prometheus: PrometheusServer, clients: ClientGroup) {
+  private constructor(served: ServedNetwork, prometheus: PrometheusServer, clients: ClientGroup, nameServer: NameServer) {
     this.served = served;
+    this.#nameServer = nameServer;
     this.prometheus = prometheus;
     this.clients = clients;
   }
@@ -125,6 +136,7 @@ export class MonitoredCluster {
   }
 
   async remove(): Promise<void> {
+    await this.#nameServer.remove();
     await this.prometheus.remove();
     await this.served.remove();
   }

@@ -189,3 +189,20 @@ test('lists that are sorted for readers who have gone are ended, and make room f
     await sleep(5);
   }
 });
+
+test('the last events, which may name clients, are told only to who has a role', async (context) => {
+  const url = await startNode(context);
+  const eventsFor = (host: string): Promise<unknown[]> => new Promise((resolve, reject) => {
+    get(`${url}/v1/status`, { headers: { host } }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+      });
+      response.on('end', () => resolve((JSON.parse(text) as { recentEvents: unknown[] }).recentEvents));
+    }).on('error', reject);
+  });
+  assert.equal((await eventsFor('localhost')).length, exampleStatus().recentEvents.length);
+  assert.ok(exampleStatus().recentEvents.length > 0);
+  // As a page in somebody's browser would ask: nobody's role.
+  assert.deepEqual(await eventsFor('rebound.example.net'), []);
+});

@@ -16,6 +16,7 @@ import { DESCRIPTION_PATH } from '../openapi.ts';
 import type { OperationRunner } from '../operation-runner.ts';
 import { OPERATIONS } from '../operations/all.ts';
 import { HttpAccess } from './access.ts';
+import type { Identify } from './access.ts';
 import { addOperations } from './operations.ts';
 import type { Role } from '../roles.ts';
 import type { NodeStatus } from '../status.ts';
@@ -61,7 +62,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const access = new HttpAccess({ tokens, roles, counters: runner.counters, report });
   addFailures(server, options);
   addHealth(server, options);
-  addReports(server, options);
+  addReports(server, options, access.identify);
   addOperations(server, {
     operations: OPERATIONS, runner, identify: access.identify,
     onBroken: (path, error) => reportFailure(options, path, error),
@@ -125,9 +126,10 @@ function addHealth(server: FastifyInstance, options: HttpOptions): void {
   });
 }
 
-function addReports(server: FastifyInstance, options: HttpOptions): void {
+function addReports(server: FastifyInstance, options: HttpOptions, identify: Identify): void {
   server.get('/metrics', async (_request, reply) => reply.type(METRICS_CONTENT_TYPE).send(await options.metrics(() => yieldToPackets())));
-  server.get('/v1/status', () => options.status());
+  // Events name clients: they are for who may look on.
+  server.get('/v1/status', (request) => ('role' in identify(request) ? options.status() : { ...options.status(), recentEvents: [] }));
 }
 
 function reportFailure(options: HttpOptions, path: string, error: unknown): void {
