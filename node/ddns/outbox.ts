@@ -118,6 +118,11 @@ export class DnsOutbox {
     return this.#jobs.size;
   }
 
+  /** Nothing is being seen to, or was found by a comparison and waits. */
+  get isIdle(): boolean {
+    return this.#visits.size === 0 && this.#strays.length === 0 && this.#anew.length === 0;
+  }
+
   /** The node is out of the view. What comes of what is under way is the next owner's to find out. */
   forget(): void {
     this.#visits.clear();

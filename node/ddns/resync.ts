@@ -1,14 +1,15 @@
 /**
  * `lessor dns resync`: compares what the leases say with what the zones hold. Names of leases that DNS lacks are put in
  * again, and names that this cluster has put there (RFC 4703 §4: they have a DHCID record) and that no lease has any more
- * are taken out. What others have put there is never touched.
+ * are taken out. What others have put there is never touched. A PTR record has no DHCID record: it is this cluster's where
+ * the name that it points to is, and where the address is in a pool and the name, in a zone that was read, does not exist.
  *
  * It is done for the addresses that the node owns, beside all else, one page of bindings at a time; what it finds goes
  * through the outbox and is confirmed there, so what changes meanwhile does no harm.
  */
 import type { LeaseTable } from '../lease/table.ts';
 import { BindingState, recordSection, recordState, SectionKind } from '../lease/record.ts';
-import { currentEntry, readDnsEntries } from './entries.ts';
+import { currentEntry, DHCID_BYTES, readDnsEntries } from './entries.ts';
 import { DNS_RESYNC_PAGE_RECORDS, DNS_RESYNC_RECORDS_MAX } from './limits.ts';
 import type { DnsOutbox } from './outbox.ts';
 import type { DnsResyncStatus } from './status.ts';
@@ -49,6 +50,12 @@ export interface ResyncParts {
 const A = 1;
 const PTR = 12;
 const DHCID = 49;
+/** Any other type: all that matters is that the name exists. */
+const OTHER = 0;
+/** RRSIG, NSEC, NSEC3 and NSEC3PARAM: what signs a zone. */
+const SIGNING: ReadonlySet<number> = new Set([46, 47, 50, 51]);
+const NO_MARK: Buffer = Buffer.alloc(DHCID_BYTES);
+const NO_DATA: Buffer = Buffer.alloc(0);
 /** Records of bindings; notes lie below. */
 const FIRST_ADDRESS = 0x0100_0000;
 
@@ -64,7 +71,7 @@ class Picture {
     const key = keyOf(name, type);
     const known = this.#kept.get(key);
     if (known === undefined) this.#kept.set(key, [Buffer.from(data)]);
-    else known.push(Buffer.from(data));
+    else if (type !== OTHER) known.push(Buffer.from(data));
   }
 
   has(name: Buffer, type: number, data: Buffer): boolean {
@@ -140,8 +147,9 @@ export class DnsResync {
     try {
       for await (const entry of this.#parts.reader.transfer(zone)) {
         if (++this.#counts.records % 1024 === 0) await this.#pause(`reading ${zone.name}`);
-        if (entry.type !== A && entry.type !== PTR && entry.type !== DHCID) continue;
-        picture.add(entry);
+        if (SIGNING.has(entry.type)) continue;
+        const isCompared = entry.type === A || entry.type === PTR || entry.type === DHCID;
+        picture.add(isCompared ? entry : { name: entry.name, type: OTHER, data: NO_DATA });
         if (picture.size > DNS_RESYNC_RECORDS_MAX) throw new Error('too many records');
       }
       this.#pictures.set(zone, picture);
@@ -210,7 +218,7 @@ export class DnsResync {
         if (++looked % 256 === 0) await this.#pause('looking for names without a lease');
         const address = addressOf(name);
         for (const target of address === undefined ? [] : picture.of(name, PTR)) {
-          const dhcid = this.#markOf(target);
+          const dhcid = this.#markOf(target) ?? (this.#pointsNowhere(address!, target) ? NO_MARK : undefined);
           if (dhcid !== undefined) await this.#mayBeStray(address!, { action: 'remove-reverse', name: target, dhcid });
         }
       }
@@ -221,6 +229,13 @@ export class DnsResync {
   #markOf(name: Buffer): Buffer | undefined {
     const zone = zoneOf(name, this.#parts.zones);
     return zone === undefined ? undefined : this.#pictures.get(zone)?.of(name, DHCID)[0];
+  }
+
+  /** What the pointers of addresses in pools say is the DHCP server's, and nobody has written this name by hand either. */
+  #pointsNowhere(address: number, name: Buffer): boolean {
+    const zone = zoneOf(name, this.#parts.zones);
+    const picture = zone === undefined ? undefined : this.#pictures.get(zone);
+    return picture !== undefined && this.#parts.table.poolOf(address) >= 0 && [A, DHCID, OTHER].every((type) => picture.of(name, type).length === 0);
   }
 
   async #mayBeStray(address: number, step: DnsStep): Promise<void> {

@@ -20,14 +20,14 @@ export interface Hunted {
 }
 
 /** Runs in a process in which the bug is planted. */
-export function hunt(name: string, firstSeed: number, seeds: number, options: WorldOptions = {}): Hunted {
+export async function hunt(name: string, firstSeed: number, seeds: number, options: WorldOptions = {}): Promise<Hunted> {
   const wanted = SABOTAGES[name]?.foundBy ?? 'promise';
   const began = performance.now();
   let crashes = 0;
   const told = (tried: number): Pick<Hunted, 'name' | 'tried' | 'seconds' | 'crashes'> =>
     ({ name, tried, seconds: Math.round(performance.now() - began) / 1000, crashes });
   for (let i = 0; i < seeds; i++) {
-    const { failure } = new World(firstSeed + i, undefined, options).run();
+    const { failure } = await new World(firstSeed + i, undefined, options).run();
     if (failure === undefined) continue;
     const [said = ''] = failure.split('\n');
     if (kindOf(failure) === wanted) return { ...told(i + 1), seed: firstSeed + i, failure: said };

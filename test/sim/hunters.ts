@@ -37,7 +37,7 @@ export interface HuntLimits {
 }
 
 /** Each is told of as soon as it is over. */
-export async function huntEach(hunts: readonly Hunt[], { jobs, ms }: HuntLimits, tell: (hunted: Hunted | Error, hunt: Hunt) => void): Promise<void> {
+export async function huntEach(hunts: readonly Hunt[], { jobs, ms }: HuntLimits, tell: (hunted: Hunted | Error, hunt: Hunt) => unknown): Promise<void> {
   const end = performance.now() + ms;
   const waiting = [...hunts];
   const work = async (): Promise<void> => {
@@ -75,8 +75,8 @@ export async function huntAll({ firstSeed, seeds, write, ...limits }: AllOptions
   // What is broken without the planted bug shows nothing of it. Loaded here: whoever plants a bug does it before the sources are.
   const { World } = await import('./world.ts');
   const broken = new Map<number, string | undefined>();
-  const brokenWithout = (seed: number): string | undefined => {
-    if (!broken.has(seed)) broken.set(seed, new World(seed).run().failure);
+  const brokenWithout = async (seed: number): Promise<string | undefined> => {
+    if (!broken.has(seed)) broken.set(seed, (await new World(seed).run()).failure);
     return broken.get(seed);
   };
   const found = new Map<string, Hunted>();
@@ -85,9 +85,9 @@ export async function huntAll({ firstSeed, seeds, write, ...limits }: AllOptions
     process.stdout.write(`${name.padEnd(36)} ${seed.padStart(8)} ${tried.padStart(6)} ${seconds.padStart(8)}  ${said}\n`);
   };
   row('planted bug', 'seed', 'seeds', 'seconds', 'what the checker said');
-  await huntEach(names.map((name) => ({ name, firstSeed, seeds })), limits, (hunted, { name }) => {
+  await huntEach(names.map((name) => ({ name, firstSeed, seeds })), limits, async (hunted, { name }) => {
     if (hunted instanceof Error) return row(name, '-', '', '', hunted.message);
-    const without = hunted.seed === undefined ? undefined : brokenWithout(hunted.seed);
+    const without = hunted.seed === undefined ? undefined : await brokenWithout(hunted.seed);
     if (without !== undefined) return row(name, '-', String(hunted.tried), hunted.seconds.toFixed(1), `seed ${hunted.seed} is broken without it: ${without}`);
     if (hunted.seed !== undefined) found.set(name, hunted);
     const { crashes, failure = 'NOT FOUND' } = hunted;

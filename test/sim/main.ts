@@ -54,7 +54,7 @@ async function main(): Promise<number> {
     return runSeeds({ firstSeed, seeds: minutes === undefined ? seeds : Infinity, ms, jobs, quiet, world });
   }
   const { hunt } = await import('./hunt.ts');
-  const hunted = hunt(sabotage, firstSeed, seeds, world);
+  const hunted = await hunt(sabotage, firstSeed, seeds, world);
   const said = hunted.seed === undefined ? `not found in ${seeds} seeds from ${firstSeed}` : `seed ${hunted.seed}: ${hunted.failure}`;
   process.stdout.write(`${options.json === true ? JSON.stringify(hunted) : said}\n`);
   return hunted.seed === undefined ? 0 : 1;

@@ -4,21 +4,26 @@
  *
  * Everything is drawn from a stream of chance of its own: worlds without DNS are what they are.
  */
+import { setImmediate } from 'node:timers/promises';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { parseDomainName } from '../../node/codec/domain-name.ts';
 import { MessageType } from '../../node/codec/message.ts';
 import type { ClusterConfig, Scope } from '../../node/config/types.ts';
-import { currentEntry } from '../../node/ddns/entries.ts';
-import { addressData, Procedure, reverseName } from '../../node/ddns/update.ts';
-import type { DnsUpdate, ResponseCode } from '../../node/ddns/update.ts';
-import type { DnsJob, DnsOutcome, DnsScope } from '../../node/ddns/types.ts';
-import { BindingState, recordState } from '../../node/lease/record.ts';
+import { DnsResync } from '../../node/ddns/resync.ts';
+import type { ZoneReader } from '../../node/ddns/resync.ts';
+import { addressData, Procedure } from '../../node/ddns/update.ts';
+import type { DnsType, DnsUpdate, ResponseCode } from '../../node/ddns/update.ts';
+import type { DnsJob, DnsOutcome, DnsScope, DnsZone } from '../../node/ddns/types.ts';
+import { TYPE_NUMBERS } from '../../node/ddns/wire.ts';
+import { allZones } from '../../node/ddns/zone-of.ts';
 import { ModelZone, textOf } from '../support/dns-zone.ts';
 import type { ZoneRecord } from '../support/dns-zone.ts';
 import { ip } from '../support/client-packets.ts';
 import type { Agenda } from './agenda.ts';
 import { PromiseBroken } from './checker.ts';
 import type { SimClient } from './client.ts';
+import { NameTrail } from './name-trail.ts';
+import { checkNamesInDns } from './names-check.ts';
 import type { SimNode } from './node.ts';
 import { Random } from './random.ts';
 
@@ -34,6 +39,9 @@ const CHANCE = 0.25;
 /** A third stream of chance for each seed. */
 const NAMING = 2 ** 42;
 
+const DONE_TRIES_MAX = 6000;
+const RESYNCS = 2;
+const RESYNC_PAUSE_MS = 25;
 const TRIES = 3;
 const TRY_MS = 1500;
 
@@ -48,6 +56,7 @@ interface SimServer {
 export interface NamesWorld {
   readonly agenda: Agenda;
   readonly seed: number;
+  readonly nodes: readonly SimNode[];
   count(what: string, by?: number): void;
   log(line: string): void;
 }
@@ -59,10 +68,7 @@ export class SimNames {
   readonly #servers: ReadonlyMap<string, SimServer>;
   readonly #scope: DnsScope;
   readonly #static: readonly ZoneRecord[];
-  /** Some node could not remember all that is to be taken out. */
-  #givenUp = false;
-  /** By name: the address at which something was done with it last. */
-  readonly #lastAt = new Map<string, number>();
+  readonly #trail = new NameTrail();
   /** By who a machine is. */
   readonly #names = new Map<number, { text: string; fqdn: boolean }>();
 
@@ -146,15 +152,16 @@ export class SimNames {
   /** As node/ddns/io/updater.ts does it: update after update, each again where no answer comes. */
   start(node: SimNode, job: DnsJob): void {
     const { start } = node;
-    this.#noteGivenUp(node);
+    this.#trail.onJob(job);
+    this.#trail.lookForFull(this.#world.nodes);
     this.#world.log(`${node.id} ${job.action} ${textOf(job.name)} ${formatIpv4(job.address)}`);
     const tell = (outcome: DnsOutcome): void => {
       if (node.start !== start) return;
+      if (outcome.kind === 'conflict') this.#trail.onConflict(job);
       this.#world.count(`names:${job.action}-${outcome.kind}`);
       this.#world.log(`${node.id} ${job.action} ${textOf(job.name)} ${formatIpv4(job.address)}: ${outcome.kind}`);
       node.dnsDone(job.id, outcome);
     };
-    if (job.action === 'add-forward' || job.action === 'remove-forward') this.#lastAt.set(textOf(job.name), job.address);
     const procedure = new Procedure(job);
     const next = (): void => {
       if (node.start !== start) return;
@@ -196,62 +203,89 @@ export class SimNames {
     return undefined;
   }
 
-  #noteGivenUp({ counters }: SimNode): void {
-    if (counters.dns.givenUp === 0 || this.#givenUp) return;
-    this.#givenUp = true;
-    this.#world.count('names:given-up');
+  onTurn(node: SimNode): void {
+    if (this.on && this.#trail.onTurn(node, this.#world.nodes)) this.#world.count('names:given-up');
   }
 
   // ── what must hold ───────────────────────────────────────────────────────────────────────────
 
-  /** No owner has anything to do any more. */
-  isDone(nodes: readonly SimNode[]): boolean {
-    for (const node of nodes) this.#noteGivenUp(node);
-    return nodes.every(({ engine, table }) => engine!.dns.underWay === 0 && table!.dns.size === 0);
+  /** Nothing has been broken for long. */
+  async atEnd(): Promise<void> {
+    if (!this.on) return;
+    this.#check(false);
+    for (let i = 0; i < RESYNCS; i++) {
+      await this.#resync();
+      this.#check(i === RESYNCS - 1);
+    }
   }
 
-  /** The zones hold the names of the leases, and nothing else of this cluster's; what is somebody else's is untouched. */
-  check({ table }: SimNode): void {
-    const forward = this.#servers.get(FORWARD)!.zone;
-    const reverse = this.#servers.get(REVERSE)!.zone;
-    for (const { name, data } of this.#static) {
-      const [record, ...more] = forward.at(name);
-      if (record?.data.equals(data) !== true || more.length > 0) throw new PromiseBroken(`${name}, which is the administrator's, is not in DNS as it was`);
+  /**
+   * The zones hold the names of the leases, and nothing else of this cluster's; what is somebody else's is untouched. At
+   * a moment when no name is on its way.
+   */
+  #check(resynced: boolean): void {
+    const { agenda, nodes } = this.#world;
+    const isDone = (): boolean => nodes.every(({ engine, table }) => engine!.dns.isIdle && table!.dns.size === 0);
+    for (let tries = 0; !isDone(); tries++) {
+      if (tries === DONE_TRIES_MAX) throw new PromiseBroken('names wait for DNS long after the last fault');
+      agenda.run(agenda.now + 11);
     }
-    const claimed = new Set<string>();
-    const pointed = new Set<string>();
-    for (const { address, record } of table!.records(0x00ff_ffff, 1_000_000)) {
-      const entry = recordState(record) === BindingState.ACTIVE ? currentEntry(record) : undefined;
-      if (entry === undefined) continue;
-      // A name that its client has taken along leaves its pointer until the lease ends; of a subnet that an operator has taken away nothing is promised.
-      if (entry.refusal === 'conflict' || table!.subnetOf(address) < 0) {
-        claimed.add(`${textOf(entry.name)} ${formatIpv4(address)}`);
-        pointed.add(textOf(reverseName(address)));
-        continue;
-      }
-      if (entry.refusal !== 'none') throw new PromiseBroken(`${formatIpv4(address)} is refused its name (${entry.refusal}) by servers that refuse nobody for good`);
-      const name = textOf(entry.name);
-      this.#world.count('names-checked');
-      // A client that goes to another address takes its name along, and gives it up there; the lease that it left behind lasts on.
-      const isElsewhere = this.#lastAt.get(name) !== address;
-      if (!isElsewhere && !hasRecord(forward.at(name), 'DHCID', entry.dhcid)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, of which DNS knows nothing`);
-      claimed.add(`${name} ${formatIpv4(address)}`);
-      if (!hasRecord(reverse.at(textOf(reverseName(address))), 'PTR', entry.name)) throw new PromiseBroken(`${formatIpv4(address)} is ${name}, and its PTR record is not there`);
-      pointed.add(textOf(reverseName(address)));
+    const [forward, reverse] = this.#zones();
+    const named = checkNamesInDns({ table: nodes[0]!.table!, forward, reverse, others: this.#static, trail: this.#trail, resynced });
+    this.#world.count(resynced ? 'names-checked-after-resync' : 'names-checked', named);
+  }
+
+  /**
+   * `lessor dns resync` on all nodes. The first comparison finds names that no lease has, the second one gives them to
+   * those who have been refused them.
+   */
+  async #resync(): Promise<void> {
+    const { agenda, nodes } = this.#world;
+    const zones = this.#zones();
+    const paused: (() => void)[] = [];
+    const running = new Set(nodes);
+    for (const node of nodes) {
+      const engine = node.engine!;
+      void new DnsResync({
+        table: node.table!, outbox: engine.dns, zones: allZones(engine.config), owns: (slot) => engine.core.owns(slot), works: () => engine.core.serving(),
+        reader: readerOf(zones),
+        pause: () => new Promise((resolve) => {
+          paused.push(resolve);
+        }),
+      }).run().then(() => running.delete(node));
     }
-    // A binding had too many names for one record while a name server was dead: that is counted, and an operator looks for them.
-    if (this.#givenUp) return;
-    const marked = new Set(forward.records().filter(({ type }) => type === 'DHCID').map(({ name }) => name));
-    for (const name of marked) {
-      const addresses = forward.at(name).filter(({ type }) => type === 'A').map(({ data }) => formatIpv4(data.readUInt32BE(0)));
-      if (addresses.length !== 1 || !claimed.has(`${name} ${addresses[0]}`)) throw new PromiseBroken(`DNS has ${name} at ${addresses.join(' and ') || 'no address'}, where no lease has that name`);
+    while (running.size > 0) {
+      for (const goOn of paused.splice(0)) goOn();
+      // What follows from it has followed when this comes.
+      await setImmediate();
+      agenda.run(agenda.now + RESYNC_PAUSE_MS);
     }
-    for (const { name, type } of reverse.records()) {
-      if (type === 'PTR' && !pointed.has(name)) throw new PromiseBroken(`DNS has a PTR record at ${name}, where no lease has a name`);
+    for (const { engine, id } of nodes) {
+      const { missing, state, step, stray } = engine!.dns.resync!;
+      if (state !== 'done') throw new PromiseBroken(`leases and zones are not compared on ${id}: ${step}`);
+      this.#world.log(`${id} has compared leases and zones: ${missing} missing, ${stray} without a lease`);
+      this.#world.count('names:resync-missing', missing);
+      this.#world.count('names:resync-stray', stray);
     }
+  }
+
+  /** By an operator's word this node's store is the truth from now on. */
+  onLost(node: SimNode): void {
+    if (this.on) this.#trail.onLost(node, ...this.#zones());
+  }
+
+  #zones(): [forward: ModelZone, reverse: ModelZone] {
+    return [this.#servers.get(FORWARD)!.zone, this.#servers.get(REVERSE)!.zone];
   }
 }
 
-function hasRecord(records: readonly ZoneRecord[], type: ZoneRecord['type'], data: Buffer): boolean {
-  return records.some((record) => record.type === type && record.data.equals(data));
+/** Name servers that answer at once. */
+function readerOf(zones: readonly ModelZone[]): ZoneReader {
+  const of = ({ name }: DnsZone): ModelZone => zones.find((zone) => zone.name === name)!;
+  return {
+    async* transfer(zone) {
+      for (const { data, name, type } of of(zone).records()) yield { name: parseDomainName(name)!, type: TYPE_NUMBERS[type as DnsType], data };
+    },
+    query: (zone, name, type) => Promise.resolve(of(zone).at(textOf(name)).filter((record) => record.type === type).map(({ data }) => data)),
+  };
 }

@@ -84,8 +84,8 @@ function runIn(child: ChildProcess, seed: number): Promise<SeedResult> {
   });
 }
 
-export function replay(seed: number, options: WorldOptions): number {
-  const result = new World(seed, (line) => process.stdout.write(`${line}\n`), options).run();
+export async function replay(seed: number, options: WorldOptions): Promise<number> {
+  const result = await new World(seed, (line) => process.stdout.write(`${line}\n`), options).run();
   say(result.failure === undefined ? `seed ${seed}: all promises kept` : `seed ${seed}: ${result.failure}`);
   return result.failure === undefined ? 0 : 1;
 }

@@ -49,7 +49,6 @@ const FAULTS_MS = 3_450_000;
 const CONVERGE_MS = 90_000;
 const SETTLE_MS = 10_000;
 const LEVEL_TRIES_MAX = 500;
-const NAMES_TRIES_MAX = 6000;
 /** A second stream of chance for each seed. */
 const ASKING = 2 ** 40;
 /** Stores are compared this often while something happens, and otherwise. */
@@ -156,9 +155,9 @@ export class World implements NodeWorld, ClientWorld {
 
   // ── run ──────────────────────────────────────────────────────────────────────────────────────
 
-  run(): WorldResult {
+  async run(): Promise<WorldResult> {
     try {
-      this.#run();
+      await this.#run();
     } catch (error) {
       // A broken promise, or an assertion of the code under test: both are failures of this seed.
       this.#failure = error instanceof PromiseBroken ? error.message : String((error as Error).stack);
@@ -170,7 +169,7 @@ export class World implements NodeWorld, ClientWorld {
     };
   }
 
-  #run(): void {
+  async #run(): Promise<void> {
     for (const node of this.nodes) this.agenda.after(this.random.between(0, 3000), () => this.bootNode(node));
     this.population.begin();
     this.#compareStores();
@@ -190,7 +189,7 @@ export class World implements NodeWorld, ClientWorld {
     this.#runUntilLevel();
     checkStores(this, this.nodes);
     this.#watch.atEnd();
-    if (this.names.on) this.#checkNames();
+    await this.names.atEnd();
     // Some of them may be in use by somebody else.
     checkNewcomer(this, this.#strangers.length);
   }
@@ -335,6 +334,7 @@ export class World implements NodeWorld, ClientWorld {
 
   onTurn(node: SimNode, outputs: Outputs): void {
     this.#watch.onTurn(node, outputs);
+    this.names.onTurn(node);
   }
 
   onMessage(from: SimNode, peer: string, message: PeerMessage): void {
@@ -418,15 +418,6 @@ export class World implements NodeWorld, ClientWorld {
       if (tries === LEVEL_TRIES_MAX) throw new PromiseBroken('the logs are not level long after the last fault');
       this.agenda.run(this.now + 7);
     }
-  }
-
-  /** At a moment when no name is on its way. */
-  #checkNames(): void {
-    for (let tries = 0; !this.names.isDone(this.nodes); tries++) {
-      if (tries === NAMES_TRIES_MAX) throw new PromiseBroken('names wait for DNS long after the last fault');
-      this.agenda.run(this.now + 11);
-    }
-    this.names.check(this.nodes[0]!);
   }
 
   /** What a node's life showed, before its memory goes. */

@@ -81,6 +81,23 @@ test('what no lease has goes, but only what has a mark of a DHCP server and an a
   assert.equal(stage.outbox.resync!.stray, 2);
 });
 
+test('a pointer to a name that does not exist goes where the address is in a pool', async () => {
+  const stage = new OutboxStage();
+  stage.lease('10.0.0.1', [entry('pc-1')]);
+  stage.run();
+  const point = (address: string, name: string): void =>
+    stage.zones.get('10.in-addr.arpa.')!.put({ name: textOf(reverseName(ip(address))), type: 'PTR', ttlSeconds: 60, data: parseDomainName(name)! });
+  point('10.0.0.9', 'gone.example.test');
+  point('10.1.0.9', 'gone.example.test');
+  point('10.0.0.10', 'text.example.test');
+  point('10.0.0.11', 'gone.example.org');
+  stage.zones.get('example.test.')!.put({ name: 'text.example.test', type: 'TXT', ttlSeconds: 60, data: Buffer.from('\x01x') });
+  await resync(stage);
+  const kept = stage.held().filter((record) => record.endsWith('PTR'));
+  assert.deepEqual(kept.toSorted(), ['1.0.0.10.in-addr.arpa PTR', '10.0.0.10.in-addr.arpa PTR', '11.0.0.10.in-addr.arpa PTR', '9.0.1.10.in-addr.arpa PTR']);
+  assert.equal(stage.outbox.resync!.stray, 1);
+});
+
 test('a lease that begins while its name is taken for one without a lease keeps it', async () => {
   const stage = new OutboxStage();
   stage.zones.get('example.test.')!.put({ name: 'pc.example.test', type: 'A', ttlSeconds: 60, data: addressData(ip('10.0.0.1')) });

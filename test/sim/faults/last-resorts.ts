@@ -140,6 +140,7 @@ function recoverAlone(world: World, left: SimNode, done: () => void): void {
     if (left.alive && isMember(left)) {
       world.log(`${left.id} has begun anew; ${lost} leases are lost`);
       world.count('fault:recover-force-done');
+      world.names.onLost(left);
       return done();
     }
     const force = random.chance(0.8);
