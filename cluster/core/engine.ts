@@ -42,7 +42,7 @@ import type { HistoryBody, RequestBody } from './dispatch.ts';
 import { openOutbox } from './dns.ts';
 import { Forwarding } from './forwarding.ts';
 import { HistoryCopy } from '../recovery/history-copy.ts';
-import { hearsAll, inStep } from './histories.ts';
+import { HeardUntil, inStep } from './histories.ts';
 import type { EtcdRequest, EtcdResult, LinkEvent, PeerMessage } from './ports.ts';
 import type { PreparedConfig } from '../view/configuration.ts';
 import { isCommitted, isReachable, knowsAllServerIds, nodeOfServerId, probingSince } from './state.ts';
@@ -100,6 +100,7 @@ export class Engine {
   readonly #history: ChangeHistory | undefined;
   readonly tenures: LeaseHistory | undefined;
   readonly #historyCopy: HistoryCopy | undefined;
+  readonly #heardUntil: HeardUntil;
   #config: ClusterConfig;
 
   readonly #waiting: WaitingReplies;
@@ -165,6 +166,7 @@ export class Engine {
     });
     this.#waiting = new WaitingReplies(this.#context, core, counters, (question) => this.server.answer(question, this.#context.now));
     this.#snapshots = new Snapshots(this.#context, core);
+    this.#heardUntil = new HeardUntil(this.#context, core.confirmations);
     this.#historyCopy = tenures === undefined ? undefined : new HistoryCopy(core.state, tenures);
     const rewrites = new DnsRewrites();
     this.dns = openOutbox({ config, context: this.#context, core, counters: counters.dns, table, rewrites, make: (address, record) => this.#make(address, record) });
@@ -372,7 +374,7 @@ export class Engine {
   takeWrites(): WriteBatch | undefined {
     this.core.beforeWrites();
     this.#history?.beforeWrites(this.#context.now);
-    this.tenures?.beforeWrites(this.#context.now, hearsAll(this.core));
+    this.tenures?.beforeWrites(this.#context.now, this.tenures.isOn ? this.#heardUntil.take() : undefined);
     return this.#context.store.takeWrites();
   }
 

@@ -21,7 +21,7 @@ import {
   BindingState, recordClientKey, recordIncarnation, recordLastTransaction, recordSection, recordSeq, recordState, recordStateSince, SectionKind,
 } from '../lease/record.ts';
 import {
-  LEASE_HISTORY_LEVEL_SECONDS, LEASE_HISTORY_MARGIN_SECONDS, LEASE_HISTORY_REMOVED_MAX, LEASE_HISTORY_REMOVE_EVERY_MS, LEASE_HISTORY_ROW_OVERHEAD_BYTES,
+  LEASE_HISTORY_MARGIN_SECONDS, LEASE_HISTORY_REMOVED_MAX, LEASE_HISTORY_REMOVE_EVERY_MS, LEASE_HISTORY_ROW_OVERHEAD_BYTES,
   LEASE_HISTORY_SLACK_SECONDS,
 } from './limits.ts';
 import { wallSeconds } from '../time.ts';
@@ -220,11 +220,11 @@ export class LeaseHistory {
 
   // ── flushes ──────────────────────────────────────────────────────────────────────────────────
 
-  /** Before the driver takes the writes. `isLevel`: this node is a member that hears all changes. */
-  beforeWrites(now: Now, isLevel: boolean): void {
+  /** Before the driver takes the writes. `heardUntil`: this node is known to have heard of all changes up to this UTC second. */
+  beforeWrites(now: Now, heardUntil: number | undefined): void {
     if (!this.isOn && this.#isSaved && this.#swept >= this.#cut) return;
     const second = wallSeconds(now.wall);
-    if (this.isOn) this.#noteTime(second, isLevel);
+    if (this.isOn) this.#noteTime(second, heardUntil);
     if (this.#swept < this.#cut && now.mono - this.#sweptAt >= LEASE_HISTORY_REMOVE_EVERY_MS) {
       this.#sweptAt = now.mono;
       this.#sweep();
@@ -232,16 +232,17 @@ export class LeaseHistory {
     if (!this.#isSaved) this.#save();
   }
 
-  #noteTime(second: number, isLevel: boolean): void {
+  #noteTime(second: number, heardUntil: number | undefined): void {
     // The clock was ahead when it began.
     if (second + 1 < this.#since) {
       this.#since = second + 1;
       this.#isSaved = false;
     }
-    if (!isLevel || this.#isKnown !== undefined) return;
-    if ((second >= this.#level + LEASE_HISTORY_LEVEL_SECONDS || second < this.#level) && this.#store.hasQueued) {
-      this.#level = second;
-      this.#isSaved = false;
+    if (heardUntil === undefined || this.#isKnown !== undefined) return;
+    // A confirmation may be of before the node fetched; and the clock may have been ahead.
+    if (heardUntil > this.#level || second < this.#level) {
+      this.#level = heardUntil;
+      if (this.#store.hasQueued) this.#isSaved = false;
     }
     this.#moveCut(dayOf(second) - this.#limits!.days);
     if (this.#bytes > this.#limits!.bytes && this.#swept === this.#cut) {

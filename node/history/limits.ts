@@ -7,8 +7,8 @@ export const LEASE_HISTORY_ROW_OVERHEAD_BYTES = 106;
 export const LEASE_HISTORY_REMOVED_MAX = 512;
 export const LEASE_HISTORY_REMOVE_EVERY_MS = 100;
 
-/** How often a node writes down that it hears all changes, where something else is written as well. */
-export const LEASE_HISTORY_LEVEL_SECONDS = 2;
+/** How often a node finds out up to when it has heard all changes, and writes that down, where something else is written as well. */
+export const LEASE_HISTORY_LEVEL_MS = 2000;
 
 /** What a node may not have heard yet of changes that others made before that, and their clocks: the most that `maxClockSkew` may be. */
 export const LEASE_HISTORY_MARGIN_SECONDS = 600;

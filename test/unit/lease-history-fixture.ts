@@ -64,7 +64,7 @@ export class TenureHost implements CurrentBindings {
   /** What one flush takes; false: nothing. */
   flush(isLevel = true): boolean {
     this.#mono += 1000;
-    this.history.beforeWrites(at(this.second, this.#mono), isLevel);
+    this.history.beforeWrites(at(this.second, this.#mono), isLevel ? this.second : undefined);
     const batch = this.store.takeWrites();
     if (batch === undefined) return false;
     this.disk.begin(batch);

@@ -141,3 +141,30 @@ test('nothing is asked of a node that speaks an earlier version', () => {
   assert.equal(story.sent.filter(({ kind }) => kind === 'historyRequest').length, 0);
   assert.notEqual(story.host('b').tenures.gap, undefined);
 });
+
+test('a node that was evicted without noticing it knows from when on it has missed something', () => {
+  const story = new Story({ nodes: ['a', 'b'] }).startAll();
+  const one = story.lease(1, 'a');
+  story.run(20_000);
+  // Cut off from all others, and then from etcd alone: it cannot read the view that it is not in.
+  story.etcdCut.add('b');
+  story.apart('a', 'b');
+  story.until('a is alone', () => story.host('a').engine.core.nodeState === 'PARTNER-DOWN', 40_000);
+  story.together('a', 'b');
+  story.until('b believes that all is well', () => story.host('b').engine.core.nodeState === 'NORMAL', 20_000);
+  const evicted = wallSeconds(story.host('b').now().wall);
+  release(story, one);
+  // Something to write, as DNS or a clock would be: what it knows of the time is written with it.
+  for (let i = 0; i < 12; i++) {
+    story.run(5000);
+    story.host('b').input((engine) => engine.core.state.context.store.putMeta('of-a-test', Buffer.from(String(i))));
+  }
+  story.crash('b');
+  story.etcdCut.delete('b');
+  story.start('b');
+  story.settle();
+  assert.ok(story.host('b').tenures.gap!.from <= evicted);
+  story.until('b has copied', () => story.told('history.copied').some(({ node }) => node === 'b'));
+  agree(story, ['a', 'b'], [one]);
+  assert.match(told(story, 'b', one).at(-1)!, / released$/);
+});
