@@ -18,6 +18,7 @@ export function mustHappen(): string[] {
     'follow:anew', 'follow:catch-up', 'follow:data-missing', 'follow:changes', 'follow:idle', 'follow:forgets',
     ...['stopped', 'silent', 'by-itself', 'broken', 'out-of-service', 'refused', 'switched-off'].map((why) => `follow-left:${why}`),
     'client-renamed', 'names-checked', 'names:lossy', 'names:dead', 'names:refusing', 'names:answer-lost', 'names:add-forward-conflict',
+    'names-checked-after-resync', 'names:resync-missing', 'names:resync-stray',
     'event:dns.zone-failing', 'event:dns.zone-recovered', 'event:dns.conflict',
     ...cells('node', NODE_TRANSITIONS), ...cells('binding', BINDING_TRANSITIONS),
   ];

@@ -103,7 +103,8 @@ function isLater(one: Named, other: Named): boolean {
 
 function checkStrays({ forward, others, resynced, reverse, table, trail }: NamesChecked, allowed: Allowed): void {
   // A binding that had too many names, or whose record was lost; nobody looks for names in a subnet that is not there any more.
-  const isForgotten = (address: number): boolean => (trail.lost.has(address) || trail.full.has(address)) && (!resynced || table.subnetOf(address) < 0);
+  const wasForgotten = (address: number): boolean => trail.lost.has(address) || trail.full.has(address);
+  const isForgotten = (address: number): boolean => wasForgotten(address) && (!resynced || table.subnetOf(address) < 0);
   for (const name of new Set(forward.records().map((record) => record.name))) {
     if (others.some((record) => record.name === name)) continue;
     const records = forward.at(name);
@@ -119,7 +120,7 @@ function checkStrays({ forward, others, resynced, reverse, table, trail }: Names
     const address = addressOf(name);
     if (type !== 'PTR' || allowed.pointers.has(address) || isForgotten(address)) continue;
     // Outside of the pools it may be the administrator's.
-    if (trail.lost.has(address) && table.poolOf(address) < 0 && forward.at(textOf(data)).length === 0) continue;
+    if (wasForgotten(address) && table.poolOf(address) < 0 && forward.at(textOf(data)).length === 0) continue;
     throw new PromiseBroken(`DNS has a PTR record at ${name}, where no lease has a name`);
   }
 }
