@@ -2,10 +2,11 @@
  * A rolling upgrade and downgrade under load: each node in turn is drained, ended, started as a build of the
  * next protocol version, and let in again; then the same downwards; then one that shares no version with the others.
  *
- * A build of the next version is this one; the one before is this one, held at version 1 by `cluster.protocolMax`.
+ * A build of the next version is this one; the one before is this one, held at the version before by `cluster.protocolMax`.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { PROTOCOL } from '../../node/protocol.ts';
 import type { ClusterNode } from '../support/cluster-node.ts';
 import { ClusterWorld, nodeAddress } from '../support/cluster-world.ts';
 import { sleep, waitUntil } from '../../deploy/lab/processes.ts';
@@ -45,9 +46,9 @@ export interface UpgradeResult {
 }
 
 /** Lines of node.yaml that a build of the version before is made with. */
-const OLD = 'protocolMax: 1';
+const OLD = `protocolMax: ${PROTOCOL.max - 1}`;
 const NEXT = '';
-const ONLY_NEXT = 'protocolMin: 2';
+const ONLY_NEXT = `protocolMin: ${PROTOCOL.max}`;
 type Build = typeof OLD | typeof NEXT | typeof ONLY_NEXT;
 
 function configure(node: ClusterNode, build: Build): void {
@@ -121,7 +122,7 @@ export class Upgrade {
     for (const node of this.#world.nodes) {
       node.host.ip(`route add 10.80.0.0/16 via ${LOAD_ADDRESS}`);
       configure(node, OLD);
-      this.#speaks.set(node.name, 1);
+      this.#speaks.set(node.name, PROTOCOL.max - 1);
     }
     await this.#world.start(NORMAL_MS);
     this.#views = new ViewHistory(this.#world.host('e1'), ROOT);
@@ -131,7 +132,7 @@ export class Upgrade {
     print(`${holders} clients hold a lease, which they renew after ${this.#options.leaseSeconds / 2} s`);
     this.#load.tell({ do: 'rate', perSecond: rate });
     await this.#step('nothing', () => sleep(restMs));
-    await this.#inForce(1);
+    await this.#inForce(PROTOCOL.max - 1);
   }
 
   async #step(name: string, work: () => Promise<unknown>): Promise<void> {
@@ -147,7 +148,7 @@ export class Upgrade {
   /** Out, another build, in again: as the runbook has it. */
   async #replace(name: string, build: Build): Promise<void> {
     const node = this.#world.node(name);
-    const version = build === OLD ? 1 : 2;
+    const version = build === OLD ? PROTOCOL.max - 1 : PROTOCOL.max;
     await this.#step(`${name} becomes version ${version}`, async () => {
       this.#speaks.delete(name);
       // The last old one is gone as soon as it is out.
@@ -185,7 +186,7 @@ export class Upgrade {
   async #refused(name: string): Promise<void> {
     const node = this.#world.node(name);
     const others = this.#world.nodes.filter((each) => each !== node);
-    await this.#step(`${name} speaks only version 2`, async () => {
+    await this.#step(`${name} speaks only version ${PROTOCOL.max}`, async () => {
       await this.#drain(name);
       assert.equal(await node.stop(), 0);
       configure(node, ONLY_NEXT);
@@ -196,8 +197,8 @@ export class Upgrade {
       assert.equal(count(node.lastLines, /"protocol\.refused"/g), 1, 'told once');
       assert.equal(count(node.lastLines, /"protocol\.peer-refused"/g), others.length, 'told once of each member');
       for (const other of others) assert.equal(count(other.lastLines, new RegExp(`"protocol\\.peer-refused".*"peer":"${name}"`, 'g')), 1);
-      assert.match(await this.#lessor(name, 'status'), /^protocol: .*this node speaks 2; NOT LET IN: it speaks protocol 2, the members a 1/m);
-      assert.match(await this.#lessor(others[0]!.name, 'status'), new RegExp(`^${name} .* 2$`, 'm'));
+      assert.match(await this.#lessor(name, 'status'), new RegExp(`^protocol: .*this node speaks ${PROTOCOL.max}; NOT LET IN: it speaks protocol ${PROTOCOL.max}, the members a (?:1 to )?${PROTOCOL.max - 1}`, 'm'));
+      assert.match(await this.#lessor(others[0]!.name, 'status'), new RegExp(`^${name} .* ${PROTOCOL.max}$`, 'm'));
       assert.equal(this.#views.latest!.members.some((member) => member.node === name), false);
       assert.equal(await node.ready(), false);
       await node.stop();
