@@ -27,9 +27,11 @@ import type { DnsCounters } from './counters.ts';
 import type { DnsResyncStatus, DnsStatus } from './status.ts';
 import { isElsewhere, latestOf, othersOfName } from './same-client.ts';
 import { entriesAfter, stepsOf } from './steps.ts';
-import type { DnsStep, DnsStepResult } from './steps.ts';
+import type { DnsStep } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
 import { reverseName } from './update.ts';
+import { newVisit } from './visit.ts';
+import type { Visit } from './visit.ts';
 import { allZones, ttlSecondsOf, zoneOf } from './zone-of.ts';
 import { ZoneStandings } from './zone-standing.ts';
 
@@ -53,25 +55,6 @@ export interface DnsOutboxParts {
   readonly make: (address: number, record: Buffer) => void;
   readonly report: (event: Occurrence) => void;
   readonly random: () => number;
-}
-
-/** One address that is being seen to. */
-interface Visit {
-  readonly address: number;
-  ticket: number;
-  askedAt: MonotonicMs;
-  /** When the last confirmation was asked for that has come. */
-  freshAt: MonotonicMs;
-  /** Since it waits for what it waits for. */
-  since: MonotonicMs;
-  /** Something was begun, on the record that this change wrote; zeros: there was none. */
-  begun: boolean;
-  incarnation: number;
-  seq: number;
-  readonly results: DnsStepResult[];
-  /** To be taken out although the record says nothing of it: found in a zone. */
-  readonly strays: readonly DnsStep[];
-  job?: { readonly id: number; readonly zone: string; readonly step: DnsStep };
 }
 
 interface Refused {
@@ -146,7 +129,11 @@ export class DnsOutbox {
   #doAnew(address: number, forward: boolean, reverse: boolean): void {
     const { cluster, make, table } = this.#parts;
     const record = table.read(address);
-    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || this.#visits.has(address)) return;
+    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255)) return;
+    if (this.#visits.has(address)) {
+      this.askAnew(address, forward, reverse);
+      return;
+    }
     const before = readEntries(record);
     // With a refusal nobody knows which part of it is there.
     const after = before.map((entry): DnsEntry => (!entry.current ? entry : {
@@ -433,9 +420,6 @@ export class DnsOutbox {
 /** Refusals that are about the zone or the key, whatever the name. */
 const ZONE_WIDE: ReadonlySet<string> = new Set(['NOTAUTH', 'BADKEY', 'BADSIG', 'BADTRUNC']);
 const NO_JOBS: readonly DnsJob[] = [];
-function newVisit(address: number, ticket: number, strays: readonly DnsStep[], now: MonotonicMs): Visit {
-  return { address, ticket, askedAt: now, freshAt: now, since: now, begun: false, incarnation: 0, seq: 0, results: [], strays };
-}
 
 /** So often the addresses with work are gone round. */
 const LOOK_MS = 25;

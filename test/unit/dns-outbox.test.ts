@@ -215,3 +215,16 @@ test('a client that has taken its name along: the lease that it left does not ta
   assert.ok(stage.held().includes('pc.example.test A 10.0.0.1'), 'and has it again when the other one is given up');
   assert.ok(stage.held().includes('1.0.0.10.in-addr.arpa PTR'), 'with the pointer that it did not get as long as the name was away');
 });
+
+test('a name that is missed while its address is seen to is put in after that', () => {
+  const stage = new OutboxStage();
+  const address = stage.lease('10.0.0.1', [entry('pc', { forwardSettled: true })]);
+  stage.turn();
+  stage.turn();
+  assert.deepEqual(stage.jobs.map(({ action }) => action), ['add-reverse']);
+  assert.ok(stage.outbox.askAnew(address, true, false));
+  stage.turn();
+  stage.run();
+  assert.ok(stage.held().includes('pc.example.test A 10.0.0.1'));
+  assert.ok(stage.outbox.isIdle);
+});
