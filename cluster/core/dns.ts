@@ -6,7 +6,8 @@ import type { DnsRewrites } from '../../node/ddns/rewrites.ts';
 import type { LeaseTable } from '../../node/lease/table.ts';
 import type { Context } from './context.ts';
 import type { ClusterCore } from './core.ts';
-import { isCommitted } from './state.ts';
+import { recordEpoch } from '../../node/lease/record.ts';
+import { isCommitted, probingSince } from './state.ts';
 
 export interface DnsParts {
   readonly context: Context;
@@ -26,6 +27,7 @@ export function openOutbox({ config, context, core, counters, make, rewrites, ta
       // Whatever version is in force: what records have of DNS from a higher one is done, and goes.
       works: () => core.serving() && !core.state.leaving,
       owns: (slot) => core.owns(slot),
+      mayRewrite: (record) => recordEpoch(record) >= probingSince(core.state),
       isCommitted: (incarnation, seq) => isCommitted(core.state, incarnation, seq),
       ask: () => core.confirmations.ask(),
       confirmed: () => core.confirmations.confirmed,

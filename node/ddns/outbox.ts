@@ -40,6 +40,11 @@ export interface DnsCluster {
   /** In service, and not on its way out. */
   readonly works: () => boolean;
   readonly owns: (slot: number) => boolean;
+  /**
+   * False: the record is from before leases were lost, and its age tells that its address must be probed before anybody
+   * gets it, this client too. What is written down of DNS would make it a new one.
+   */
+  readonly mayRewrite: (record: Buffer) => boolean;
   readonly isCommitted: (incarnation: number, seq: number) => boolean;
   /** A ticket; it is confirmed once `confirmed` has reached it. */
   readonly ask: () => number;
@@ -129,7 +134,7 @@ export class DnsOutbox {
   #doAnew(address: number, forward: boolean, reverse: boolean): void {
     const { cluster, make, table } = this.#parts;
     const record = table.read(address);
-    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255)) return;
+    if (record === undefined || !isActive(record) || !cluster.works() || !cluster.owns(address & 255) || !cluster.mayRewrite(record)) return;
     if (this.#visits.has(address)) {
       this.askAnew(address, forward, reverse);
       return;
@@ -244,7 +249,7 @@ export class DnsOutbox {
     const refused = this.#refused.get(address);
     if (refused !== undefined && refused.retryAt > now) return false;
     const record = table.read(address);
-    if (record === undefined || this.#next(address, stepsOf(readEntries(record), isActive(record)), now) === undefined) return false;
+    if (record === undefined || !cluster.mayRewrite(record) || this.#next(address, stepsOf(readEntries(record), isActive(record)), now) === undefined) return false;
     this.#visits.set(address, newVisit(address, cluster.ask(), [], now));
     return true;
   }
@@ -397,7 +402,7 @@ export class DnsOutbox {
   /** What came of it goes into the record as it is now, whoever has changed it meanwhile. */
   #end(visit: Visit, record: Buffer | undefined): void {
     this.#visits.delete(visit.address);
-    if (visit.results.length === 0 || record === undefined) return;
+    if (visit.results.length === 0 || record === undefined || !this.#parts.cluster.mayRewrite(record)) return;
     const before = recordSection(record, SectionKind.dns);
     const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
     if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));

@@ -42,6 +42,11 @@ export class NameTrail {
     this.#conflicts.add(`${claimOf(job)} ${job.address}`);
   }
 
+  /** Refusals are put to the test again. */
+  onResync(): void {
+    this.#conflicts.clear();
+  }
+
   hadConflict(claim: string, address: number): boolean {
     return this.#conflicts.has(`${claim} ${address}`);
   }

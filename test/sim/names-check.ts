@@ -23,6 +23,8 @@ export interface NamesChecked {
   readonly trail: NameTrail;
   /** Leases and zones were compared since the last fault. */
   readonly resynced: boolean;
+  /** Of a binding from before leases were lost nothing is done until addresses are probed no more. */
+  readonly isKept: (address: number) => boolean;
 }
 
 /** A lease with a name. */
@@ -57,7 +59,7 @@ export function checkNamesInDns(checked: NamesChecked): number {
   let named = 0;
   for (const lease of leases) {
     // Nothing is promised of a lease in a subnet that an operator has taken away, but that its name goes with it.
-    const isExcused = table.subnetOf(lease.address) < 0 || (!checked.resynced && checked.trail.lost.has(lease.address));
+    const isExcused = table.subnetOf(lease.address) < 0 || checked.isKept(lease.address) || (!checked.resynced && checked.trail.lost.has(lease.address));
     if (isExcused) allowed.pointers.add(lease.address);
     else checkLease(checked, lease, leases, allowed);
     allowed.names.add(`${lease.claim} ${lease.address}`);
@@ -87,7 +89,8 @@ function checkLease(checked: NamesChecked, lease: Named, leases: readonly Named[
     }
     case 'conflict': {
       const isOthers = records.length > 0 && !isMine;
-      const wasRefused = !resynced && (trail.hadConflict(claim, address) || trail.wasElsewhere(claim, address));
+      // Who had it may have lost it since.
+      const wasRefused = trail.hadConflict(claim, address) || (!resynced && trail.wasElsewhere(claim, address));
       if (!isOthers && !isTaken && !wasRefused) throw new PromiseBroken(`${at} is refused ${name}, which nobody else has`);
       // Its own pointer may have been there before the client took its name along.
       if (trail.wasElsewhere(claim, address)) allowed.pointers.add(address);
@@ -101,10 +104,10 @@ function isLater(one: Named, other: Named): boolean {
   return recordClientKey(one.record).equals(recordClientKey(other.record)) && recordLastTransaction(one.record) >= recordLastTransaction(other.record);
 }
 
-function checkStrays({ forward, others, resynced, reverse, table, trail }: NamesChecked, allowed: Allowed): void {
+function checkStrays({ forward, isKept, others, resynced, reverse, table, trail }: NamesChecked, allowed: Allowed): void {
   // A binding that had too many names, or whose record was lost; nobody looks for names in a subnet that is not there any more.
   const wasForgotten = (address: number): boolean => trail.lost.has(address) || trail.full.has(address);
-  const isForgotten = (address: number): boolean => wasForgotten(address) && (!resynced || table.subnetOf(address) < 0);
+  const isForgotten = (address: number): boolean => isKept(address) || (wasForgotten(address) && (!resynced || table.subnetOf(address) < 0));
   for (const name of new Set(forward.records().map((record) => record.name))) {
     if (others.some((record) => record.name === name)) continue;
     const records = forward.at(name);

@@ -5,6 +5,7 @@
  * Everything is drawn from a stream of chance of its own: worlds without DNS are what they are.
  */
 import { setImmediate } from 'node:timers/promises';
+import { probingSince } from '../../cluster/core/state.ts';
 import { formatIpv4 } from '../../node/codec/address.ts';
 import { parseDomainName } from '../../node/codec/domain-name.ts';
 import { MessageType } from '../../node/codec/message.ts';
@@ -14,6 +15,7 @@ import type { ZoneReader } from '../../node/ddns/resync.ts';
 import { addressData, Procedure } from '../../node/ddns/update.ts';
 import type { DnsType, DnsUpdate, ResponseCode } from '../../node/ddns/update.ts';
 import type { DnsJob, DnsOutcome, DnsScope, DnsZone } from '../../node/ddns/types.ts';
+import { recordEpoch } from '../../node/lease/record.ts';
 import { TYPE_NUMBERS } from '../../node/ddns/wire.ts';
 import { allZones } from '../../node/ddns/zone-of.ts';
 import { ModelZone, textOf } from '../support/dns-zone.ts';
@@ -40,6 +42,7 @@ const CHANCE = 0.25;
 const NAMING = 2 ** 42;
 
 const DONE_TRIES_MAX = 6000;
+const WAITING_MAX = 100_000;
 const RESYNCS = 2;
 const RESYNC_PAUSE_MS = 25;
 const TRIES = 3;
@@ -225,13 +228,13 @@ export class SimNames {
    */
   #check(resynced: boolean): void {
     const { agenda, nodes } = this.#world;
-    const isDone = (): boolean => nodes.every(({ engine, table }) => engine!.dns.isIdle && table!.dns.size === 0);
+    const isDone = (): boolean => nodes.every((node) => node.engine!.dns.isIdle && this.#waiting(node).every((address) => isKept(node, address)));
     for (let tries = 0; !isDone(); tries++) {
       if (tries === DONE_TRIES_MAX) throw new PromiseBroken('names wait for DNS long after the last fault');
       agenda.run(agenda.now + 11);
     }
     const [forward, reverse] = this.#zones();
-    const named = checkNamesInDns({ table: nodes[0]!.table!, forward, reverse, others: this.#static, trail: this.#trail, resynced });
+    const named = checkNamesInDns({ table: nodes[0]!.table!, forward, reverse, others: this.#static, trail: this.#trail, resynced, isKept: (address) => isKept(nodes[0]!, address) });
     this.#world.count(resynced ? 'names-checked-after-resync' : 'names-checked', named);
   }
 
@@ -241,6 +244,7 @@ export class SimNames {
    */
   async #resync(): Promise<void> {
     const { agenda, nodes } = this.#world;
+    this.#trail.onResync();
     const zones = this.#zones();
     const paused: (() => void)[] = [];
     const running = new Set(nodes);
@@ -274,9 +278,19 @@ export class SimNames {
     if (this.on) this.#trail.onLost(node, ...this.#zones());
   }
 
+  #waiting({ table }: SimNode): readonly number[] {
+    return table!.dns.size === 0 ? [] : table!.dns.some(WAITING_MAX, () => true);
+  }
+
   #zones(): [forward: ModelZone, reverse: ModelZone] {
     return [this.#servers.get(FORWARD)!.zone, this.#servers.get(REVERSE)!.zone];
   }
+}
+
+/** From before leases were lost: its age is needed, and nothing is written down of it as long as addresses are probed. */
+function isKept({ engine, table }: SimNode, address: number): boolean {
+  const record = table!.read(address);
+  return record !== undefined && recordEpoch(record) < probingSince(engine!.core.state);
 }
 
 /** Name servers that answer at once. */

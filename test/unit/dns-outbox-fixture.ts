@@ -44,6 +44,7 @@ export class OutboxStage {
   works = true;
   committed = true;
   confirms = true;
+  mayRewrite = true;
   owns: (slot: number) => boolean = () => true;
   #asked = 0;
   #confirmed = 0;
@@ -63,7 +64,7 @@ export class OutboxStage {
     this.outbox = new DnsOutbox({
       table: this.table, config, counters: this.counters, random: () => 0.5, report: (event) => this.events.push(event),
       cluster: {
-        works: () => this.works, owns: (slot) => this.owns(slot), isCommitted: () => this.committed, ask: () => ++this.#asked, confirmed: () => this.#confirmed,
+        works: () => this.works, owns: (slot) => this.owns(slot), mayRewrite: () => this.mayRewrite, isCommitted: () => this.committed, ask: () => ++this.#asked, confirmed: () => this.#confirmed,
       },
       make: (address, record) => {
         this.changes++;

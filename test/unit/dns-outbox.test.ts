@@ -228,3 +228,19 @@ test('a name that is missed while its address is seen to is put in after that', 
   assert.ok(stage.held().includes('pc.example.test A 10.0.0.1'));
   assert.ok(stage.outbox.isIdle);
 });
+
+test('a record that must stay as old as it is waits, and is not written', () => {
+  const stage = new OutboxStage();
+  stage.mayRewrite = false;
+  const address = stage.lease('10.0.0.1', [entry('pc')]);
+  stage.run();
+  assert.equal(stage.changes, 0);
+  assert.deepEqual(stage.held(), []);
+  assert.equal(stage.table.dns.size, 1);
+  stage.mayRewrite = true;
+  stage.run();
+  stage.mayRewrite = false;
+  assert.ok(stage.outbox.askAnew(address, true, true));
+  stage.run();
+  assert.equal(stage.changes, 1, 'nor is it because of what a comparison finds');
+});
