@@ -45,16 +45,15 @@ export interface UpgradeResult {
   readonly broken: readonly string[];
 }
 
-/** Lines of node.yaml that a build of the version before is made with. */
-const OLD = `protocolMax: ${PROTOCOL.max - 1}`;
-const NEXT = '';
-const ONLY_NEXT = `protocolMin: ${PROTOCOL.max}`;
-type Build = typeof OLD | typeof NEXT | typeof ONLY_NEXT;
+/** Lines of node.yaml that make a build of it. */
+const BUILDS = { old: `protocolMax: ${PROTOCOL.max - 1}`, next: '', 'only next': `protocolMin: ${PROTOCOL.max}` } as const;
+type Build = keyof typeof BUILDS;
 
 function configure(node: ClusterNode, build: Build): void {
   node.configure((config) => {
     const plain = config.replaceAll(/^ {2}protocol.*\n/gm, '');
-    return build === '' ? plain : plain.replace(/^( {2}sessionTtl: .*\n)/m, `$1  ${build}\n`);
+    const line = BUILDS[build];
+    return line === '' ? plain : plain.replace(/^( {2}sessionTtl: .*\n)/m, `$1  ${line}\n`);
   });
 }
 
@@ -92,10 +91,10 @@ export class Upgrade {
     const { downwards, nodes, print } = this.#options;
     await this.#begin();
     const names = this.#world.nodes.map(({ name }) => name);
-    for (const name of names) await this.#replace(name, NEXT);
-    for (const name of downwards ?? names) await this.#replace(name, OLD);
+    for (const name of names) await this.#replace(name, 'next');
+    for (const name of downwards ?? names) await this.#replace(name, 'old');
     // Those that are left at the newer version: an unclean mix needs a cluster at the older one.
-    for (const name of names.filter((each) => !(downwards ?? names).includes(each))) configure(this.#world.node(name), OLD);
+    for (const name of names.filter((each) => !(downwards ?? names).includes(each))) configure(this.#world.node(name), 'old');
     await this.#refused(names.at(-1)!);
     print(`the last renewals, of ${nodes} nodes' clients`);
     const report = await this.#load.finish();
@@ -121,7 +120,7 @@ export class Upgrade {
     load.ip('route add local 10.80.0.0/16 dev lo');
     for (const node of this.#world.nodes) {
       node.host.ip(`route add 10.80.0.0/16 via ${LOAD_ADDRESS}`);
-      configure(node, OLD);
+      configure(node, 'old');
       this.#speaks.set(node.name, PROTOCOL.max - 1);
     }
     await this.#world.start(NORMAL_MS);
@@ -148,7 +147,7 @@ export class Upgrade {
   /** Out, another build, in again: as the runbook has it. */
   async #replace(name: string, build: Build): Promise<void> {
     const node = this.#world.node(name);
-    const version = build === OLD ? PROTOCOL.max - 1 : PROTOCOL.max;
+    const version = build === 'old' ? PROTOCOL.max - 1 : PROTOCOL.max;
     await this.#step(`${name} becomes version ${version}`, async () => {
       this.#speaks.delete(name);
       // The last old one is gone as soon as it is out.
@@ -189,7 +188,7 @@ export class Upgrade {
     await this.#step(`${name} speaks only version ${PROTOCOL.max}`, async () => {
       await this.#drain(name);
       assert.equal(await node.stop(), 0);
-      configure(node, ONLY_NEXT);
+      configure(node, 'only next');
       node.start();
       await this.#lessor(others[0]!.name, 'undrain', name, '--no-wait');
       await waitUntil(`${name} is refused`, REFUSED_MS, () => (node.lastLines.includes('"protocol.refused"') ? true : undefined));
@@ -202,7 +201,7 @@ export class Upgrade {
       assert.equal(this.#views.latest!.members.some((member) => member.node === name), false);
       assert.equal(await node.ready(), false);
       await node.stop();
-      configure(node, OLD);
+      configure(node, 'old');
       node.start();
       await this.#world.waitForNormal(NORMAL_MS);
     });
