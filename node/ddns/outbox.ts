@@ -406,9 +406,10 @@ export class DnsOutbox {
     const before = recordSection(record, SectionKind.dns);
     const after = encodeDnsEntries(entriesAfter(readDnsEntries(before), isActive(record), visit.results));
     if (!after.equals(before)) this.#parts.make(visit.address, withSection(record, SectionKind.dns, after));
-    // A client that has the name at another address too had taken it from there: there it is again.
-    for (const { step } of visit.results) {
-      const others = step.action === 'remove-forward' ? othersOfName(this.#parts.table, visit.address, recordClientKey(record), step) : [];
+    // A client that has the name at another address too had taken it from there: there it is again, also where it cannot be here.
+    for (const { refusal, step } of visit.results) {
+      const leaves = step.action === 'remove-forward' || (step.action === 'add-forward' && refusal === 'no-zone');
+      const others = leaves ? othersOfName(this.#parts.table, visit.address, recordClientKey(record), step) : [];
       if (others.length > 0) this.#doAnew(latestOf(this.#parts.table, others), true, false);
     }
   }

@@ -4,7 +4,7 @@ import type { LeaseTable } from '../lease/table.ts';
 import { currentEntry } from './entries.ts';
 import type { DnsStep } from './steps.ts';
 
-/** Other addresses that the client holds under the name. `client`: its key; empty: nobody. */
+/** Other addresses that the client holds under the name, and where it can be. `client`: its key; empty: nobody. */
 export function othersOfName(table: LeaseTable, address: number, client: Buffer, { dhcid, name }: DnsStep): number[] {
   if (client.length === 0) return [];
   return table.findAllByClient(client).filter((other) => {
@@ -12,7 +12,7 @@ export function othersOfName(table: LeaseTable, address: number, client: Buffer,
     const record = table.read(other)!;
     if (recordState(record) !== BindingState.ACTIVE) return false;
     const entry = currentEntry(record);
-    return entry?.forward === true && entry.name.equals(name) && entry.dhcid.equals(dhcid);
+    return entry?.forward === true && entry.refusal !== 'no-zone' && entry.name.equals(name) && entry.dhcid.equals(dhcid);
   });
 }
 

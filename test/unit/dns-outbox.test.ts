@@ -244,3 +244,16 @@ test('a record that must stay as old as it is waits, and is not written', () => 
   stage.run();
   assert.equal(stage.changes, 1, 'nor is it because of what a comparison finds');
 });
+
+test('a client that has gone to an address without a zone: the lease that it left keeps the name, whichever is seen to first', () => {
+  for (const isSettled of [false, true]) {
+    const stage = new OutboxStage();
+    stage.fails.set('example.test.', { kind: 'unavailable', reason: 'no answer' });
+    stage.lease('10.0.0.1', [entry('pc')], { client: 'one' });
+    // No subnet has this address any more.
+    stage.lease('11.0.0.1', [entry('pc', isSettled ? { forwardSettled: true, reverseSettled: true, refusal: 'no-zone' } : {})], { client: 'one', lastTransaction: 1500 });
+    stage.fails.clear();
+    stage.run(500);
+    assert.deepEqual(stage.held(), ['pc.example.test A 10.0.0.1', '1.0.0.10.in-addr.arpa PTR']);
+  }
+});
