@@ -26,7 +26,7 @@ import {
 import type { DnsCounters } from './counters.ts';
 import type { DnsResyncStatus, DnsStatus } from './status.ts';
 import { isElsewhere, latestOf, othersOfName } from './same-client.ts';
-import { entriesAfter, stepsOf } from './steps.ts';
+import { entriesAfter, isListed, stepsOf } from './steps.ts';
 import type { DnsStep } from './steps.ts';
 import type { DnsEntry, DnsJob, DnsOutcome, DnsRefusal, DnsUpdates, DnsZone } from './types.ts';
 import { reverseName } from './update.ts';
@@ -269,7 +269,7 @@ export class DnsOutbox {
     const steps = stepsOf(entriesAfter(entries, active, results), active);
     for (const stray of strays) {
       const isDone = results.some(({ step }) => step === stray);
-      if (!isDone && !entries.some(({ name }) => name.equals(stray.name))) steps.push(stray);
+      if (!isDone && !isListed(entries, stray)) steps.push(stray);
     }
     return steps;
   }

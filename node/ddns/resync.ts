@@ -13,6 +13,7 @@ import { currentEntry, DHCID_BYTES, readDnsEntries } from './entries.ts';
 import { DNS_RESYNC_PAGE_RECORDS, DNS_RESYNC_RECORDS_MAX } from './limits.ts';
 import type { DnsOutbox } from './outbox.ts';
 import type { DnsResyncStatus } from './status.ts';
+import { isListed } from './steps.ts';
 import type { DnsStep } from './steps.ts';
 import type { DnsEntry, DnsZone } from './types.ts';
 import { addressData, reverseName } from './update.ts';
@@ -242,7 +243,7 @@ export class DnsResync {
     const { outbox, owns, table } = this.#parts;
     if (table.subnetOf(address) < 0 || !owns(address & 255)) return;
     const record = table.read(address);
-    const isKnown = record !== undefined && readDnsEntries(recordSection(record, SectionKind.dns)).some(({ name }) => name.equals(step.name));
+    const isKnown = record !== undefined && isListed(readDnsEntries(recordSection(record, SectionKind.dns)), step);
     if (isKnown) return;
     while (!outbox.takeOut(address, step)) await this.#pause('taking out names without a lease');
     this.#counts.stray++;

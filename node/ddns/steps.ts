@@ -41,6 +41,11 @@ export function stepsOf(entries: readonly DnsEntry[], active: boolean): DnsStep[
   return steps;
 }
 
+/** Whether the entries say themselves what is to become of what the step would take out: the name is the lease's, or it goes. */
+export function isListed(entries: readonly DnsEntry[], { action, name }: DnsStep): boolean {
+  return entries.some((entry) => entry.name.equals(name) && (entry.current || (action === 'remove-forward' ? entry.forward : entry.reverse)));
+}
+
 /** The lease's PTR record comes, or has come, in the place of the earlier one. */
 function replacesReverse(current: DnsEntry, earlier: DnsEntry): boolean {
   if (!current.reverse) return false;

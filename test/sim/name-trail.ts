@@ -85,7 +85,7 @@ export class NameTrail {
     const known = new Map<number, Set<string>>();
     for (const { address, record } of table!.records(0x00ff_ffff, 1_000_000)) {
       const entries = readDnsEntries(recordSection(record, SectionKind.dns));
-      known.set(address, new Set(entries.map(({ name }) => textOf(name))));
+      known.set(address, new Set(entries.flatMap(({ forward: a, name, reverse: ptr }) => [...(a ? [`A ${textOf(name)}`] : []), ...(ptr ? [`PTR ${textOf(name)}`] : [])])));
       const current = recordState(record) === BindingState.ACTIVE ? entries.find((entry) => entry.current) : undefined;
       if (current === undefined) continue;
       const { dhcid, forwardSettled, name, refusal, reverseSettled } = current;
@@ -95,12 +95,12 @@ export class NameTrail {
       if (refusal !== 'none' || (forwardSettled && !isThere) || (reverseSettled && !isPointed)) this.lost.add(address);
     }
     for (const { data, name, type } of forward.records()) {
-      if (type === 'A' && known.get(data.readUInt32BE(0))?.has(name) !== true) this.lost.add(data.readUInt32BE(0));
+      if (type === 'A' && known.get(data.readUInt32BE(0))?.has(`A ${name}`) !== true) this.lost.add(data.readUInt32BE(0));
       if (type === 'DHCID' && !forward.at(name).some((record) => record.type === 'A')) this.bare.add(name);
     }
     for (const { data, name, type } of reverse.records()) {
       const address = addressOf(name);
-      if (type === 'PTR' && known.get(address)?.has(textOf(data)) !== true) this.lost.add(address);
+      if (type === 'PTR' && known.get(address)?.has(`PTR ${textOf(data)}`) !== true) this.lost.add(address);
     }
   }
 }

@@ -81,6 +81,18 @@ test('what no lease has goes, but only what has a mark of a DHCP server and an a
   assert.equal(stage.outbox.resync!.stray, 2);
 });
 
+test('a name of which only the pointer is still to be taken out has its A record taken out as well', async () => {
+  const stage = new OutboxStage();
+  stage.fails.set('10.in-addr.arpa.', { kind: 'unavailable', reason: 'no answer' });
+  stage.lease('10.0.0.1', [entry('pc'), entry('old', { current: false, forward: false })]);
+  const forward = stage.zones.get('example.test.')!;
+  forward.put({ name: 'old.example.test', type: 'A', ttlSeconds: 60, data: addressData(ip('10.0.0.1')) });
+  forward.put({ name: 'old.example.test', type: 'DHCID', ttlSeconds: 60, data: entry('old').dhcid });
+  stage.run();
+  await resync(stage);
+  assert.deepEqual(stage.held(), ['pc.example.test A 10.0.0.1']);
+});
+
 test('a pointer to a name that does not exist goes where the address is in a pool', async () => {
   const stage = new OutboxStage();
   stage.lease('10.0.0.1', [entry('pc-1')]);
