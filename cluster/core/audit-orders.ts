@@ -6,6 +6,7 @@
 import type { AuditEntry } from '../../node/admin/audit.ts';
 import { fingerprint } from '../../node/lease/fingerprint.ts';
 import { AUDIT_TEXT_CHARACTERS_MAX } from '../../node/limits.ts';
+import { jsonOf } from './json.ts';
 import type { EtcdKeyValue, EtcdOp } from './ports.ts';
 
 export const AUDIT_PREFIX = 'audit/';
@@ -39,13 +40,4 @@ export function readAuditOrders(pairs: readonly EtcdKeyValue[]): AuditOrder[] {
 /** Where the entry of this id belongs; its owner alone writes it. */
 export function slotOfAuditId(id: string): number {
   return fingerprint(Buffer.from(id), 0) & 0xff;
-}
-
-function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(value.toString());
-    return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
-  } catch {
-    return {};
-  }
 }

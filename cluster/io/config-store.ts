@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { CONFIG_HISTORY_BYTES, CONFIG_HISTORY_REVISIONS, CONFIG_PIECE_BYTES } from '../../node/limits.ts';
 import { auditOrderPut } from '../core/audit-orders.ts';
+import { jsonOf } from '../core/json.ts';
 import type { EtcdCompare, EtcdKeyValue, EtcdOp, EtcdRequest, EtcdResult } from '../core/ports.ts';
 import { DRAINS_PREFIX, readDrains } from '../upgrade/drains.ts';
 import type { DrainOrders } from '../upgrade/drains.ts';
@@ -283,15 +284,6 @@ function newestOf(found: readonly EtcdKeyValue[] | undefined): ConfigRevision | 
 
 function viewOf(found: readonly EtcdKeyValue[] | undefined): View | undefined {
   return found?.[0] === undefined ? undefined : decodeView(found[0].value);
-}
-
-function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(value.toString());
-    return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
-  } catch {
-    return {};
-  }
 }
 
 /** That anybody shows: the newest, the one that the view names, and those that the nodes have. */

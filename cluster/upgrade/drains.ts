@@ -2,6 +2,7 @@
  * Which nodes an operator wants out of service: `drains/<node>` in etcd, written by `lessor drain`, for as long
  * as it is there. The node leaves in good order and stays outside, also over restarts (ARCHITECTURE.md, Drain).
  */
+import { jsonOf } from '../core/json.ts';
 import type { EtcdKeyValue } from '../core/ports.ts';
 
 export const DRAINS_PREFIX = 'drains/';
@@ -26,15 +27,6 @@ export function readDrains(pairs: readonly EtcdKeyValue[]): Map<string, DrainOrd
     const text = (field: unknown): string => (typeof field === 'string' ? field : '');
     return [key.slice(DRAINS_PREFIX.length), { by: text(by), at: text(at), reason: text(reason), force: force === true, createRevision }];
   }));
-}
-
-function jsonOf(value: Buffer): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(value.toString());
-    return typeof json === 'object' && json !== null ? json as Record<string, unknown> : {};
-  } catch {
-    return {};
-  }
 }
 
 /**

@@ -85,7 +85,8 @@ export class SortedKeys {
   }
 }
 
-function firstFrom(keys: readonly string[], from: string): number {
+/** Of keys in order: the place of the first one that is `from` or above it. */
+export function firstFrom(keys: readonly string[], from: string): number {
   let low = 0;
   let high = keys.length;
   while (low < high) {

@@ -8,6 +8,7 @@
 import type { IdentifierKind } from '../../node/lease/identifiers.ts';
 import { hasIdentifier } from '../../node/lease/identifiers.ts';
 import type { RecordAt } from '../../node/lease/merged-records.ts';
+import { firstFrom } from '../../node/lease/merged-values.ts';
 import type { Disk, DiskReader, WriteBatch } from '../../node/lease/store.ts';
 import type { BindingsAt } from '../../node/leasequery/bulk.ts';
 import type { MetaAt } from '../../node/leasequery/history-reader.ts';
@@ -229,17 +230,6 @@ function copyAll<K, V extends Buffer | null>(values: ReadonlyMap<K, V>): Map<K, 
   const copied = new Map<K, V>();
   for (const [key, value] of values) copied.set(key, (value === null ? null : Buffer.from(value)) as V);
   return copied;
-}
-
-function firstFrom(keys: readonly string[], from: string): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (keys[middle]! < from) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 function firstAbove(order: readonly number[], after: number): number {
